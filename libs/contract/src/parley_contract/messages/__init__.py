@@ -1,0 +1,139 @@
+"""Everything that is ever said on the bus, a file per producer; `encode` and `decode` are the only way on and off it.
+
+MessagePack on the wire, tagged by class name. Unknown fields are ignored, so that a newer process may add some.
+"""
+
+from typing import Final
+
+import msgspec
+
+from parley_contract.errors import MalformedMessageError, UnknownMessageError
+from parley_contract.messages.agent import (
+    PhraseReady,
+    ReplyDelta,
+    ReplyEnded,
+    SessionOpened,
+    SessionRefused,
+    SynthesizePhrase,
+    TurnDismissed,
+    TurnInterrupted,
+)
+from parley_contract.messages.asr import FinalTranscript, PartialTranscript, ResendFrames
+from parley_contract.messages.base import Message, SessionMessage, SpeechMessage, TurnMessage
+from parley_contract.messages.gateway import (
+    CloseSession,
+    Heartbeat,
+    InterruptTurn,
+    OpenSession,
+    PhrasePlayed,
+    PlaybackStarted,
+    ResumeSession,
+    SegmentEnded,
+    Stages,
+    TranscribeUtterance,
+    TurnReport,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+from parley_contract.messages.runtime import DeadLetter
+from parley_contract.messages.tts import PhraseFailed, PhraseSynthesized
+
+__all__ = [
+    "ALL",
+    "CloseSession",
+    "DeadLetter",
+    "FinalTranscript",
+    "Heartbeat",
+    "InterruptTurn",
+    "Message",
+    "OpenSession",
+    "PartialTranscript",
+    "PhraseFailed",
+    "PhrasePlayed",
+    "PhraseReady",
+    "PhraseSynthesized",
+    "PlaybackStarted",
+    "ReplyDelta",
+    "ReplyEnded",
+    "ResendFrames",
+    "ResumeSession",
+    "SegmentEnded",
+    "SessionMessage",
+    "SessionOpened",
+    "SessionRefused",
+    "SpeechMessage",
+    "Stages",
+    "SynthesizePhrase",
+    "TranscribeUtterance",
+    "TurnDismissed",
+    "TurnInterrupted",
+    "TurnMessage",
+    "TurnReport",
+    "UtteranceEnded",
+    "UtteranceStarted",
+    "decode",
+    "encode",
+]
+
+ALL: Final[tuple[type[Message], ...]] = (
+    CloseSession,
+    DeadLetter,
+    FinalTranscript,
+    Heartbeat,
+    InterruptTurn,
+    OpenSession,
+    PartialTranscript,
+    PhraseFailed,
+    PhrasePlayed,
+    PhraseReady,
+    PhraseSynthesized,
+    PlaybackStarted,
+    ReplyDelta,
+    ReplyEnded,
+    ResendFrames,
+    ResumeSession,
+    SegmentEnded,
+    SessionOpened,
+    SessionRefused,
+    SynthesizePhrase,
+    TranscribeUtterance,
+    TurnDismissed,
+    TurnInterrupted,
+    TurnReport,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+"""Every message there is."""
+
+
+class _Tag(msgspec.Struct):
+    type: str
+
+
+_BY_TAG: Final = {message.__name__: msgspec.msgpack.Decoder(message) for message in ALL}
+_TAG: Final = msgspec.msgpack.Decoder(_Tag)
+
+
+def encode(message: Message) -> bytes:
+    """Put a message on the wire."""
+    return msgspec.msgpack.encode(message)
+
+
+def decode(data: bytes) -> Message:
+    """Read a message.
+
+    Raises:
+        UnknownMessageError: the tag is none of ours, so a newer process speaks; ignore and count it.
+        MalformedMessageError: anything else; `path` says where, and nothing says what stood there.
+    """
+    try:
+        tag = _TAG.decode(data).type
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedMessageError("not a tagged MessagePack map", path="$.type") from error
+    if tag not in _BY_TAG:
+        raise UnknownMessageError("a message of a kind this version does not know")
+    try:
+        return _BY_TAG[tag].decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason, _, path = str(error).partition(" - at `")
+        raise MalformedMessageError(reason, path=path.rstrip("`") or "$") from error

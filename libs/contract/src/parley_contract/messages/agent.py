@@ -1,0 +1,69 @@
+"""What the agent says: sessions granted, the reply as it grows, and how a turn went."""
+
+from typing import Literal
+
+from parley_contract.messages.base import Message, SessionMessage, TurnMessage
+
+
+class SessionOpened(SessionMessage):
+    """Grants a session to the gateway that asked."""
+
+    next_turn: int
+    """The first turn number the gateway may mint."""
+
+
+class SessionRefused(Message):
+    """Refuses a session, with a sentence for the person who asked."""
+
+    code: Literal["unknown_session", "wrong_token", "not_ready"]
+    sentence: str
+
+
+class TurnDismissed(TurnMessage):
+    """The turn gets no reply: nobody said anything, it was not meant for the assistant, or hearing it failed."""
+
+    outcome: Literal["empty", "not_addressed", "failed"]
+    reason: str = ""
+
+
+class ReplyDelta(TurnMessage):
+    """Tokens as they arrive from the model; the first one (`index` 0) stops the E2FT clock."""
+
+    index: int
+    text: str
+
+
+class PhraseReady(TurnMessage):
+    """A piece of the reply that can be spoken, in order."""
+
+    phrase: int
+    text: str
+
+
+class SynthesizePhrase(TurnMessage):
+    """Work for one tts worker."""
+
+    phrase: int
+    text: str
+    language: str
+    deadline_at: float
+    """Unix seconds after which the phrase is stale and is dropped."""
+
+
+class ReplyEnded(TurnMessage):
+    """The model has said all it will in this turn; `phrases` of them are to be played."""
+
+    phrases: int
+    outcome: Literal["complete", "cut", "failed"]
+    """`cut`: stopped by `numPredict` and ended at the last complete sentence."""
+    reason: str = ""
+    model: str = ""
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+
+
+class TurnInterrupted(TurnMessage):
+    """The reply is over. `revision` is the new one: every phrase and frame of an older one is dropped."""
+
+    reason: str

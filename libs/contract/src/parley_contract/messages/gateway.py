@@ -1,0 +1,131 @@
+"""What the gateway says: speech as it is heard, playback as it is heard, and the report of each turn."""
+
+from typing import Literal
+
+import msgspec
+
+from parley_contract.messages.base import Message, SessionMessage, SpeechMessage, TurnMessage
+
+class OpenSession(Message):
+    """Asks the agent for a new session; answered by SessionOpened or SessionRefused."""
+
+    door: Literal["web", "discord"]
+    channel: str
+    """Where the session lives behind its door; for the web door, an opaque client id."""
+    token_hash: str
+    """SHA-256 (hex) of the resume token; the token itself never leaves the gateway and the client."""
+
+
+class ResumeSession(Message):
+    """Asks the agent to go on with a session after its gateway died; answered as OpenSession, with the next epoch."""
+
+    session: str
+    token_hash: str
+
+
+class CloseSession(SessionMessage):
+    """Ends a session whose last participant has gone."""
+
+    reason: str
+
+
+class Heartbeat(SessionMessage):
+    """Says every few seconds that a session lives; 30 s without one ends it."""
+
+
+class TranscribeUtterance(SpeechMessage):
+    """Work for one asr worker, sent when speech starts: follow the frames, answer with one FinalTranscript."""
+
+    deadline_at: float
+    """Unix seconds after which a transcript is of no use and the outcome is `failed`."""
+
+
+class UtteranceStarted(SpeechMessage):
+    """Somebody began to speak; frames follow on the audio subject, pre-roll first."""
+
+    continues: str | None = None
+    """The utterance of the same turn that this one goes on from (cut by `maxUtteranceS`, or reopened)."""
+
+
+class SegmentEnded(SpeechMessage):
+    """Unbroken speech stopped; it may go on within the same utterance."""
+
+    last_seq: int
+    """Sequence of the last voiced frame."""
+
+
+class UtteranceEnded(SpeechMessage):
+    """The endpointer decided. Only `endpoint` (or a closed door) commits the turn; `max_length` goes on in another."""
+
+    last_seq: int
+    """Sequence of the last audio frame; the closing frame follows it."""
+    reason: Literal["endpoint", "max_length", "closed"]
+
+
+class PlaybackStarted(TurnMessage):
+    """The first frame of a phrase was sent to the listener: credit for the next phrases."""
+
+    phrase: int
+
+
+class PhrasePlayed(TurnMessage):
+    """A phrase was played to its end or, with `whole` false, cut or lost; what was heard goes into history."""
+
+    phrase: int
+    played_ms: int
+    whole: bool
+
+
+class InterruptTurn(TurnMessage):
+    """Asks the agent to stop a reply. Playback has stopped already; this says how much of it was heard."""
+
+    reason: Literal["client", "speech", "closed"]
+    phrase: int
+    """The phrase that was playing; -1 if nothing was heard."""
+    played_ms: int
+    """How much of that phrase was heard."""
+    phrase_ms: int
+    """How long that phrase is as far as it has arrived; 0 if unknown."""
+
+
+class Stages(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time of a turn went, in ms on the gateway's clock; None where the turn never got there.
+
+    The first three add up to E2FT, all of them and `playback_wait_ms` to E2FA.
+    """
+
+    endpoint_ms: float | None = None
+    """Last voiced sample to the decision that the speaker has finished."""
+    asr_ms: float | None = None
+    """That decision to the final transcript."""
+    llm_ttft_ms: float | None = None
+    """Final transcript to the model's first token."""
+    first_phrase_ms: float | None = None
+    """First token to the first phrase that can be spoken."""
+    tts_first_audio_ms: float | None = None
+    """First phrase to its first frame."""
+    playback_wait_ms: float | None = None
+    """First frame to the first audible sample sent."""
+
+
+class TurnReport(TurnMessage):
+    """One turn, accounted for: the record behind E2FT, the waterfall and the metrics. Never what was said."""
+
+    speaker: str
+    outcome: Literal["answered", "not_addressed", "empty", "interrupted", "failed"]
+    reason: str = ""
+    """Why, where the outcome is not `answered`."""
+    trace_id: str = ""
+    started_at: float
+    """Unix seconds of the first voiced sample."""
+    speech_ms: float
+    """First to last voiced sample."""
+    stages: Stages = Stages()
+    e2ft_ms: float | None = None
+    """Last voiced sample to the model's first token."""
+    e2fa_ms: float | None = None
+    """Last voiced sample to the first audible sample of the reply."""
+    played_ms: float = 0.0
+    phrases: int = 0
+    underruns: int = 0
+    """How often playback ran dry inside the reply."""

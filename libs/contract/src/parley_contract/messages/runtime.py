@@ -1,0 +1,15 @@
+"""What any process says when it cannot read something."""
+
+from parley_contract.messages.base import Message
+
+
+class DeadLetter(Message):
+    """A message that could not be read: where it was, how large, its hash and the failing path. Never its content."""
+
+    subject: str
+    service: str
+    size: int
+    sha256: str
+    path: str
+    at: float
+    """Unix seconds."""

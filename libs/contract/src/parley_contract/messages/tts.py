@@ -1,0 +1,20 @@
+"""What a tts worker says about a phrase; its sound travels as frames."""
+
+from parley_contract.messages.base import TurnMessage
+
+
+class PhraseSynthesized(TurnMessage):
+    """All frames of a phrase were published."""
+
+    phrase: int
+    frames: int
+    engine: str
+    first_audio_s: float
+    synthesis_s: float
+
+
+class PhraseFailed(TurnMessage):
+    """No engine could speak this phrase; the reply goes on with the next."""
+
+    phrase: int
+    reason: str
