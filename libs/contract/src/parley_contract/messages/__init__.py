@@ -136,4 +136,6 @@ def decode(data: bytes) -> Message:
         return _BY_TAG[tag].decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason, _, path = str(error).partition(" - at `")
-        raise MalformedMessageError(reason, path=path.rstrip("`") or "$") from error
+        # msgspec quotes an enum's wrong value, which might be something a person said.
+        sentence = reason if reason.startswith(("Expected", "Object missing")) else "not a value allowed there"
+        raise MalformedMessageError(sentence, path=path.rstrip("`") or "$") from None
