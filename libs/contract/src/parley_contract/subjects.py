@@ -1,0 +1,84 @@
+"""The only place where a subject is spelled.
+
+Every argument is one subject token, or `ANY` to subscribe to all of them. `docs/decisions/` says why
+outcomes of phrases stand one token below the reply: so that tts may publish those and nothing else.
+"""
+
+from typing import Final
+
+import msgspec
+
+from parley_contract.services import Service
+
+ANY: Final = "*"
+Token = str | int
+
+
+class Subjects(msgspec.Struct, frozen=True):
+    """The subjects of one assistant, all below `parley.<assistant>`."""
+
+    assistant: str
+    """As `assistant_key` makes it."""
+
+    def _of(self, *tokens: Token) -> str:
+        return ".".join(("parley", self.assistant, *map(str, tokens)))
+
+    def audio(self, session: Token, utterance: Token) -> str:
+        """Microphone frames of an utterance: gateway to asr."""
+        return self._of("audio", session, utterance)
+
+    def voice(self, session: Token, turn: Token, phrase: Token) -> str:
+        """Frames of a phrase: tts to gateway."""
+        return self._of("voice", session, turn, phrase)
+
+    def utterance_work(self, session: Token, utterance: Token) -> str:
+        """TranscribeUtterance, for one asr worker."""
+        return self._of("work", "utterance", session, utterance)
+
+    def phrase_work(self, session: Token, turn: Token) -> str:
+        """SynthesizePhrase, for one tts worker; the agent purges a turn's."""
+        return self._of("work", "phrase", session, turn)
+
+    def speech(self, session: Token, utterance: Token) -> str:
+        """UtteranceStarted, SegmentEnded, UtteranceEnded: gateway to all."""
+        return self._of("speech", session, utterance)
+
+    def transcript(self, session: Token, utterance: Token) -> str:
+        """PartialTranscript, FinalTranscript: asr to agent and gateway."""
+        return self._of("transcript", session, utterance)
+
+    def reply(self, session: Token, turn: Token) -> str:
+        """ReplyDelta, PhraseReady, ReplyEnded, TurnDismissed, TurnInterrupted: agent to gateway and tts."""
+        return self._of("reply", session, turn)
+
+    def phrase_outcome(self, session: Token, turn: Token, phrase: Token) -> str:
+        """PhraseSynthesized, PhraseFailed: tts to gateway and agent."""
+        return self._of("reply", session, turn, phrase)
+
+    def playback(self, session: Token, turn: Token) -> str:
+        """PlaybackStarted, PhrasePlayed: gateway to agent."""
+        return self._of("playback", session, turn)
+
+    def turn(self, session: Token, turn: Token) -> str:
+        """TurnReport: gateway to all."""
+        return self._of("turn", session, turn)
+
+    def open_session(self) -> str:
+        """OpenSession, ResumeSession: requests of the gateway to any agent."""
+        return self._of("control", "open")
+
+    def heartbeat(self, session: Token) -> str:
+        """Heartbeat, CloseSession: gateway to agent."""
+        return self._of("control", session, "heartbeat")
+
+    def interrupt(self, session: Token) -> str:
+        """InterruptTurn: gateway to agent."""
+        return self._of("control", session, "interrupt")
+
+    def resend(self, session: Token) -> str:
+        """ResendFrames: asr to gateway."""
+        return self._of("control", session, "resend")
+
+    def dead(self, service: Service) -> str:
+        """DeadLetter: what a service could not read."""
+        return self._of("dead", service)

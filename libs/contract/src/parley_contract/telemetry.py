@@ -1,0 +1,108 @@
+"""Telemetry is vocabulary: every span name, attribute key and metric name, once. The SDK lives in parley_runtime.
+
+Names follow notes of the field: GenAI semantic conventions for the model call, `gen_ai.conversation.id` for the
+session. Nothing a person said is ever a name, a label or an attribute, but for keys below `PRIVATE`.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+# Spans of one turn, in the order in which they usually begin. One trace is one turn.
+TURN: Final = "turn"
+USER_SPEAKING: Final = "user_speaking"
+ENDPOINTING: Final = "endpointing"
+TRANSCRIPTION: Final = "transcription"
+TRANSCRIPTION_QUEUE: Final = "transcription.queue"
+TRANSCRIPTION_FRAMES: Final = "transcription.frames"
+TRANSCRIPTION_DECODE: Final = "transcription.decode"
+AGENT_TURN: Final = "agent_turn"
+CHAT: Final = "chat"
+"""Completed by the model's name: `chat smollm2:135m`."""
+E2FT: Final = "e2ft"
+FIRST_PHRASE: Final = "first_phrase"
+PHRASE_CREDIT: Final = "phrase.credit"
+SYNTHESIS: Final = "synthesis"
+SYNTHESIS_QUEUE: Final = "synthesis.queue"
+PLAYBACK_WAIT: Final = "playback.wait"
+PLAYBACK: Final = "playback"
+
+# Attributes.
+SESSION: Final = "gen_ai.conversation.id"
+TURN_NUMBER: Final = "turn.number"
+TURN_REVISION: Final = "turn.revision"
+TURN_OUTCOME: Final = "turn.outcome"
+UTTERANCE: Final = "parley.utterance"
+PHRASE: Final = "parley.phrase"
+ATTEMPT: Final = "parley.attempt"
+AUDIO_S: Final = "parley.audio_s"
+RTF: Final = "parley.real_time_factor"
+ENGINE: Final = "parley.engine"
+CONFIGURED_MS: Final = "parley.configured_ms"
+"""On a wait: the value it was configured to."""
+OPERATION: Final = "gen_ai.operation.name"
+PROVIDER: Final = "gen_ai.provider.name"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+CACHED_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+PRIVATE: Final = "parley.private."
+"""Prefix of attributes that carry speech; set only when `captureText` is on, so that a collector can strip them."""
+
+TRACEPARENT: Final = "traceparent"
+"""W3C trace context header, in every message but frames."""
+
+TURN_BUCKETS_S: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+STAGE_BUCKETS_S: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24)
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """One instrument. `name` as Prometheus shows it, all below `parley_`; counters get `_total` there by themselves."""
+
+    name: str
+    kind: Literal["histogram", "counter", "gauge"]
+    unit: str
+    description: str
+    buckets: tuple[float, ...] = ()
+
+
+def _seconds(name: str, description: str, buckets: tuple[float, ...] = STAGE_BUCKETS_S) -> Metric:
+    return Metric(name=name, kind="histogram", unit="s", description=description, buckets=buckets)
+
+
+def _counter(name: str, description: str) -> Metric:
+    return Metric(name=name, kind="counter", unit="1", description=description)
+
+
+def _gauge(name: str, description: str, unit: str = "1") -> Metric:
+    return Metric(name=name, kind="gauge", unit=unit, description=description)
+
+
+TURN_E2FT: Final = _seconds("parley_turn_e2ft", "Last voiced sample to the model's first token.", TURN_BUCKETS_S)
+TURN_E2FA: Final = _seconds("parley_turn_e2fa", "Last voiced sample to the first audible sample.", TURN_BUCKETS_S)
+TURN_STAGE: Final = _seconds("parley_turn_stage", "Time of one stage of a turn, by stage.")
+TURNS: Final = _counter("parley_turns", "Turns by outcome.")
+SESSIONS: Final = _gauge("parley_sessions", "Open sessions.")
+FRAMES: Final = _counter("parley_frames", "Audio frames by direction.")
+FRAMES_DROPPED: Final = _counter("parley_frames_dropped", "Audio frames thrown away, by reason.")
+UNDERRUNS: Final = _counter("parley_playback_underruns", "Times a reply ran dry while it was played.")
+ASR_DECODE: Final = _seconds("parley_asr_decode", "One decode, by kind (partial, final).")
+ASR_QUEUE: Final = _seconds("parley_asr_queue", "Waiting for the decoder, by kind.")
+ASR_UTTERANCES: Final = _counter("parley_asr_utterances", "Utterances by outcome.")
+ASR_AUDIO: Final = _counter("parley_asr_audio_seconds", "Seconds of speech transcribed.")
+LLM_FIRST_TOKEN: Final = _seconds("parley_llm_first_token", "Request to first token.")
+LLM_TOKENS: Final = _counter("parley_llm_tokens", "Tokens by type (input, cached, output).")
+LLM_REQUESTS: Final = _counter("parley_llm_requests", "Requests to the language model by outcome.")
+TTS_FIRST_AUDIO: Final = _seconds("parley_tts_first_audio", "Phrase claimed to its first frame.")
+TTS_SYNTHESIS: Final = _seconds("parley_tts_synthesis", "Phrase claimed to its last frame.")
+TTS_QUEUE: Final = _seconds("parley_tts_queue", "Phrase sent to phrase claimed.")
+TTS_PHRASES: Final = _counter("parley_tts_phrases", "Phrases by engine and outcome.")
+BUS_MALFORMED: Final = _counter("parley_bus_malformed", "Messages that could not be read, dead-lettered.")
+BUS_UNKNOWN: Final = _counter("parley_bus_unknown", "Messages of a kind this version does not know.")
+BUS_RECONNECTS: Final = _counter("parley_bus_reconnects", "Times the connection to the broker came back.")
+BUS_DROPPED: Final = _counter("parley_bus_dropped", "Messages dropped because a reader was too slow.")
+
+METRICS: Final[tuple[Metric, ...]] = tuple(value for value in globals().values() if isinstance(value, Metric))
+"""Every metric there is."""
