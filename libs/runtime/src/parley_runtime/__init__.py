@@ -1,0 +1,1 @@
+"""What every Parley process stands on: bus, telemetry, settings, lifecycle, HTTP surface, model store."""

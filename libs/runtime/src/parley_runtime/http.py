@@ -1,0 +1,71 @@
+"""The HTTP surface that every service has: /health, /healthz, /readyz, /metrics, /status.
+
+`service_app` makes it; a service may add routes of its own to what it returns. Serving is the lifecycle's.
+"""
+
+from collections.abc import Callable, Mapping
+
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from parley_runtime.telemetry import Telemetry
+
+
+class Health:
+    """What keeps a service from being ready, in words; empty means ready."""
+
+    def __init__(self, **reasons: str) -> None:
+        """Begin with the things that are not there yet, as `thing="why"`."""
+        self._reasons: dict[str, str] = dict(reasons)
+        self.draining = False
+
+    def ready(self, thing: str) -> None:
+        """Say that this thing is there."""
+        self._reasons.pop(thing, None)
+
+    def lacking(self, thing: str, why: str) -> None:
+        """Say that this thing is missing, and why."""
+        self._reasons[thing] = why
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Everything that is missing; a service that drains is never ready."""
+        return {**self._reasons, **({"service": "draining"} if self.draining else {})}
+
+
+Status = Callable[[], Mapping[str, object]]
+
+
+def service_app(service: str, *, health: Health, telemetry: Telemetry, status: Status) -> FastAPI:
+    """Make the common surface.
+
+    Args:
+        service: shown in every answer.
+        health: decides `/readyz`.
+        telemetry: feeds `/metrics`.
+        status: returns what `/status` shows as JSON; called for each request, so it must be quick.
+    """
+    app = FastAPI(title=f"Parley {service}", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/health")
+    @app.get("/healthz")
+    async def alive() -> dict[str, str]:
+        """Answer as long as the event loop turns, also while draining."""
+        return {"status": "ok", "service": service}
+
+    @app.get("/readyz")
+    async def ready() -> JSONResponse:
+        reasons = health.reasons
+        body = {"ready": not reasons, "service": service, "reasons": reasons}
+        return JSONResponse(body, status_code=503 if reasons else 200)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/status")
+    async def show_status() -> JSONResponse:
+        return JSONResponse({"service": service, "ready": not health.reasons, **status()})
+
+    return app

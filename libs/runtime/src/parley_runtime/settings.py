@@ -1,0 +1,56 @@
+"""Settings from the environment: a field `nats_url` reads `NATS_URL`; all problems are reported at once.
+
+Each service derives its own from `ServiceSettings`. `parley_contract.components` fills the variables from the
+resource; nothing else about an assistant is configured anywhere.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from parley_contract.validation import convert_all
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
+    """What every service is told."""
+
+    assistant: str
+    """`<namespace>_<name>`, the token in subjects and stream names."""
+    nats_url: str
+    nats_seed_file: Path
+    """File with the service's nkey seed (`SU…`)."""
+    host: str = "127.0.0.1"
+    """Address the HTTP surface listens on; loopback unless somebody decides otherwise."""
+    port: Port
+    """Port of the HTTP surface; 0 takes a free one."""
+    model_store: str = ""
+    """Folder of models; empty for the user's cache."""
+    otel_exporter_otlp_endpoint: str = ""
+    """Where traces and metrics go by OTLP over HTTP; empty sends nothing."""
+    trace_sample_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    capture_text: bool = False
+    """Whether spans may carry what was said, under the private prefix."""
+    log_level: str = "info"
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def load_settings(into: type[S], environment: Mapping[str, str]) -> S:
+    """Read a service's settings; empty variables count as unset, variables of others are ignored.
+
+    Raises:
+        InvalidDocumentError: with every problem, by variable name.
+    """
+    known = {field.encode_name for field in msgspec.structs.fields(into)}
+    document = {key: _value(value) for key, value in environment.items() if key in known and value != ""}
+    return convert_all(document, into, what="the environment has problems", strict=False)
+
+
+def _value(text: str) -> object:
+    """Lists travel as JSON; every other value is a plain string that msgspec reads by the field's type."""
+    return msgspec.json.decode(text) if text.startswith("[") and text.endswith("]") else text
