@@ -1,0 +1,1 @@
+"""Fakes and real neighbours for Parley's tests. Never in an image."""

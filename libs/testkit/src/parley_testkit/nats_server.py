@@ -1,0 +1,94 @@
+"""A real nats-server for a test: a free loopback port, the production keys and permissions, its own folder."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from parley_contract.services import Service
+from parley_contract.streams import Layout, layout
+from parley_runtime.broker import write_broker_files
+from parley_runtime.nats_bus import NatsBus
+from parley_runtime.telemetry import Telemetry
+from parley_runtime.tools import find_tool
+
+ASSISTANT: Final = "test_libra"
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class NatsServer:
+    """One nats-server process. `start` and `kill` may alternate; its files stay in between."""
+
+    def __init__(self, folder: Path, assistant: str = ASSISTANT) -> None:
+        """Write configuration and keys below `folder`."""
+        self.assistant: Final = assistant
+        self.layout: Final[Layout] = layout(assistant)
+        self._folder = folder
+        self._port = free_port()
+        self._files = write_broker_files(folder, assistant, port=self._port)
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"nats://127.0.0.1:{self._port}"
+
+    @property
+    def seeds(self) -> Mapping[Service, Path]:
+        """The seed file of each service."""
+        return self._files.seeds
+
+    async def start(self) -> None:
+        """Start it and wait until it listens."""
+        with (self._folder / "nats-server.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                find_tool("nats-server"), "-c", self._files.config, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                writer.close()
+                return
+            await asyncio.sleep(0.02)
+        raise TimeoutError((self._folder / "nats-server.log").read_text())
+
+    async def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self._process is not None and self._process.returncode is None:
+            os.kill(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
+
+    @contextlib.asynccontextmanager
+    async def bus(self, service: Service) -> AsyncIterator[NatsBus]:
+        """Connect as one of the services, with its key and its permissions."""
+        telemetry = Telemetry(service, self.assistant)
+        seed = self.seeds[service].read_text()
+        async with NatsBus.connect(service, self.assistant, telemetry, url=self.url, seed=seed) as bus:
+            yield bus
+
+
+@contextlib.asynccontextmanager
+async def running_nats(folder: Path, assistant: str = ASSISTANT, *, streams: bool = True) -> AsyncIterator[NatsServer]:
+    """Run a nats-server while the block lasts, with the assistant's streams made unless told otherwise."""
+    server = NatsServer(folder, assistant)
+    await server.start()
+    try:
+        if streams:
+            async with server.bus("agent") as bus:
+                await bus.ensure(server.layout)
+        yield server
+    finally:
+        await server.kill()
