@@ -1,0 +1,246 @@
+"""From a spec to what runs: the pure function behind both runtimes.
+
+`parley up` turns components into processes, the operator into manifests. Addresses, folders and secrets belong to
+the runtime: a component names the variable, the runtime fills it.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from parley_contract.resource import SecretKeyRef, VoiceAssistant
+from parley_contract.services import PORTS, Service
+
+ComponentName = Literal["nats", "ollama", "asr", "tts", "agent", "gateway"]
+
+_SYSTEM_PROMPTS: Final = {
+    "en": "You are {name}, a friendly voice assistant. Answer in one or two short sentences.",
+    "ko": "당신은 {name}, 친절한 음성 비서입니다. 한두 문장으로 짧게 대답하세요.",
+}
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """A component talks to another; the runtime puts the address into `variable`."""
+
+    to: ComponentName
+    variable: str
+
+
+class ModelNeed(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that must be there before the component starts, by its name in the catalogue."""
+
+    kind: Literal["asr", "llm", "voice", "vad"]
+    name: str
+
+
+class SecretNeed(msgspec.Struct, frozen=True, kw_only=True):
+    """A secret value that the runtime puts into `variable`."""
+
+    variable: str
+    ref: SecretKeyRef
+
+
+class Component(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that runs."""
+
+    name: ComponentName
+    service: Service | None
+    """Our own service behind it; None for nats-server and Ollama."""
+    port: int
+    environment: dict[str, str]
+    connections: tuple[Connection, ...] = ()
+    models: tuple[ModelNeed, ...] = ()
+    secrets: tuple[SecretNeed, ...] = ()
+    uses_gpu: bool = False
+    replicas: int | None = None
+    """None where the spec leaves it to somebody else."""
+    external_url: str = ""
+    """Set where the user runs this one: nothing is started, the address is used."""
+
+
+def components(assistant: VoiceAssistant) -> tuple[Component, ...]:
+    """Return what makes up an assistant, each after all that it needs."""
+    return (
+        _nats(assistant),
+        _ollama(assistant),
+        _asr(assistant),
+        _tts(assistant),
+        _agent(assistant),
+        _gateway(assistant),
+    )
+
+
+_TO_NATS: Final = Connection(to="nats", variable="NATS_URL")
+
+
+def _common(assistant: VoiceAssistant) -> dict[str, str]:
+    telemetry = assistant.spec.telemetry
+    return {
+        "ASSISTANT": assistant.key,
+        "LANGUAGE": assistant.spec.language,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.otlp_endpoint,
+        "TRACE_SAMPLE_RATIO": str(telemetry.sample_ratio),
+        "CAPTURE_TEXT": _boolean(telemetry.capture_text),
+    }
+
+
+def _nats(assistant: VoiceAssistant) -> Component:
+    return Component(
+        name="nats", service=None, port=PORTS["nats"], environment={}, external_url=assistant.spec.nats.url
+    )
+
+
+def _ollama(assistant: VoiceAssistant) -> Component:
+    llm = assistant.spec.llm
+    environment = {
+        "OLLAMA_MAX_LOADED_MODELS": str(llm.ollama.max_loaded_models),
+        "OLLAMA_NUM_PARALLEL": str(llm.ollama.num_parallel),
+        "OLLAMA_KEEP_ALIVE": llm.keep_alive,
+        # Pulled models are shared between assistants: starting one must not remove another's.
+        "OLLAMA_NOPRUNE": "1",
+    }
+    if llm.ollama.flash_attention is not None:
+        environment["OLLAMA_FLASH_ATTENTION"] = _boolean(llm.ollama.flash_attention)
+    if llm.ollama.kv_cache_type is not None:
+        environment["OLLAMA_KV_CACHE_TYPE"] = llm.ollama.kv_cache_type
+    return Component(
+        name="ollama",
+        service=None,
+        port=PORTS["ollama"],
+        environment=environment,
+        models=(ModelNeed(kind="llm", name=llm.model),),
+        uses_gpu=_on_gpu(assistant, llm.device, first=True),
+        external_url=llm.external_url,
+    )
+
+
+def _asr(assistant: VoiceAssistant) -> Component:
+    asr = assistant.spec.asr
+    uses_gpu = _on_gpu(assistant, asr.device)
+    return Component(
+        name="asr",
+        service="asr",
+        port=PORTS["asr"],
+        environment={
+            **_common(assistant),
+            "MODEL_NAME": asr.model,
+            "COMPUTE_TYPE": asr.compute_type,
+            "BEAM_SIZE": str(asr.beam_size),
+            "WINDOW_S": str(asr.partial_interval_s),
+            "WINDOW_OVERLAP_MS": str(asr.window_overlap_ms),
+            "NO_SPEECH_THRESHOLD": str(asr.no_speech_threshold),
+            "ENCODER_WINDOW_S": str(asr.encoder_window_s),
+            "DEVICE": asr.device if uses_gpu else "cpu",
+            "CPU_THREADS": str(asr.cpu_threads),
+            "HOTWORDS": _list(asr.hotwords),
+        },
+        connections=(_TO_NATS,),
+        models=(ModelNeed(kind="asr", name=asr.model),),
+        uses_gpu=uses_gpu,
+        replicas=asr.replicas,
+    )
+
+
+def _tts(assistant: VoiceAssistant) -> Component:
+    tts = assistant.spec.tts
+    needs_voice = "sherpa" in (tts.engine, *tts.fallbacks)
+    return Component(
+        name="tts",
+        service="tts",
+        port=PORTS["tts"],
+        environment={
+            **_common(assistant),
+            "TTS_ENGINE": tts.engine,
+            "TTS_VOICE": tts.voice,
+            "TTS_SPEED": str(tts.speed),
+            "TTS_FALLBACKS": _list(tts.fallbacks),
+        },
+        connections=(_TO_NATS,),
+        models=(ModelNeed(kind="voice", name=tts.voice),) if needs_voice else (),
+        uses_gpu=_on_gpu(assistant, tts.device),
+    )
+
+
+def _agent(assistant: VoiceAssistant) -> Component:
+    spec = assistant.spec
+    llm, persona = spec.llm, spec.persona
+    prompt = persona.system_prompt or _SYSTEM_PROMPTS.get(spec.language, _SYSTEM_PROMPTS["en"])
+    return Component(
+        name="agent",
+        service="agent",
+        port=PORTS["agent"],
+        environment={
+            **_common(assistant),
+            "SYSTEM_PROMPT": prompt.replace("{name}", persona.name),
+            "LLM_MODEL": llm.model,
+            "LLM_NUM_PREDICT": str(llm.num_predict),
+            "MAX_CONTEXT_TURNS": str(llm.max_context_turns),
+            "NUM_CTX": str(llm.num_ctx),
+            "NUM_THREAD": "" if llm.num_thread is None else str(llm.num_thread),
+            "TEMPERATURE": str(llm.temperature),
+            "KEEP_ALIVE": llm.keep_alive,
+            "KEEP_EVENTS_S": str(spec.telemetry.keep_events_s),
+        },
+        connections=(_TO_NATS, Connection(to="ollama", variable="OLLAMA_URL")),
+        replicas=spec.agent.replicas,
+    )
+
+
+def _gateway(assistant: VoiceAssistant) -> Component:
+    spec = assistant.spec
+    taking, auth = spec.turn_taking, spec.doors.web.auth_secret_ref
+    return Component(
+        name="gateway",
+        service="gateway",
+        port=PORTS["gateway"],
+        environment={
+            **_common(assistant),
+            "WEB_ENABLED": _boolean(spec.doors.web.enabled),
+            "MAX_SESSIONS": str(spec.max_sessions),
+            "ENDPOINT_MS": str(taking.endpoint_ms),
+            "MIN_SPEECH_MS": str(taking.min_speech_ms),
+            "MAX_UTTERANCE_S": str(taking.max_utterance_s),
+        },
+        connections=(_TO_NATS,),
+        models=(ModelNeed(kind="vad", name="silero-vad"),),
+        secrets=(SecretNeed(variable="WORKER_SHARED_SECRET", ref=auth),) if auth else (),
+    )
+
+
+def _on_gpu(assistant: VoiceAssistant, device: str, *, first: bool = False) -> bool:
+    """Whether a component gets the card: `exclusive` gives it to the language model alone."""
+    match assistant.spec.gpu.sharing:
+        case "none":
+            return False
+        case "exclusive":
+            return first and device != "cpu"
+        case "shared":
+            return device != "cpu"
+
+
+def _boolean(value: bool) -> str:  # noqa: FBT001  # a formatter of one value
+    return "true" if value else "false"
+
+
+def _list(values: list[str]) -> str:
+    return msgspec.json.encode(values).decode() if values else ""
+
+
+def unsupported(assistant: VoiceAssistant) -> list[str]:
+    """Return what the spec asks for that this version's services cannot do, as `path: why`, for a refusal.
+
+    The resource has its final shape already; silently ignoring a field would be worse than refusing it.
+    """
+    spec = assistant.spec
+    checks = (
+        (spec.doors.discord is not None, "spec.doors.discord: there is no Discord door yet; use the web door"),
+        (spec.turn_taking.endpointing != "silence", "spec.turnTaking.endpointing: only silence is there yet"),
+        (spec.turn_taking.speculation != "off", "spec.turnTaking.speculation: only off is there yet"),
+        (
+            spec.persona.addressing not in {"auto", "always"},
+            "spec.persona.addressing: only auto and always are there yet",
+        ),
+        (bool(spec.llm.fallbacks), "spec.llm.fallbacks: there are none yet"),
+        (spec.nats.replicas > 1, "spec.nats.replicas: only 1 is there yet"),
+    )
+    return [problem for found, problem in checks if found]
