@@ -13,8 +13,9 @@ import numpy as np
 from parley_asr.engines import Decoded, DecodeFailedError, Decoding, Engine, Samples
 from parley_contract.frames import FRAME_SAMPLES, RATE_HZ, Flag, Frame
 
-WORDS: Final = tuple(
-    "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa".split()
+WORDS: Final = (
+    *("alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel"),
+    *("india", "juliett", "kilo", "lima", "mike", "november", "oscar", "papa"),
 )
 WORD_S: Final = 0.3
 _LOUDNESS_STEP: Final = 0.02
@@ -45,9 +46,7 @@ def frames_of(samples: Samples, *, epoch: int = 1) -> list[Frame]:
         Frame(sequence=sequence, media_samples=sequence * FRAME_SAMPLES, pcm=chunk, epoch=epoch)
         for sequence, chunk in enumerate(chunks)
     ]
-    end = Frame(
-        sequence=len(frames), media_samples=len(frames) * FRAME_SAMPLES, pcm=b"", epoch=epoch, flags=Flag.END
-    )
+    end = Frame(sequence=len(frames), media_samples=len(frames) * FRAME_SAMPLES, pcm=b"", epoch=epoch, flags=Flag.END)
     return [*frames, end]
 
 
@@ -86,6 +85,4 @@ class ToyTranscriber:
             if step >= _QUIETEST_STEP
             for _ in range(round(len(list(run)) / RATE_HZ / WORD_S))
         ]
-        return Decoded(
-            text=" ".join(words), language="en", no_speech_prob=0.05 if words else 0.95, tokens=len(words)
-        )
+        return Decoded(text=" ".join(words), language="en", no_speech_prob=0.05 if words else 0.95, tokens=len(words))

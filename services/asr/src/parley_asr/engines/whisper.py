@@ -1,0 +1,198 @@
+"""faster-whisper through a path of our own: a short encoder window, no timestamps, no temperature ladder.
+
+The only importer of faster_whisper and ctranslate2. `app` loads it. Not here: long utterances (`windows`), what
+counts as silence (`judging`) or who is served first (`decoder`).
+
+Whisper always encodes 30 s, however short the utterance, and `WhisperModel.transcribe` pads to that. CTranslate2
+takes shorter input (its PR 1446), so the mel spectrogram is padded with zeros to `window_s` and encoded as it is:
+tiny.en int8 on one core 77 ms instead of 442. Below 8 s the decoder begins to loop. Padding the mel rather than the
+waveform is what keeps int8 accurate.
+"""
+
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import ctranslate2
+import numpy as np
+import numpy.typing as npt
+from faster_whisper import WhisperModel
+from faster_whisper.feature_extractor import FeatureExtractor
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import get_suppressed_tokens
+
+from parley_asr.engines import Decoded, DecodeFailedError, Decoding, Engine, ModelUnusableError, Samples
+from parley_contract.frames import RATE_HZ
+
+SAFE_WINDOW_S: Final = 30.0
+"""What Whisper was trained on."""
+MEL_FRAMES_PER_S: Final = 100
+_MIN_SAMPLES: Final = RATE_HZ // 10
+"""The spectrogram needs more than one analysis window (25 ms); anything shorter is padded with zeros."""
+_TOKENS_PER_S: Final = {"en": 8}
+_OTHER_TOKENS_PER_S: Final = 13
+"""Korean needs up to 13 tokens a second, other scripts that were not favoured by the vocabulary about the same
+(Moonshine's documentation gives 13 for non-Latin ones). Fast English is 6 words, 8 tokens."""
+_SPARE_TOKENS: Final = 8
+_MAX_LENGTH: Final = 448
+"""Whisper's text context."""
+
+_FALLBACKS: Final = {
+    "int8_float16": ("int8_float32", "int8", "float32"),
+    "int8_bfloat16": ("int8_float32", "int8", "float32"),
+    "int8_float32": ("int8", "float32"),
+    "float16": ("float32",),
+    "bfloat16": ("float32",),
+}
+
+
+class LoadOptions(NamedTuple):
+    """How to load a model; see the settings of the same names."""
+
+    name: str
+    folder: Path
+    device: str = "auto"
+    compute_type: str = "int8"
+    cpu_threads: int = 0
+    window_s: float = 10.0
+    language: str = ""
+    hotwords: str = ""
+
+
+class _Voice(NamedTuple):
+    """All that depends on the language."""
+
+    tokenizer: Tokenizer
+    prompt: list[int]
+    suppress: list[int]
+
+
+def load(options: LoadOptions) -> "WhisperTranscriber":
+    """Load a CTranslate2 Whisper model from its folder; blocks for as long as that takes (tiny.en: 0.3 s).
+
+    Raises:
+        ModelUnusableError: the folder holds no model, or it does not fit the settings.
+    """
+    device = options.device
+    if device == "auto":
+        device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+    if not (options.folder / "model.bin").is_file():
+        raise ModelUnusableError(f"{options.folder} holds no model.bin: pull {options.name} with `parley models pull`")
+    try:
+        compute_type = nearest_compute_type(options.compute_type, ctranslate2.get_supported_compute_types(device))
+        model = WhisperModel(
+            str(options.folder),
+            device=device,
+            compute_type=compute_type,
+            cpu_threads=options.cpu_threads,
+            num_workers=1,
+            local_files_only=True,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ModelUnusableError(f"{options.name} does not load on {device}: {error}") from error
+    if not model.model.is_multilingual and options.language not in {"", "en"}:
+        raise ModelUnusableError(
+            f"{options.name} understands English only, and LANGUAGE is {options.language!r}: take a multilingual model"
+        )
+    if options.language and options.language not in model.supported_languages:
+        raise ModelUnusableError(f"{options.name} does not know LANGUAGE {options.language!r}")
+    engine = Engine(
+        model=options.name,
+        device=device,
+        compute_type=compute_type,
+        window_s=min(options.window_s, SAFE_WINDOW_S),
+        is_multilingual=model.model.is_multilingual,
+    )
+    return WhisperTranscriber(model, engine, language=options.language, hotwords=options.hotwords)
+
+
+def nearest_compute_type(wanted: str, supported: set[str]) -> str:
+    """What a device can do of what was asked for: a profile made for a GPU still runs, slower, without one.
+
+    Raises:
+        ValueError: nothing of the kind is supported, which only a misspelt name brings about.
+    """
+    for candidate in (wanted, *_FALLBACKS.get(wanted, ())):
+        if candidate in supported or candidate in {"default", "auto"}:
+            return candidate
+    raise ValueError(f"compute type {wanted!r} is not among {', '.join(sorted(supported))}")
+
+
+class WhisperTranscriber:
+    """A Whisper model in memory. Implements `Transcriber`."""
+
+    def __init__(self, model: WhisperModel, engine: Engine, *, language: str, hotwords: str) -> None:
+        """Take over a loaded model; `load` is the way to get one."""
+        self._engine = engine
+        self._model = model
+        self._language = language or ("" if engine.is_multilingual else "en")
+        self._hotwords = hotwords.strip()
+        self._voices: dict[str, _Voice] = {}
+        self._features = model.feature_extractor
+        if self._features.mel_filters.shape[0] != model.model.n_mels:
+            # A folder without preprocessor_config.json: large-v3 wants 128 bands, the default is 80.
+            self._features = FeatureExtractor(feature_size=model.model.n_mels)
+
+    @property
+    def engine(self) -> Engine:
+        """What is loaded."""
+        return self._engine
+
+    def transcribe(self, samples: Samples, how: Decoding) -> Decoded:
+        """Decode one window; see `Transcriber`."""
+        window_s = SAFE_WINDOW_S if how.is_safe else self._engine.window_s
+        samples = samples[: int(window_s * RATE_HZ)]
+        try:
+            encoded = self._model.encode(self._mel(samples, window_s))
+            language = how.language or self._language or self._detect(encoded)
+            voice = self._voice(language)
+            result = self._model.model.generate(
+                encoded,
+                [voice.prompt],
+                beam_size=how.beam_size,
+                max_length=max_length(len(samples) / RATE_HZ, language),
+                suppress_blank=True,
+                suppress_tokens=voice.suppress,
+                return_no_speech_prob=True,
+            )[0]
+        except (RuntimeError, ValueError) as error:
+            raise DecodeFailedError(f"{self._engine.model} on {self._engine.device}: {error}") from error
+        tokens = result.sequences_ids[0]
+        return Decoded(
+            text=voice.tokenizer.decode(tokens).strip(),
+            language=language,
+            no_speech_prob=float(result.no_speech_prob),
+            tokens=len(tokens),
+        )
+
+    def _mel(self, samples: Samples, window_s: float) -> npt.NDArray[np.float32]:
+        """(bands, window_s * 100) float32: the spectrogram, zeros after its end."""
+        frames = int(window_s * MEL_FRAMES_PER_S)
+        if len(samples) < _MIN_SAMPLES:
+            samples = np.pad(samples, (0, _MIN_SAMPLES - len(samples)))
+        mel = self._features(samples)[:, :frames]
+        return np.ascontiguousarray(np.pad(mel, ((0, 0), (0, frames - mel.shape[1]))), dtype=np.float32)
+
+    def _detect(self, encoded: Any) -> str:  # noqa: ANN401 - ctranslate2 has no stubs
+        """The likeliest language, as ISO 639-1."""
+        token, _ = self._model.model.detect_language(encoded)[0][0]
+        return str(token).strip("<|>")
+
+    def _voice(self, language: str) -> _Voice:
+        voice = self._voices.get(language)
+        if voice is None:
+            tokenizer = Tokenizer(
+                self._model.hf_tokenizer, self._engine.is_multilingual, task="transcribe", language=language
+            )
+            prompt = self._model.get_prompt(tokenizer, [], without_timestamps=True, hotwords=self._hotwords or None)
+            voice = _Voice(tokenizer, prompt, list(get_suppressed_tokens(tokenizer, [-1])))
+            self._voices[language] = voice
+        return voice
+
+
+def max_length(audio_s: float, language: str) -> int:
+    """CTranslate2's `max_length` for as many tokens as fit into that much speech, so that a loop ends early.
+
+    CTranslate2 lets Whisper generate half of `max_length` tokens, prompt not counted.
+    """
+    tokens = round(audio_s * _TOKENS_PER_S.get(language, _OTHER_TOKENS_PER_S)) + _SPARE_TOKENS
+    return min(_MAX_LENGTH, 2 * tokens)

@@ -1,0 +1,105 @@
+"""What one utterance has been understood as so far, window by window. No I/O: decoding is passed in.
+
+`worker` keeps one `Hearing` per utterance and asks it for a partial or the final. Settled windows are decoded once,
+as well as the final needs them; only the open one at the end is decoded anew each time, so that the final of a long
+utterance costs no more than that of a short one. Not here: which frames are there (`utterances`), who is served
+first (`decoder`).
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from parley_asr.engines import Decoded, Decoding, Samples
+from parley_asr.judging import Heard, Verdict, judge
+from parley_asr.stitching import stitch
+from parley_asr.windows import SILENCE_DBFS, Limits, Window, levels_dbfs, plan
+from parley_contract.frames import RATE_HZ
+
+Decode = Callable[[Samples, Decoding], Awaitable[Decoded]]
+
+_SILENT: Final = Heard(verdict="silence", no_speech_prob=1.0)
+
+
+class Listening(msgspec.Struct, frozen=True, kw_only=True):
+    """How to listen; the settings of the same names say why."""
+
+    limits: Limits
+    beam_size: int = 1
+    language: str = ""
+    no_speech_threshold: float = 0.6
+
+
+class Understood(NamedTuple):
+    """What an utterance, or its beginning, amounts to."""
+
+    verdict: Verdict
+    text: str
+    language: str
+    no_speech_prob: float
+    """Of the window that was likeliest speech."""
+
+
+class Hearing:
+    """The texts of one utterance's windows."""
+
+    def __init__(self, how: Listening) -> None:
+        """Begin with nothing heard."""
+        self._how = how
+        self._settled: list[tuple[Window, Heard]] = []
+        self._open = Window(0, 0)
+
+    async def partial(self, samples: Samples, decode: Decode) -> Understood:
+        """Understand the first samples of an utterance that goes on; a quick decode of the open window."""
+        return await self._understand(samples, decode, is_final=False)
+
+    async def final(self, samples: Samples, decode: Decode) -> Understood:
+        """Understand the whole utterance, and a window that looped once more with the engine's safe mode."""
+        return await self._understand(samples, decode, is_final=True)
+
+    async def _understand(self, samples: Samples, decode: Decode, *, is_final: bool) -> Understood:
+        limits = self._how.limits
+        planned = plan(samples, limits, start=self._open.start, shares_start=self._open.shares_start)
+        last = _SILENT
+        for window, successor in zip(planned, [*planned[1:], None], strict=True):
+            is_settled = successor is not None
+            last = await self._hear(samples[window.start : window.end], decode, is_careful=is_final or is_settled)
+            if successor is not None:
+                self._settled.append((window, last))
+                self._open = successor
+        return self._joined([*self._settled, (self._open, last)])
+
+    async def _hear(self, samples: Samples, decode: Decode, *, is_careful: bool) -> Heard:
+        if levels_dbfs(samples).max(initial=-np.inf) < SILENCE_DBFS:
+            return _SILENT
+        decoding = Decoding(
+            beam_size=self._how.beam_size if is_careful else 1,
+            language=self._how.language or self._detected_language(),
+        )
+        threshold = self._how.no_speech_threshold
+        heard = judge(await decode(samples, decoding), no_speech_threshold=threshold)
+        if not (heard.had_loop and is_careful):
+            return heard
+        safe = judge(
+            await decode(samples, msgspec.structs.replace(decoding, is_safe=True)), no_speech_threshold=threshold
+        )
+        return heard if safe.had_loop else safe
+
+    def _detected_language(self) -> str:
+        """The language of the first window that had speech in it: an utterance keeps to one."""
+        return next((heard.language for _, heard in self._settled if heard.verdict == "speech"), "")
+
+    def _joined(self, windows: list[tuple[Window, Heard]]) -> Understood:
+        text = ""
+        for window, heard in windows:
+            shared = self._how.limits.overlap if window.shares_start else 0
+            text = stitch(text, heard.text, shared_s=shared / RATE_HZ)
+        verdicts = {heard.verdict for _, heard in windows}
+        return Understood(
+            verdict="speech" if text else "looping" if "looping" in verdicts else "silence",
+            text=text,
+            language=next((heard.language for _, heard in windows if heard.text), self._how.language),
+            no_speech_prob=min(heard.no_speech_prob for _, heard in windows),
+        )

@@ -1,0 +1,89 @@
+"""Cuts an utterance that is longer than the encoder's window where it hurts least. Pure; called by `hearing`.
+
+A window ends at the quietest place of its last third. Where that is a pause, the next one begins right there and the
+two share nothing; where the speaker never paused, they share `overlap` samples, and `stitching` takes the doubled
+words out again. Windows are settled from the left: more audio never moves a cut that was made, so that a running
+utterance decodes each of them once. Not here: decoding, text.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from parley_asr.engines import Samples
+from parley_contract.frames import FRAME_SAMPLES, RATE_HZ
+
+_SEARCHED_PART: Final = 3
+"""A cut is looked for in the last third: with 10 s, 3.3 s of speech, in which people nearly always pause."""
+_PAUSE_FRAMES: Final = 10
+"""200 ms. Shorter quiet is inside words: the closure of a plosive takes 50 to 150 ms."""
+_PAUSE_BELOW_SPEECH_DB: Final = 15.0
+"""How much quieter than the window's speech a pause is; room noise lies further below, quiet syllables do not."""
+SILENCE_DBFS: Final = -60.0
+"""Below this it is quiet whatever the rest of the window is like."""
+_FLOOR_DBFS: Final = -100.0
+
+
+class Limits(NamedTuple):
+    """Sizes in samples; `overlap` less than two thirds of `window`, or cutting would not advance."""
+
+    window: int
+    overlap: int
+
+
+class Window(NamedTuple):
+    """Samples [start, end) of an utterance."""
+
+    start: int
+    end: int
+    shares_start: bool = False
+    """Its first `overlap` samples are the last of the window before: no pause was found between them."""
+
+
+class Cut(NamedTuple):
+    """Where to cut, in samples from the start of what was looked at."""
+
+    at: int
+    is_pause: bool
+
+
+def limits(*, window_s: float, overlap_ms: int) -> Limits:
+    """Express settings in samples; an overlap of more than half a window is taken as half."""
+    window = round(window_s * RATE_HZ)
+    return Limits(window=window, overlap=min(overlap_ms * RATE_HZ // 1000, window // 2))
+
+
+def plan(samples: Samples, limits: Limits, *, start: int = 0, shares_start: bool = False) -> list[Window]:
+    """Windows over `samples[start:]`, in order; all but the last are settled, whatever follows.
+
+    Empty input makes no window. To go on when there is more, start where the last window did.
+    """
+    windows: list[Window] = []
+    while len(samples) - start > limits.window:
+        cut = quietest(samples[start : start + limits.window])
+        end = start + cut.at
+        windows.append(Window(start, end, shares_start))
+        start, shares_start = (end, False) if cut.is_pause else (end - limits.overlap, True)
+    if start < len(samples):
+        windows.append(Window(start, len(samples), shares_start))
+    return windows
+
+
+def quietest(samples: Samples) -> Cut:
+    """Find the middle of the quietest 200 ms in the last third of one window; the latest of equals."""
+    levels = levels_dbfs(samples)
+    speech_db = float(np.percentile(levels, 90))
+    first = len(levels) - max(len(levels) // _SEARCHED_PART, _PAUSE_FRAMES)
+    searched = levels[first:]
+    # The loudest frame decides: a mean would call a short loud syllable between two closures quiet.
+    loudest = np.lib.stride_tricks.sliding_window_view(searched, _PAUSE_FRAMES).max(axis=1)
+    quiet = len(loudest) - 1 - int(np.argmin(loudest[::-1]))
+    is_pause = loudest[quiet] < max(speech_db - _PAUSE_BELOW_SPEECH_DB, SILENCE_DBFS)
+    return Cut(at=(first + quiet + _PAUSE_FRAMES // 2) * FRAME_SAMPLES, is_pause=bool(is_pause))
+
+
+def levels_dbfs(samples: Samples) -> Samples:
+    """(n // 320,) float32: the RMS level of each whole 20 ms, not below -100 dBFS."""
+    frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
+    power = np.mean(np.square(frames), axis=1)
+    return np.asarray(10 * np.log10(np.maximum(power, 10 ** (_FLOOR_DBFS / 10))), dtype=np.float32)

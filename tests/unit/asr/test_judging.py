@@ -1,0 +1,35 @@
+"""What a decoded window is worth: speech, silence, or a loop."""
+
+import pytest
+
+from parley_asr.engines import Decoded
+from parley_asr.judging import judge
+
+
+def decoded(text: str, no_speech_prob: float = 0.05) -> Decoded:
+    return Decoded(text=text, language="en", no_speech_prob=no_speech_prob, tokens=len(text.split()))
+
+
+@pytest.mark.parametrize(
+    "text, no_speech_prob, verdict, heard",
+    [
+        ("Hello there.", 0.05, "speech", "Hello there."),
+        ("Hello there.", 0.60, "speech", "Hello there."),
+        ("you", 0.61, "silence", ""),
+        ("I'm going to do it.", 0.96, "silence", ""),
+        (". . . .", 0.05, "silence", ""),
+        ("", 0.05, "silence", ""),
+        ("안녕하세요", 0.1, "speech", "안녕하세요"),
+        ("you " * 40, 0.1, "speech", "you"),
+        ("o" * 120, 0.1, "looping", ""),
+    ],
+)
+def test_a_window_is_judged(text: str, no_speech_prob: float, verdict: str, heard: str) -> None:
+    judged = judge(decoded(text, no_speech_prob), no_speech_threshold=0.6)
+
+    assert (judged.verdict, judged.text) == (verdict, heard)
+
+
+def test_a_cut_loop_is_marked_so_that_a_safer_decode_may_be_tried() -> None:
+    assert judge(decoded("you " * 40), no_speech_threshold=0.6).had_loop
+    assert not judge(decoded("you"), no_speech_threshold=0.6).had_loop
