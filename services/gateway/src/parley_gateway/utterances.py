@@ -1,0 +1,197 @@
+"""Segments become utterances: who is still speaking, and who has finished. One reducer per speaker.
+
+Called by `inbound` for every frame, and by its timer when frames stop coming. Pure: `step(state, event, now, rules)`
+returns the next state and what happened. It knows frames by number only; turns and ids are given in `turns`.
+
+Silence is measured on two clocks. While frames come, on the media clock: samples since the last voiced one. A door
+may send nothing while nobody speaks (Discord), or stop in the middle of a word (a bad network); so when frames stay
+away the wall clock goes on counting, after a pause at once, within a word only after `stall_ms`.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from parley_contract.frames import FRAME_SAMPLES, RATE_HZ
+from parley_gateway import segments
+from parley_gateway.segments import SILENT, Segment, SegmentRules, SpeechStarted, SpeechStopped, SpeechWindow
+
+MEMORY_FRAMES: Final = 100
+"""How far back an utterance may begin, 2 s: pre-roll plus the time it takes to be sure that it is speech."""
+_JITTER_S: Final = 0.06
+"""Frames that are this late are late, not absent."""
+_SOFT_SHARE: Final = 0.8
+"""From this share of the longest utterance on, the next pause is taken to cut it."""
+
+
+class UtteranceRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How utterances begin and end."""
+
+    segments: SegmentRules = SegmentRules()
+    endpoint_ms: int = 500
+    """Silence after which the speaker has finished (LiveKit 550, RealtimeSTT 600)."""
+    pre_roll_ms: int = 300
+    """Sound before the first voiced sample that goes along: first consonants come before the model's certainty."""
+    max_utterance_s: float = 30.0
+    """An utterance longer than this is cut; its turn goes on in the next."""
+    stall_ms: int = 800
+    """How long frames may stay away in the middle of a word before that counts as silence."""
+
+
+class FrameHeard(msgspec.Struct, frozen=True):
+    """The next 20 ms frame of this speaker, with the windows that it completed."""
+
+    windows: tuple[SpeechWindow, ...] = ()
+
+
+class TimePassed(msgspec.Struct, frozen=True):
+    """Nothing but time; send it at `due`."""
+
+
+class DoorClosed(msgspec.Struct, frozen=True):
+    """No more frames will come."""
+
+
+class Began(msgspec.Struct, frozen=True):
+    """An utterance begins with frame number `first_frame`, its sequence 0."""
+
+    first_frame: int
+    first_voiced: int
+    """Position of its first voiced sample, of the turn's for one that goes on."""
+    continues: bool = False
+    """Whether it goes on from the one that just ended, in the same turn."""
+
+
+class Paused(msgspec.Struct, frozen=True):
+    """A segment ended; the utterance goes on until the endpoint."""
+
+    last_seq: int
+    """Sequence of the frame with the last voiced sample."""
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The utterance is over."""
+
+    last_seq: int
+    """Sequence of its last frame."""
+    last_voiced: int
+    """One past its last voiced sample; of the utterance it continues, if it has none itself."""
+    reason: Literal["endpoint", "max_length", "closed"]
+
+
+Event = FrameHeard | TimePassed | DoorClosed
+Happening = Began | Paused | Ended
+
+
+class Running(msgspec.Struct, frozen=True):
+    """An utterance that has begun and not ended."""
+
+    first_frame: int
+    first_voiced: int
+    last_voiced: int
+
+
+class Hearing(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything known of a speaker's sound."""
+
+    segment: Segment = SILENT
+    frames: int = 0
+    """How many frames were heard: the number of the next one."""
+    heard_at: float = 0.0
+    """Monotonic seconds at which the latest came."""
+    floor_frame: int = 0
+    """The first frame that the next utterance may take: nothing voiced is transcribed twice."""
+    running: Running | None = None
+
+
+def step(state: Hearing, event: Event, now: float, rules: UtteranceRules) -> tuple[Hearing, tuple[Happening, ...]]:
+    """Take in one event; `now` is monotonic seconds and never goes back."""
+    match event:
+        case FrameHeard(windows):
+            return _hear(state, windows, now, rules)
+        case TimePassed():
+            deadline = due(state, rules)
+            return _end(state, "endpoint") if deadline is not None and now >= deadline else (state, ())
+        case DoorClosed():
+            return _end(state, "closed") if state.running else (_quiet(state), ())
+
+
+def due(state: Hearing, rules: UtteranceRules) -> float | None:
+    """Return when to send TimePassed unless a frame comes first; None while nobody speaks."""
+    if state.running is None:
+        return None
+    in_word = state.segment.phase != "silent"
+    wanted_ms = max(rules.endpoint_ms, rules.stall_ms) if in_word else rules.endpoint_ms
+    silent_s = (state.frames * FRAME_SAMPLES - state.running.last_voiced) / RATE_HZ
+    return state.heard_at + max(_JITTER_S, wanted_ms / 1000 - silent_s)
+
+
+def _hear(
+    state: Hearing, windows: tuple[SpeechWindow, ...], now: float, rules: UtteranceRules
+) -> tuple[Hearing, tuple[Happening, ...]]:
+    state = msgspec.structs.replace(state, frames=state.frames + 1, heard_at=now)
+    happened: list[Happening] = []
+    for window in windows:
+        segment, change = segments.step(state.segment, window, rules.segments)
+        running = state.running
+        if running and segment.phase == "speaking":
+            running = msgspec.structs.replace(running, last_voiced=segment.last_voiced)
+        state = msgspec.structs.replace(state, segment=segment, running=running)
+        match change:
+            case SpeechStarted(first_voiced) if state.running is None:
+                state, began = _begin(state, first_voiced, rules)
+                happened.append(began)
+            case SpeechStopped(last_voiced) if running and last_voiced > running.first_frame * FRAME_SAMPLES:
+                happened.append(Paused((last_voiced - 1) // FRAME_SAMPLES - running.first_frame))
+    if state.running:
+        state, ended = _judge(state, state.running, rules)
+        happened += ended
+    return state, tuple(happened)
+
+
+def _begin(state: Hearing, first_voiced: int, rules: UtteranceRules) -> tuple[Hearing, Began]:
+    pre_roll = rules.pre_roll_ms * RATE_HZ // 1000
+    wanted = max(0, first_voiced - pre_roll) // FRAME_SAMPLES
+    first_frame = max(wanted, state.floor_frame, state.frames - MEMORY_FRAMES)
+    running = Running(first_frame, first_voiced, state.segment.last_voiced)
+    return msgspec.structs.replace(state, running=running), Began(first_frame, first_voiced)
+
+
+def _judge(state: Hearing, running: Running, rules: UtteranceRules) -> tuple[Hearing, tuple[Happening, ...]]:
+    """End or cut the running utterance if it is time, by the media clock."""
+    pausing = state.segment.phase == "silent"
+    silent = state.frames * FRAME_SAMPLES - running.last_voiced
+    if pausing and silent * 1000 >= rules.endpoint_ms * RATE_HZ:
+        return _end(state, "endpoint")
+    length_s = (state.frames - running.first_frame) * FRAME_SAMPLES / RATE_HZ
+    if length_s >= rules.max_utterance_s or (pausing and length_s >= _SOFT_SHARE * rules.max_utterance_s):
+        return _cut(state, running)
+    return state, ()
+
+
+def _cut(state: Hearing, running: Running) -> tuple[Hearing, tuple[Happening, ...]]:
+    """End the utterance and go on in another at once: in a pause it is not known yet whether more will come."""
+    ended = Ended(_last_seq(state, running), running.last_voiced, "max_length")
+    following = msgspec.structs.replace(running, first_frame=state.frames)
+    after = msgspec.structs.replace(state, running=following)
+    return after, (ended, Began(state.frames, running.first_voiced, continues=True))
+
+
+def _end(state: Hearing, reason: Literal["endpoint", "closed"]) -> tuple[Hearing, tuple[Happening, ...]]:
+    running = state.running
+    if running is None:
+        return state, ()
+    return _quiet(state), (Ended(_last_seq(state, running), running.last_voiced, reason),)
+
+
+def _quiet(state: Hearing) -> Hearing:
+    """Forget the running utterance and any suspicion of speech, but not how far the media clock has come."""
+    floor = state.floor_frame
+    if state.running:
+        # The silence that ended it may serve as pre-roll of the next; what was voiced may not.
+        floor = max(-(-state.running.last_voiced // FRAME_SAMPLES), state.running.first_frame)
+    return msgspec.structs.replace(state, segment=SILENT, floor_frame=floor, running=None)
+
+
+def _last_seq(state: Hearing, running: Running) -> int:
+    return state.frames - 1 - running.first_frame
