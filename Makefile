@@ -1,0 +1,87 @@
+# What a person or CI does here, one target each. Every target sets up what it needs first (tools/setup), quickly when
+# there is nothing to do.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# The folder of the started script must never shadow a module: operator/ would, with the root on the path.
+export PYTHONSAFEPATH := 1
+
+RUN := .venv/bin/
+MEMBERS := $(sort $(wildcard libs/* services/*) cli)
+
+##@ Use
+
+.PHONY: demo
+demo: setup ## Speak to a whole assistant on this machine and show every turn (ARGS="WAV… --json FILE")
+	@$(RUN)parley demo $(ARGS)
+
+.PHONY: up
+up: setup ## Start the same assistant and keep it running (ARGS="-f assistant.yaml")
+	@$(RUN)parley up $(ARGS)
+
+.PHONY: bench
+bench: setup ## Measure: make bench NAME=e2ft ARGS="--json FILE"
+	@test -f "bench/$(NAME).py" || { echo "NAME is one of: $(basename $(notdir $(wildcard bench/[!_]*.py)))"; exit 2; }
+	@$(RUN)python "bench/$(NAME).py" $(ARGS)
+
+##@ Check
+
+.PHONY: test
+test: setup check ## Everything but the end-to-end tests: check, then contract and integration tests on the real parts
+	$(RUN)pytest tests --ignore=tests/unit --ignore=tests/e2e $(ARGS)
+
+.PHONY: check
+check: lint imports types unit ## Style, rooms, types and unit tests (two minutes at most)
+
+.PHONY: lint
+lint: python ## Style and format
+	$(RUN)ruff check
+	$(RUN)ruff format --check --quiet
+
+.PHONY: imports
+imports: python ## Which room imports what (.importlinter)
+	$(RUN)lint-imports --no-logo
+
+.PHONY: types
+types: python ## Types, strictly
+	$(RUN)mypy
+
+.PHONY: unit
+unit: python ## Unit tests
+	$(RUN)pytest tests/unit
+
+.PHONY: fmt
+fmt: python ## Put the code in its format, mend what can be mended
+	$(RUN)ruff format
+	$(RUN)ruff check --fix
+
+##@ Set up
+
+.PHONY: setup
+setup: # everything; says nothing when there is nothing to do
+	@tools/setup
+
+.PHONY: python
+python: # .venv alone
+	@tools/setup python
+
+.PHONY: pins
+pins: ## Pin what the members ask for (ARGS="--upgrade" for newer versions, ARGS="--upgrade-package NAME" for one)
+	"$$(tools/setup uv)" pip compile --quiet --no-header --no-annotate --generate-hashes \
+	  --python-version 3.11 --python-platform linux \
+	  --group dev $(foreach member,$(MEMBERS),--no-emit-package parley-$(notdir $(member))) $(ARGS) --output-file requirements/dev.txt pyproject.toml
+
+.PHONY: sync
+sync: python ## Bring .venv to the pins
+
+.PHONY: clean
+clean: ## Remove what was made in this checkout (the user's cache of tools and models stays)
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: # this list
+	@awk -F':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
