@@ -1,0 +1,328 @@
+"""The reply as the listener hears it: phrases in order, paced in real time, and its position known to the frame.
+
+Called by `turns` with everything that concerns sound going out. Pure: `step(state, cue, now, rules)` returns the next
+state and its actions (both in `cues`); `due` says when to come back. It owns no timer and no socket, and knows no text.
+
+One reply sounds at a time, the newest turn's. A phrase of an older revision, or of a turn that is over, is never heard.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from parley_contract.frames import FRAME_MS, RATE_HZ
+from parley_gateway.cues import (
+    Action,
+    Cue,
+    Cut,
+    FrameArrived,
+    Pause,
+    PhraseAnnounced,
+    PhraseBegan,
+    PhraseLost,
+    PhraseOver,
+    PlaybackRules,
+    PositionReported,
+    RanDry,
+    ReplyComplete,
+    ReplyOver,
+    Resume,
+    Send,
+    Sounded,
+    Stop,
+    TimePassed,
+)
+from parley_gateway.phrases import REORDER_S, Phrase, collect, give_up
+from parley_gateway.timeline import EPSILON_S, FRAME_S, Piece, Timeline
+
+AUDIBLE: Final = 100
+"""Amplitude of the first audible sample, -50 dB of full scale: above the noise floor that voices begin with."""
+MAX_LAG_S: Final = 2.0
+"""A client that says it is further behind than this is not believed."""
+_NOTHING: Final = Phrase()
+
+Actions = tuple[Action, ...]
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """The reply that is being played."""
+
+    turn: int
+    revision: int
+    phrases: Mapping[int, Phrase] = {}
+    """What is here of each phrase that was not heard to its end."""
+    announced: int = 0
+    """One more than the highest phrase known to exist."""
+    total: int | None = None
+    current: int = 0
+    """The phrase that is being sent."""
+    cursor: int = 0
+    """Its next frame."""
+    line: Timeline = Timeline()
+    progress_at: float
+    """When something last arrived."""
+    has_sounded: bool = False
+
+    def phrase(self, number: int) -> Phrase:
+        """Return what is here of a phrase."""
+        return self.phrases.get(number, _NOTHING)
+
+    def sent_of(self, number: int) -> int:
+        """Return how many frames of a phrase, the current one or later, were sent."""
+        return self.cursor if number == self.current else 0
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether there is nothing more to send, now or later."""
+        return self.total is not None and self.current >= self.total
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether the current phrase is known to exist."""
+        return self.current < max(self.announced, self.total or 0)
+
+    def lost_at(self) -> float:
+        """Return when the next frame is to be played without, if it is missing and others are here."""
+        return max(self.line.dry_at() - FRAME_S, self.phrase(self.current).began_at + REORDER_S)
+
+    def stalls_at(self, rules: PlaybackRules) -> float:
+        """Return when waiting for the current phrase's next frame makes no sense any more."""
+        return max(self.line.dry_at(), self.progress_at) + rules.stall_s
+
+
+class Playback(msgspec.Struct, frozen=True, kw_only=True):
+    """All sound that goes to one listener."""
+
+    reply: Reply | None = None
+    over: int = -1
+    """Turns up to this one are never played again."""
+    streamed: int = 0
+    """Frames ever sent on this connection."""
+    lag_s: float = 0.0
+    """How far the listener's own playback is behind, as it says."""
+    is_paused: bool = False
+
+
+def step(state: Playback, cue: Cue, now: float, rules: PlaybackRules) -> tuple[Playback, Actions]:
+    """Take in one cue; `now` is monotonic seconds and never goes back."""
+    before: Actions = ()
+    match cue:
+        case PhraseAnnounced(turn, revision) | PhraseLost(turn, revision) | ReplyComplete(turn, revision):
+            state, before = _enter(state, turn, revision, now)
+            state = _take_in(state, cue, revision, now)
+        case FrameArrived(turn, _, frame):
+            state, before = _enter(state, turn, frame.revision, now)
+            state = _take_in(state, cue, frame.revision, now)
+        case Stop(turn):
+            state, before = _stop(state, turn, now)
+        case Pause():
+            state, before = _pause(state, now)
+        case Resume(is_new_stream):
+            state = _resume(state, now, is_new_stream=is_new_stream)
+        case PositionReported(position_ms):
+            state = _follow(state, position_ms, now)
+        case TimePassed():
+            pass
+    state, after = _advance(state, now, rules)
+    return state, before + after
+
+
+def due(state: Playback, rules: PlaybackRules) -> float | None:
+    """Return when to send TimePassed unless something else comes first; None while there is nothing to wait for."""
+    reply = state.reply
+    if reply is None or state.is_paused:
+        return None
+    times: list[float] = []
+    if reply.line.pieces and reply.line.pieces[0].is_closed:
+        times.append(reply.line.heard_at(reply.line.pieces[0].end, state.lag_s))
+    if not reply.is_sent:
+        phrase = reply.phrase(reply.current)
+        if phrase.at(reply.cursor, is_due=False) is not None:
+            times.append(reply.line.dry_at() - _lead_s(rules))
+        elif phrase.is_broken_off or phrase.at(reply.cursor, is_due=True) is not None:
+            times.append(reply.lost_at())
+        elif reply.is_owed:
+            times.append(reply.stalls_at(rules))
+    return min(times, default=None)
+
+
+# Fences: which reply a cue belongs to.
+
+
+def _enter(state: Playback, turn: int, revision: int, now: float) -> tuple[Playback, Actions]:
+    """Make `turn` at `revision` the reply that plays, if it is newer than what plays."""
+    reply = state.reply
+    if turn <= state.over or (reply and (turn, revision) <= (reply.turn, reply.revision)):
+        return state, ()
+    actions: Actions = ()
+    if reply and reply.turn < turn:
+        state, actions = _stop(state, reply.turn, now)
+    elif reply:
+        _, actions = _take_back(state, reply, now)
+    fresh = Reply(turn=turn, revision=revision, progress_at=now)
+    return msgspec.structs.replace(state, reply=fresh), actions
+
+
+def _take_in(
+    state: Playback, cue: PhraseAnnounced | FrameArrived | PhraseLost | ReplyComplete, revision: int, now: float
+) -> Playback:
+    reply = state.reply
+    if reply is None or (cue.turn, revision) != (reply.turn, reply.revision):
+        return state
+    announced, total, phrases = reply.announced, reply.total, dict(reply.phrases)
+    match cue:
+        case PhraseAnnounced(phrase=number):
+            announced = max(announced, number + 1)
+        case ReplyComplete(phrases=count):
+            total = count
+        case FrameArrived(phrase=number, frame=frame) if number >= reply.current:
+            phrases[number] = collect(reply.phrase(number), frame, played=reply.sent_of(number), now=now)
+        case PhraseLost(phrase=number) if number >= reply.current:
+            phrases[number] = give_up(reply.phrase(number), played=reply.sent_of(number))
+        case _:
+            return state
+    reply = msgspec.structs.replace(reply, announced=announced, total=total, phrases=phrases, progress_at=now)
+    return msgspec.structs.replace(state, reply=reply)
+
+
+# Holding, taking back, ending.
+
+
+def _take_back(state: Playback, reply: Reply, now: float) -> tuple[Timeline, Actions]:
+    """Take off the line what is not heard yet, and tell the listener to throw it away."""
+    if state.is_paused:
+        return reply.line, ()
+    line = reply.line.taken_back(reply.line.heard(now, state.lag_s))
+    under_way = reply.line.sent - line.sent
+    return line, (Cut(reply.turn, (state.streamed - under_way) * FRAME_MS),) if under_way else ()
+
+
+def _pause(state: Playback, now: float) -> tuple[Playback, Actions]:
+    reply = state.reply
+    if reply is None or state.is_paused:
+        return msgspec.structs.replace(state, is_paused=True), ()
+    line, actions = _take_back(state, reply, now)
+    current, cursor = reply.current, reply.cursor
+    if line.pieces and not line.pieces[-1].is_closed:
+        current, cursor = line.pieces[-1].phrase, line.pieces[-1].frames
+    elif len(line.pieces) < len(reply.line.pieces):
+        current, cursor = reply.line.pieces[len(line.pieces)].phrase, 0
+    reply = msgspec.structs.replace(reply, line=line, current=current, cursor=cursor)
+    return msgspec.structs.replace(state, reply=reply, is_paused=True), actions
+
+
+def _resume(state: Playback, now: float, *, is_new_stream: bool) -> Playback:
+    reply = state.reply
+    if reply and state.is_paused:
+        reply = msgspec.structs.replace(reply, line=reply.line.resumed(now), progress_at=now)
+    if is_new_stream:
+        return msgspec.structs.replace(state, reply=reply, is_paused=False, streamed=0, lag_s=0.0)
+    return msgspec.structs.replace(state, reply=reply, is_paused=False)
+
+
+def _stop(state: Playback, turn: int, now: float) -> tuple[Playback, Actions]:
+    reply = state.reply
+    state = msgspec.structs.replace(state, over=max(state.over, turn))
+    if reply is None or reply.turn > turn:
+        return state, ()
+    line, cut = _take_back(state, reply, now)
+    line, heard = line.settle(line.sent)
+    pieces = (*heard, *line.pieces)
+    last = pieces[-1] if pieces else line.latest
+    ended = ReplyOver(
+        reply.turn,
+        line.sent * FRAME_MS,
+        is_complete=False,
+        phrase=last.phrase if last else -1,
+        phrase_played_ms=last.played_ms if last else 0,
+        phrase_ms=max(last.frames, len(reply.phrase(last.phrase).frames)) * FRAME_MS if last else 0,
+    )
+    overs = tuple(_over(state, reply, piece) for piece in pieces)
+    return msgspec.structs.replace(state, reply=None), (*cut, *overs, ended)
+
+
+def _follow(state: Playback, position_ms: float, now: float) -> Playback:
+    """Learn from the listener's position how far behind it is; a position at the end of the stream says nothing."""
+    reply = state.reply
+    if reply is None or state.is_paused or reply.line.origin is None or position_ms >= state.streamed * FRAME_MS:
+        return state
+    on_line_s = min(now - reply.line.origin, reply.line.sent * FRAME_S)
+    in_stream_s = (state.streamed - reply.line.sent) * FRAME_S + on_line_s
+    return msgspec.structs.replace(state, lag_s=min(MAX_LAG_S, max(0.0, in_stream_s - position_ms / 1000)))
+
+
+# Going on.
+
+
+def _advance(state: Playback, now: float, rules: PlaybackRules) -> tuple[Playback, Actions]:
+    """Send and settle all that is due."""
+    reply = state.reply
+    if reply is None or state.is_paused:
+        return state, ()
+    actions: list[Action] = []
+    while not reply.is_sent:
+        phrase = reply.phrase(reply.current)
+        if phrase.end is not None and reply.cursor >= phrase.end:
+            reply = _past(reply, phrase)
+            continue
+        is_due = now >= reply.lost_at() - EPSILON_S
+        pcm = phrase.at(reply.cursor, is_due=is_due)
+        if pcm is not None:
+            if now < reply.line.dry_at() - _lead_s(rules) - EPSILON_S:
+                break
+            reply, sent = _send(reply, pcm, now, at_ms=state.streamed * FRAME_MS)
+            actions += sent
+            state = msgspec.structs.replace(state, streamed=state.streamed + 1)
+        elif (phrase.is_broken_off and is_due) or (reply.is_owed and now >= reply.stalls_at(rules) - EPSILON_S):
+            reply = _with(reply, give_up(phrase, played=reply.cursor))
+        else:
+            break
+    line, settled = reply.line.settle(reply.line.heard(now, state.lag_s))
+    actions += (_over(state, reply, piece) for piece in settled)
+    phrases = {n: phrase for n, phrase in reply.phrases.items() if n not in {piece.phrase for piece in settled}}
+    reply = msgspec.structs.replace(reply, line=line, phrases=phrases)
+    if reply.is_sent and not line.pieces:
+        actions.append(ReplyOver(reply.turn, line.played * FRAME_MS, is_complete=True))
+        return msgspec.structs.replace(state, reply=None, over=reply.turn), tuple(actions)
+    return msgspec.structs.replace(state, reply=reply), tuple(actions)
+
+
+def _send(reply: Reply, pcm: bytes, now: float, *, at_ms: int) -> tuple[Reply, list[Action]]:
+    actions: list[Action] = []
+    if reply.line.sent and now > reply.line.dry_at() + EPSILON_S:
+        actions.append(RanDry(reply.turn))
+    if reply.cursor == 0:
+        actions.append(PhraseBegan(reply.turn, reply.revision, reply.current, at_ms))
+    line = reply.line.with_open(reply.current).with_frame(now)
+    actions.append(Send(pcm))
+    sound = None if reply.has_sounded else _first_audible(pcm)
+    if sound is not None:
+        actions.append(Sounded(reply.turn, line.heard_at(reply.line.sent, 0.0) + sound / RATE_HZ))
+    has_sounded = reply.has_sounded or sound is not None
+    return msgspec.structs.replace(reply, line=line, cursor=reply.cursor + 1, has_sounded=has_sounded), actions
+
+
+def _past(reply: Reply, phrase: Phrase) -> Reply:
+    """Go on with the next phrase; one that had no frame leaves an empty piece, so that its end is told in order."""
+    line = reply.line.with_open(reply.current).with_closed(is_whole=phrase.is_whole)
+    return msgspec.structs.replace(reply, line=line, current=reply.current + 1, cursor=0)
+
+
+def _with(reply: Reply, phrase: Phrase) -> Reply:
+    return msgspec.structs.replace(reply, phrases={**reply.phrases, reply.current: phrase})
+
+
+def _over(state: Playback, reply: Reply, piece: Piece) -> PhraseOver:
+    at_ms = (state.streamed - reply.line.sent + piece.end) * FRAME_MS
+    return PhraseOver(reply.turn, reply.revision, piece.phrase, piece.played_ms, piece.is_whole, at_ms)
+
+
+def _first_audible(pcm: bytes) -> int | None:
+    samples = memoryview(pcm).cast("h")
+    return next((index for index, sample in enumerate(samples) if abs(sample) >= AUDIBLE), None)
+
+
+def _lead_s(rules: PlaybackRules) -> float:
+    """How long before it is heard a frame may be sent, so that with it no more than `ahead_ms` are under way."""
+    return max(0, rules.ahead_ms - FRAME_MS) / 1000
