@@ -1,0 +1,1 @@
+"""The dialogue service: turns, history, prompt and the language model."""

@@ -1,0 +1,96 @@
+"""What the reducer decided to say, as messages of the bus. Pure; `worker` sends them."""
+
+from typing import NamedTuple, TypedDict
+
+from parley_agent import turns
+from parley_agent.engines import Usage
+from parley_contract.messages import (
+    PhraseReady,
+    ReplyDelta,
+    ReplyEnded,
+    SynthesizePhrase,
+    TurnDismissed,
+    TurnInterrupted,
+    TurnMessage,
+)
+from parley_contract.subjects import Subjects
+
+_PHRASE_LIFE_S = 60.0
+"""A phrase that was not synthesized within a minute would be said to nobody."""
+
+Said = turns.SayDelta | turns.SayPhrase | turns.Synthesize | turns.SayReplyEnded | turns.Dismiss | turns.SayInterrupted
+
+
+class Announcement(NamedTuple):
+    """A message, where it goes, and the id under which the stream keeps it once; None sends it at most once."""
+
+    subject: str
+    message: TurnMessage
+    message_id: str | None
+
+
+class Speaker(NamedTuple):
+    """On whose behalf things are said."""
+
+    subjects: Subjects
+    session: str
+    epoch: int
+    language: str
+    model: str
+
+
+class _Fence(TypedDict):
+    session: str
+    epoch: int
+    turn: int
+    revision: int
+
+
+def announce(effect: Said, speaker: Speaker, *, usage: Usage, at: float) -> Announcement:
+    """Put an effect into words.
+
+    Args:
+        effect: what to say.
+        speaker: the session it is about.
+        usage: tokens of the turn's generation, for ReplyEnded.
+        at: Unix seconds, for deadlines.
+    """
+    fence = _Fence(session=speaker.session, epoch=speaker.epoch, turn=effect.turn, revision=effect.revision)
+    message, kept_as = _message(effect, fence, speaker, usage, at)
+    subject = speaker.subjects.reply(speaker.session, effect.turn)
+    if isinstance(message, SynthesizePhrase):
+        subject = speaker.subjects.phrase_work(speaker.session, effect.turn)
+    prefix = f"{speaker.session}-{speaker.epoch}-{effect.turn}-{effect.revision}"
+    return Announcement(subject, message, f"{prefix}-{kept_as}" if kept_as else None)
+
+
+def _message(effect: Said, fence: _Fence, speaker: Speaker, usage: Usage, at: float) -> tuple[TurnMessage, str | None]:
+    match effect:
+        case turns.SayDelta():
+            return ReplyDelta(**fence, index=effect.index, text=effect.text), None
+        case turns.SayPhrase():
+            return PhraseReady(**fence, phrase=effect.phrase, text=effect.text), None
+        case turns.Synthesize():
+            work = SynthesizePhrase(
+                **fence,
+                phrase=effect.phrase,
+                text=effect.text,
+                language=speaker.language,
+                deadline_at=at + _PHRASE_LIFE_S,
+            )
+            return work, f"work-{effect.phrase}"
+        case turns.SayReplyEnded():
+            ended = ReplyEnded(
+                **fence,
+                phrases=effect.phrases,
+                outcome=effect.outcome,
+                reason=effect.reason,
+                model=speaker.model,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+            )
+            return ended, "ended"
+        case turns.Dismiss():
+            return TurnDismissed(**fence, outcome=effect.outcome, reason=effect.reason), "dismissed"
+        case turns.SayInterrupted():
+            return TurnInterrupted(**fence, reason=effect.reason), "interrupted"

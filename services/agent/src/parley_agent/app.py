@@ -1,0 +1,287 @@
+"""The agent as a process: keeps the streams, warms the model, grants sessions and routes messages to their workers."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from typing import Final
+
+import structlog
+
+from parley_agent.engines import LanguageModel, ModelMissingError, Residency
+from parley_agent.engines.ollama import OllamaModel
+from parley_agent.history import History, prompt
+from parley_agent.reports import Reports
+from parley_agent.sessions import ABANDONED_AFTER_S, Lease, Records, SessionRecord
+from parley_agent.settings import AgentSettings
+from parley_agent.worker import SessionWorker, Tools
+from parley_contract import telemetry as words
+from parley_contract.errors import BusUnavailableError, ParleyError
+from parley_contract.messages import (
+    CloseSession,
+    Heartbeat,
+    Message,
+    OpenSession,
+    ResumeSession,
+    SessionMessage,
+    SessionOpened,
+    SessionRefused,
+    TurnReport,
+)
+from parley_contract.streams import layout
+from parley_contract.subjects import ANY
+from parley_runtime.bus import Received, Store
+from parley_runtime.http import service_app
+from parley_runtime.lifecycle import Runtime
+
+log: Final = structlog.get_logger()
+
+_ENSURE_EVERY_S: Final = 15.0
+_RETRY_S: Final = 0.5
+_WATCH_MODEL_EVERY_S: Final = 15.0
+
+
+async def main(runtime: Runtime[AgentSettings]) -> None:
+    """Serve until told to stop; called by the lifecycle."""
+    await Agent(runtime, OllamaModel(runtime.settings)).run()
+
+
+class Agent:
+    """One agent process; any number of them may share an assistant's sessions."""
+
+    def __init__(self, runtime: Runtime[AgentSettings], model: LanguageModel) -> None:
+        """Prepare; `run` does the work."""
+        self._runtime = runtime
+        self._settings = runtime.settings
+        self._bus = runtime.bus
+        self._model = model
+        self._layout = layout(runtime.settings.assistant, keep_events_s=runtime.settings.keep_events_s)
+        self._name = secrets.token_hex(6)
+        self._workers: dict[str, SessionWorker] = {}
+        self._heard_from_at: dict[str, float] = {}
+        self._reports = Reports()
+        self._residency: Residency | None = None
+        self._streams_problem = "not made yet"
+        self._leases: Store
+        self._tools: Tools
+        self._tasks = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Make the streams, warm the model, then serve sessions until told to stop."""
+        health = self._runtime.health
+        health.lacking("streams", "not made yet")
+        health.lacking("model", f"{self._model.name} is not loaded yet")
+        health.ready("service")
+        app = service_app("agent", health=health, telemetry=self._runtime.telemetry, status=self._status)
+        async with self._runtime.http(app), self._tasks:
+            await self._until_made()
+            self._leases = await self._bus.store(self._layout.leases)
+            self._tools = Tools(
+                self._bus,
+                self._model,
+                self._settings,
+                self._runtime.telemetry,
+                self._layout,
+                Records(await self._bus.store(self._layout.sessions)),
+            )
+            serving = [
+                self._tasks.create_task(self._keep_streams()),
+                self._tasks.create_task(self._keep_model()),
+                self._tasks.create_task(self._grant_sessions()),
+                self._tasks.create_task(self._route()),
+            ]
+            await self._runtime.stopping.wait()
+            await self._drain()
+            for task in serving:
+                task.cancel()
+
+    async def _drain(self) -> None:
+        """Let running replies end; the lifecycle bounds how long. The sessions themselves go to another agent."""
+        while any(worker.is_busy for worker in self._workers.values()):  # noqa: ASYNC110  # changes with every event
+            await asyncio.sleep(0.05)
+        for worker in list(self._workers.values()):
+            worker.stop()
+
+    # Streams.
+
+    async def _until_made(self) -> None:
+        while True:
+            if await self._ensure():
+                return
+            await asyncio.sleep(_RETRY_S)
+
+    async def _keep_streams(self) -> None:
+        """Mend the streams on a timer and at once after a reconnect: those in memory die with the broker."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._bus.reconnected(), _ENSURE_EVERY_S)
+            await self._until_made()
+
+    async def _ensure(self) -> bool:
+        try:
+            changed = await self._bus.ensure(self._layout)
+        except BusUnavailableError as error:
+            self._streams_problem = str(error)
+            self._runtime.health.lacking("streams", self._streams_problem)
+            return False
+        if changed:
+            log.info("streams made", names=changed)
+        self._streams_problem = ""
+        self._runtime.health.ready("streams")
+        return True
+
+    # The model.
+
+    async def _keep_model(self) -> None:
+        """Load the model before anybody asks, and watch that it stays loaded."""
+        while True:
+            try:
+                self._residency = await self._model.residency()
+                if self._residency is None:
+                    began_at = time.monotonic()
+                    await self._model.warm(prompt(self._settings.system_prompt, History(), None))
+                    self._residency = await self._model.residency()
+                    log.info("model warm", model=self._model.name, seconds=round(time.monotonic() - began_at, 2))
+                self._runtime.health.ready("model")
+                await asyncio.sleep(_WATCH_MODEL_EVERY_S)
+            except ParleyError as error:
+                self._residency = None
+                self._runtime.health.lacking("model", str(error))
+                level = log.error if isinstance(error, ModelMissingError) else log.warning
+                level("the model is not ready", detail=str(error))
+                await asyncio.sleep(_RETRY_S * 4)
+
+    # Sessions.
+
+    async def _grant_sessions(self) -> None:
+        async with self._bus.messages(self._bus.subjects.open_session(), queue="agent") as requests:
+            async for request in requests:
+                try:
+                    answer = await self._grant(request.message)
+                except ParleyError as error:
+                    log.warning("could not open a session", error=type(error).__name__, detail=str(error))
+                    answer = SessionRefused(
+                        code="not_ready", sentence="The assistant is not ready yet. Try again soon."
+                    )
+                await self._bus.answer(request, answer)
+
+    async def _grant(self, request: Message) -> Message:
+        match request:
+            case OpenSession():
+                record = SessionRecord(
+                    session=secrets.token_hex(6),
+                    door=request.door,
+                    channel=request.channel,
+                    token_hash=request.token_hash,
+                )
+                revision = await self._tools.records.create(record)
+                if revision is None or not await self._own(record, revision):
+                    return SessionRefused(code="not_ready", sentence="The session could not be made. Try again.")
+                return SessionOpened(session=record.session, epoch=record.epoch, next_turn=record.next_turn)
+            case ResumeSession():
+                return await self._resume(request)
+            case _:
+                return SessionRefused(code="not_ready", sentence="This request is not one that opens a session.")
+
+    async def _resume(self, request: ResumeSession) -> Message:
+        worker = self._workers.get(request.session)
+        found = await self._tools.records.load(request.session)
+        if found is None:
+            return SessionRefused(code="unknown_session", sentence="This session has ended. Start a new one.")
+        record, revision = found
+        if not secrets.compare_digest(record.token_hash, request.token_hash):
+            return SessionRefused(code="wrong_token", sentence="This token does not belong to the session.")
+        if worker is None:
+            if not await self._own(record, revision):
+                return SessionRefused(code="not_ready", sentence="Another agent owns this session. Try again.")
+            worker = self._workers[request.session]
+        record = await worker.move(record.epoch + 1)
+        return SessionOpened(session=record.session, epoch=record.epoch, next_turn=record.next_turn)
+
+    async def _own(self, record: SessionRecord, revision: int) -> bool:
+        """Take the lease and start a worker; False if another agent was faster."""
+        lease = await Lease.take(self._leases, record.session, self._name)
+        if lease is None:
+            return False
+        worker = SessionWorker(self._tools, lease, record, revision)
+        self._workers[record.session] = worker
+        self._tasks.create_task(self._work(record.session, worker))
+        return True
+
+    async def _work(self, session: str, worker: SessionWorker) -> None:
+        telemetry = self._runtime.telemetry
+        telemetry.record(words.SESSIONS, 1)
+        log.info("session taken", session=session)
+        try:
+            ending = await worker.run()
+        finally:
+            telemetry.record(words.SESSIONS, -1)
+            del self._workers[session]
+        log.info("session left", session=session, why=ending)
+
+    # Messages.
+
+    async def _route(self) -> None:
+        subjects = self._bus.subjects
+        async with self._bus.messages(
+            subjects.speech(ANY, ANY),
+            subjects.transcript(ANY, ANY),
+            subjects.phrase_outcome(ANY, ANY, ANY),
+            subjects.playback(ANY, ANY),
+            subjects.turn(ANY, ANY),
+            subjects.heartbeat(ANY),
+            subjects.interrupt(ANY),
+        ) as messages:
+            await self._remember_reports()
+            async for received in messages:
+                await self._take(received)
+
+    async def _take(self, received: Received) -> None:
+        message = received.message
+        if isinstance(message, TurnReport):
+            self._reports.add(message)
+        if not isinstance(message, SessionMessage):
+            return
+        match message:
+            case Heartbeat():
+                self._heard_from_at[message.session] = time.monotonic()
+            case CloseSession():
+                self._heard_from_at.pop(message.session, None)
+        if worker := self._workers.get(message.session):
+            worker.receive(received)
+        elif isinstance(message, Heartbeat) and not self._runtime.stopping.is_set():
+            await self._adopt(message)
+
+    async def _adopt(self, heartbeat: Heartbeat) -> None:
+        """A session that lives and whose agent may not: take it over if its lease has run out."""
+        try:
+            found = await self._tools.records.load(heartbeat.session)
+            if found is not None and found[0].epoch == heartbeat.epoch:
+                await self._own(*found)
+        except BusUnavailableError as error:
+            log.warning("could not take a session over", session=heartbeat.session, detail=str(error))
+
+    async def _remember_reports(self) -> None:
+        with contextlib.suppress(BusUnavailableError):
+            subject = self._bus.subjects.turn(ANY, ANY)
+            for received in await self._bus.stored_messages(self._layout.events, subject):
+                if isinstance(received.message, TurnReport):
+                    self._reports.add(received.message)
+
+    def _status(self) -> dict[str, object]:
+        oldest = time.monotonic() - ABANDONED_AFTER_S
+        self._heard_from_at = {session: at for session, at in self._heard_from_at.items() if at > oldest}
+        return {
+            "assistant": self._settings.assistant,
+            "sessions": len(self._heard_from_at),
+            "owned_sessions": len(self._workers),
+            "streams": {"healthy": not self._streams_problem, "problem": self._streams_problem},
+            "model": {
+                "name": self._model.name,
+                "loaded": self._residency is not None,
+                "size_bytes": self._residency.size_bytes if self._residency else 0,
+                "vram_bytes": self._residency.vram_bytes if self._residency else 0,
+                "context_length": self._residency.context_length if self._residency else 0,
+            },
+            **self._reports.status(),
+        }

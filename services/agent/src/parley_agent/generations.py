@@ -1,0 +1,95 @@
+"""One question to the model, as events for the reducer and as a span. Run by `worker` as a task per turn."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
+
+from parley_agent import turns
+from parley_agent.engines import Chunk, LanguageModel, Usage
+from parley_agent.history import prompt
+from parley_contract import telemetry as words
+from parley_contract.errors import ParleyError
+from parley_runtime.telemetry import Carrier, Span, Telemetry
+
+log: Final = structlog.get_logger()
+
+
+class Generation:
+    """A running turn's call of the model, and its spans."""
+
+    def __init__(self, model: LanguageModel, telemetry: Telemetry, effect: turns.Generate, span: Span) -> None:
+        """Prepare; `run` asks the model. `span` is the agent's part of the turn, ended by `close`."""
+        self._model = model
+        self._telemetry = telemetry
+        self._effect = effect
+        self._span = span
+        self.headers: Final[Carrier] = telemetry.carrier(span)
+        """Makes whatever is said about this turn a child of its span."""
+        self.usage = Usage()
+        self._first_token_at: float | None = None
+        self._ready_at: dict[int, float] = {}
+
+    async def run(self, system_prompt: str, put: Callable[[turns.Event], None], *, capture_text: bool) -> None:
+        """Stream the answer; however it goes, `put` gets exactly one GenerationEnded at the end, unless cancelled."""
+        effect, name = self._effect, self._model.name
+        ended = turns.GenerationEnded(turn=effect.turn, revision=effect.revision, outcome="stop")
+        attributes = {words.OPERATION: "chat", words.PROVIDER: "ollama", words.REQUEST_MODEL: name}
+        began_at = time.monotonic()
+        with self._telemetry.span(
+            f"{words.CHAT} {name}", parent=self.headers, attributes=attributes, kind="client"
+        ) as span:
+            if capture_text:
+                span.set_attribute(f"{words.PRIVATE}user", effect.user)
+            try:
+                async with contextlib.aclosing(
+                    self._model.reply(prompt(system_prompt, effect.history, effect.user))
+                ) as chunks:
+                    async for chunk in chunks:
+                        if chunk.text:
+                            self._note_first_token(span, began_at)
+                            put(turns.Tokens(turn=effect.turn, revision=effect.revision, text=chunk.text))
+                        if chunk.ended:
+                            self._note_usage(span, chunk)
+                            ended = replace(ended, outcome=chunk.ended)
+            except ParleyError as error:
+                log.error("the model failed", error=type(error).__name__, detail=str(error))
+                ended = replace(ended, outcome="failed", reason=str(error))
+        self._telemetry.record(words.LLM_REQUESTS, outcome=ended.outcome)
+        put(ended)
+
+    def _note_first_token(self, span: Span, began_at: float) -> None:
+        if self._first_token_at is None:
+            self._first_token_at = time.monotonic()
+            span.set_attribute(words.TIME_TO_FIRST_CHUNK, self._first_token_at - began_at)
+            self._telemetry.record(words.LLM_FIRST_TOKEN, self._first_token_at - began_at, model=self._model.name)
+
+    def _note_usage(self, span: Span, chunk: Chunk) -> None:
+        self.usage = chunk.usage
+        span.set_attribute(words.INPUT_TOKENS, chunk.usage.input_tokens)
+        span.set_attribute(words.OUTPUT_TOKENS, chunk.usage.output_tokens)
+        self._telemetry.record(words.LLM_TOKENS, chunk.usage.input_tokens, type="input")
+        self._telemetry.record(words.LLM_TOKENS, chunk.usage.output_tokens, type="output")
+
+    def note_phrase(self, phrase: int) -> None:
+        """A phrase is ready: the first one ends a wait, every one begins the wait for playback's credit."""
+        now = time.monotonic()
+        self._ready_at[phrase] = now
+        if phrase == 0 and self._first_token_at is not None:
+            self._telemetry.past(words.FIRST_PHRASE, self._first_token_at, now, parent=self.headers)
+
+    def note_synthesis(self, phrase: int) -> None:
+        """A phrase goes to the tts workers: its wait for credit is over."""
+        ready_at, attributes = self._ready_at.get(phrase), {words.PHRASE: phrase}
+        if ready_at is not None:
+            now = time.monotonic()
+            self._telemetry.past(words.PHRASE_CREDIT, ready_at, now, parent=self.headers, attributes=attributes)
+
+    def close(self, outcome: str = "") -> None:
+        """End the agent's part of the turn."""
+        if outcome:
+            self._span.set_attribute(words.TURN_OUTCOME, outcome)
+        self._span.end()

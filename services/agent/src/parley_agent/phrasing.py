@@ -1,0 +1,89 @@
+"""Text as it streams from the model, cut into phrases that can be spoken. Pure; called by `turns`.
+
+The first phrase may end at a clause, so that the voice starts early; later ones end at sentences, which sound better.
+Nothing is lost or changed: the phrases and the rest, joined, are the text. Making text speakable is the tts service's.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+_MIN_CLAUSE_CHARS: Final = 12
+"""A first phrase shorter than this starts the voice a moment earlier and leaves a gap after it."""
+_MIN_KOREAN_CLAUSE_CHARS: Final = 6
+"""Hangul says about twice as much per character."""
+_MAX_PHRASE_CHARS: Final = 240
+"""A sentence without an end is cut at a space: about 15 s of speech."""
+
+_SENTENCE_END: Final = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s)|\n+")
+_CLAUSE_END: Final = re.compile(r"[,;:—–][\"'”’)\]]*(?=\s)|[，、；：]")
+_KOREAN_SENTENCE_END: Final = re.compile(r"(?:니다|까요|[아어에예세네데져]요|죠|군요|해요)(?=\s)")
+_KOREAN_CLAUSE_END: Final = re.compile(
+    r"(?<=\S)(?:[은는인한던운]데|지만|니까|면서|어서|아서|하고|려면|으면|라서)(?=\s)"
+)
+_ABBREVIATION: Final = re.compile(
+    r"(?:^|[\s(])(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|approx|No|e\.g|i\.e|a\.m|p\.m|[A-Z]|\d{1,2})\.$"
+)
+
+
+class Phrase(NamedTuple):
+    """A piece of the reply, with the spaces it came with."""
+
+    text: str
+    ends_sentence: bool
+
+
+class Cut(NamedTuple):
+    """What can be spoken now, and what has to wait for more text."""
+
+    phrases: tuple[Phrase, ...]
+    rest: str
+
+
+def cut(text: str, *, is_first: bool, language: str) -> Cut:
+    """Cut complete phrases off the front of a growing text.
+
+    Args:
+        text: what has arrived and was not cut off yet; an end counts only once the character after it is known.
+        is_first: whether the reply has no phrase yet.
+        language: ISO 639 code; `ko` also ends phrases at its sentence and connective endings.
+    """
+    phrases: list[Phrase] = []
+    while found := _next_end(text, is_first=is_first and not phrases, is_korean=language == "ko"):
+        end, ends_sentence = found
+        phrases.append(Phrase(text[:end], ends_sentence))
+        text = text[end:]
+    return Cut(tuple(phrases), text)
+
+
+def _next_end(text: str, *, is_first: bool, is_korean: bool) -> tuple[int, bool] | None:
+    """Return where the next phrase ends and whether a sentence ends there too; None if neither is known yet."""
+    sentence = _sentence_end(text, is_korean=is_korean)
+    if is_first:
+        clause = _clause_end(text, is_korean=is_korean)
+        if clause is not None and (sentence is None or clause < sentence):
+            return clause, False
+    if sentence is not None:
+        return sentence, True
+    if len(text) > _MAX_PHRASE_CHARS:
+        return (text.rfind(" ", 1, _MAX_PHRASE_CHARS) + 1) or _MAX_PHRASE_CHARS, False
+    return None
+
+
+def _sentence_end(text: str, *, is_korean: bool) -> int | None:
+    ends = [match.end() for match in _SENTENCE_END.finditer(text) if _is_sentence(text[: match.end()])]
+    if is_korean:
+        ends += [match.end() for match in _KOREAN_SENTENCE_END.finditer(text)]
+    return min(ends, default=None)
+
+
+def _is_sentence(candidate: str) -> bool:
+    """Tell a sentence from an abbreviation, an initial, a list's number or bare punctuation."""
+    return any(character.isalnum() for character in candidate) and not _ABBREVIATION.search(candidate)
+
+
+def _clause_end(text: str, *, is_korean: bool) -> int | None:
+    ends = [match.end() for match in _CLAUSE_END.finditer(text)]
+    if is_korean:
+        ends += [match.end() for match in _KOREAN_CLAUSE_END.finditer(text)]
+    shortest = _MIN_KOREAN_CLAUSE_CHARS if is_korean else _MIN_CLAUSE_CHARS
+    return min((end for end in ends if len(text[:end].strip()) >= shortest), default=None)

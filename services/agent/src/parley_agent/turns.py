@@ -1,0 +1,487 @@
+"""Transcripts become a turn: the agent's state machine for one session.
+
+One pure reducer, `step(state, event, now) -> (state, effects)`; `worker` feeds it and carries out what it decides.
+Delivery is at least once and in any order between services, so every event may be late, early or twice: a turn
+commits when its utterances have ended and each has a transcript, whichever came last. The agent alone raises
+`revision`. History is written only for what was played, when the turn is over. The reducer knows no clock, no bus
+and no model.
+"""
+
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from parley_agent.history import Exchange, History, heard_part, max_history_chars
+from parley_agent.phrasing import Phrase, cut
+from parley_contract.frames import FRAME_MS
+from parley_contract.messages import (
+    FinalTranscript,
+    InterruptTurn,
+    Message,
+    PhraseFailed,
+    PhrasePlayed,
+    PhraseSynthesized,
+    PlaybackStarted,
+    TurnMessage,
+    TurnReport,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+
+PHRASES_AHEAD = 2
+"""Synthesis runs at most this many phrases ahead of playback (design section 2)."""
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that the reducer decides by."""
+
+    language: str
+    system_prompt: str
+    num_predict: int
+    max_context_turns: int
+    num_ctx: int
+
+
+# Events beside the messages of the bus.
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """Text arrived from the model."""
+
+    turn: int
+    revision: int
+    text: str
+
+
+class GenerationEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """The model has stopped: by itself, at `numPredict` (`length`), or by failing."""
+
+    turn: int
+    revision: int
+    outcome: Literal["stop", "length", "failed"]
+    reason: str = ""
+
+
+class SessionEnded(msgspec.Struct, frozen=True):
+    """Nobody is there any more."""
+
+
+Event = Message | Tokens | GenerationEnded | SessionEnded
+
+
+# Effects.
+
+
+class Generate(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask the model; answers come back as Tokens and GenerationEnded of this turn and revision."""
+
+    turn: int
+    revision: int
+    user: str
+    history: History
+
+
+class CancelGeneration(msgspec.Struct, frozen=True):
+    """Stop asking."""
+
+    turn: int
+
+
+class SayDelta(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish a ReplyDelta."""
+
+    turn: int
+    revision: int
+    index: int
+    text: str
+
+
+class SayPhrase(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish a PhraseReady."""
+
+    turn: int
+    revision: int
+    phrase: int
+    text: str
+
+
+class Synthesize(msgspec.Struct, frozen=True, kw_only=True):
+    """Give a phrase to the tts workers."""
+
+    turn: int
+    revision: int
+    phrase: int
+    text: str
+
+
+class SayReplyEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish a ReplyEnded."""
+
+    turn: int
+    revision: int
+    phrases: int
+    outcome: Literal["complete", "cut", "failed"]
+    reason: str
+
+
+class Dismiss(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish a TurnDismissed."""
+
+    turn: int
+    revision: int
+    outcome: Literal["empty", "failed"]
+    reason: str
+
+
+class SayInterrupted(msgspec.Struct, frozen=True, kw_only=True):
+    """Purge the turn's work and publish a TurnInterrupted with the new revision."""
+
+    turn: int
+    revision: int
+    reason: str
+
+
+class KeepHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Save the history; `was_rewritten` means that the model's prefix is gone and worth warming while idle."""
+
+    history: History
+    was_rewritten: bool
+
+
+Effect = (
+    Generate
+    | CancelGeneration
+    | SayDelta
+    | SayPhrase
+    | Synthesize
+    | SayReplyEnded
+    | Dismiss
+    | SayInterrupted
+    | KeepHistory
+)
+
+
+# State.
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """One utterance of a turn: how it ended and what it said, as far as known."""
+
+    ended: UtteranceEnded | None = None
+    final: FinalTranscript | None = None
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply as it grows and is played."""
+
+    user: str
+    rest: str = ""
+    """Text that is no phrase yet."""
+    deltas: int = 0
+    phrases: tuple[Phrase, ...] = ()
+    sent: int = 0
+    """How many phrases the tts workers were given."""
+    durations_s: tuple[tuple[int, float], ...] = ()
+    playing: int = -1
+    """The highest phrase that began to play or was skipped."""
+    playing_since: float = 0.0
+    shares: tuple[tuple[int, float], ...] = ()
+    """Which share (0 to 1) of each phrase was played, as `(phrase, share)`."""
+    is_generated: bool = False
+
+    @property
+    def heard(self) -> str:
+        """The reply as far as it was played."""
+        shares = dict(self.shares)
+        return "".join(heard_part(phrase.text, shares.get(n, 0.0)) for n, phrase in enumerate(self.phrases)).strip()
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn: listening while `reply` is None."""
+
+    number: int
+    revision: int = 0
+    utterances: tuple[tuple[str, Heard], ...] = ()
+    reply: Reply | None = None
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the agent knows of a session."""
+
+    rules: Rules
+    epoch: int
+    history: History = History()
+    turns: tuple[Turn, ...] = ()
+    """Turns that are not over, oldest first."""
+    over: int = 0
+    """The highest turn that is over; a turn up to it that is not in `turns` is over too."""
+
+    @property
+    def latest(self) -> int:
+        """The highest turn number seen."""
+        return max((self.over, *(turn.number for turn in self.turns)))
+
+
+Step = tuple[Conversation, tuple[Effect, ...]]
+
+
+def step(state: Conversation, event: Event, now: float) -> Step:
+    """Decide what follows from an event.
+
+    Args:
+        state: the session so far.
+        event: a message of the bus, or what the model or the session did.
+        now: seconds on the agent's monotonic clock.
+    """
+    if isinstance(event, SessionEnded):
+        return _end_session(state, now)
+    if isinstance(event, TurnMessage) and (event.epoch != state.epoch or _is_over(state, event.turn)):
+        return state, ()
+    match event:
+        case UtteranceStarted() | UtteranceEnded() | FinalTranscript():
+            return _hear(state, event, now)
+        case Tokens() | GenerationEnded():
+            return _grow(state, event)
+        case PlaybackStarted() | PhrasePlayed() | PhraseSynthesized() | PhraseFailed():
+            return _play(state, event, now)
+        case InterruptTurn():
+            return _interrupt_by_gateway(state, event, now)
+        case TurnReport():
+            return _settle(state, event)
+        case _:
+            return state, ()
+
+
+# Hearing.
+
+
+def _hear(state: Conversation, event: UtteranceStarted | UtteranceEnded | FinalTranscript, now: float) -> Step:
+    turn = _find(state, event.turn) or Turn(number=event.turn)
+    if turn.reply is not None:
+        return state, ()
+    heard = dict(turn.utterances)
+    before = heard.get(event.utterance, Heard())
+    match event:
+        case UtteranceEnded():
+            heard[event.utterance] = replace(before, ended=before.ended or event)
+        case FinalTranscript():
+            heard[event.utterance] = replace(before, final=before.final or event)
+        case UtteranceStarted():
+            heard[event.utterance] = before
+    turn = replace(turn, utterances=tuple(heard.items()))
+    state = _put(state, turn)
+    return _commit(state, turn, now) if _is_complete(turn) else (state, ())
+
+
+def _is_complete(turn: Turn) -> bool:
+    """Whether the endpointer committed the turn and every utterance of it has a transcript."""
+    reasons = [heard.ended.reason for _, heard in turn.utterances if heard.ended]
+    return (
+        all(heard.ended and heard.final for _, heard in turn.utterances)
+        and any(reason != "max_length" for reason in reasons)
+    )  # fmt: skip
+
+
+def _commit(state: Conversation, turn: Turn, now: float) -> Step:
+    finals = [heard.final for _, heard in turn.utterances if heard.final]
+    user = " ".join(final.text.strip() for final in finals if final.text.strip())
+    if not user:
+        failed = next((final for final in finals if final.outcome == "failed"), None)
+        effect = Dismiss(
+            turn=turn.number,
+            revision=turn.revision,
+            outcome="failed" if failed else "empty",
+            reason=failed.reason if failed else "",
+        )
+        return _drop(state, turn), (effect,)
+    effects: list[Effect] = []
+    for older in state.turns:
+        if older.number < turn.number and older.reply is not None:
+            state, ended = _interrupt(state, older, "a newer turn", now)
+            effects += ended
+    turn = replace(turn, reply=Reply(user=user))
+    effects.append(Generate(turn=turn.number, revision=turn.revision, user=user, history=state.history))
+    return _put(state, turn), tuple(effects)
+
+
+# Replying.
+
+
+def _grow(state: Conversation, event: Tokens | GenerationEnded) -> Step:
+    turn = _find(state, event.turn)
+    if turn is None or turn.reply is None or turn.revision != event.revision or turn.reply.is_generated:
+        return state, ()
+    reply, effects = turn.reply, list[Effect]()
+    if isinstance(event, Tokens):
+        delta = SayDelta(turn=turn.number, revision=turn.revision, index=reply.deltas, text=event.text)
+        effects.append(delta)
+        done = cut(reply.rest + event.text, is_first=not reply.phrases, language=state.rules.language)
+        reply = replace(reply, rest=done.rest, deltas=reply.deltas + 1)
+        for phrase in done.phrases:
+            reply, said = _say(turn, reply, phrase)
+            effects += said
+    else:
+        outcome = _outcome(reply, event)
+        if outcome != "cut" and any(character.isalnum() for character in reply.rest):
+            reply, said = _say(turn, reply, Phrase(reply.rest, ends_sentence=True))
+            effects += said
+        reply = replace(reply, rest="", is_generated=True)
+        effects.append(
+            SayReplyEnded(
+                turn=turn.number,
+                revision=turn.revision,
+                phrases=len(reply.phrases),
+                outcome=outcome,
+                reason=event.reason,
+            )
+        )
+    state, more = _dispatch(state, replace(turn, reply=reply))
+    return state, (*effects, *more)
+
+
+def _outcome(reply: Reply, event: GenerationEnded) -> Literal["complete", "cut", "failed"]:
+    if event.outcome == "failed":
+        return "failed"
+    # Half a sentence sounds broken, so it is left out, unless its first half was said already.
+    ends_well = bool(reply.phrases) and reply.phrases[-1].ends_sentence
+    return "cut" if event.outcome == "length" and ends_well else "complete"
+
+
+def _say(turn: Turn, reply: Reply, phrase: Phrase) -> tuple[Reply, list[Effect]]:
+    number = len(reply.phrases)
+    said = SayPhrase(turn=turn.number, revision=turn.revision, phrase=number, text=phrase.text.strip())
+    return replace(reply, phrases=(*reply.phrases, phrase)), [said]
+
+
+def _dispatch(state: Conversation, turn: Turn) -> Step:
+    """Hand out the phrases that playback has credit for, and close the turn once everything was played."""
+    assert turn.reply is not None  # noqa: S101  # for the type checker
+    reply, effects = turn.reply, list[Effect]()
+    while reply.sent < len(reply.phrases) and reply.sent <= reply.playing + PHRASES_AHEAD:
+        text = reply.phrases[reply.sent].text.strip()
+        effects.append(Synthesize(turn=turn.number, revision=turn.revision, phrase=reply.sent, text=text))
+        reply = replace(reply, sent=reply.sent + 1)
+    state = _put(state, replace(turn, reply=reply))
+    if reply.is_generated and not reply.phrases:
+        state, kept = _close(state, replace(turn, reply=reply))
+        effects += kept
+    return state, tuple(effects)
+
+
+# Being heard.
+
+
+def _play(
+    state: Conversation, event: PlaybackStarted | PhrasePlayed | PhraseSynthesized | PhraseFailed, now: float
+) -> Step:
+    turn = _find(state, event.turn)
+    if turn is None or turn.reply is None or event.revision != turn.revision:
+        return state, ()
+    reply = turn.reply
+    match event:
+        case PlaybackStarted() if event.phrase > reply.playing:
+            reply = replace(reply, playing=event.phrase, playing_since=now)
+        case PhraseSynthesized():
+            duration = (event.phrase, event.frames * FRAME_MS / 1000)
+            reply = replace(reply, durations_s=(*reply.durations_s, duration))
+        case PhrasePlayed():
+            share = 1.0 if event.whole else _share(reply, event.phrase, event.played_ms)
+            reply = replace(
+                reply, playing=max(reply.playing, event.phrase), shares=(*reply.shares, (event.phrase, share))
+            )
+        case PhraseFailed():
+            # Nothing of it will play, and waiting for it would hold back the phrases after it.
+            reply = replace(reply, playing=max(reply.playing, event.phrase))
+        case _:
+            pass
+    turn = replace(turn, reply=reply)
+    if isinstance(event, PhrasePlayed) and reply.is_generated and event.phrase >= len(reply.phrases) - 1:
+        return _close(state, turn)
+    return _dispatch(state, turn)
+
+
+def _share(reply: Reply, phrase: int, played_ms: float) -> float:
+    """Return how much of a phrase `played_ms` is; 0 while its length is unknown."""
+    duration_s = dict(reply.durations_s).get(phrase, 0.0)
+    return played_ms / 1000 / duration_s if duration_s else 0.0
+
+
+def _interrupt_by_gateway(state: Conversation, event: InterruptTurn, now: float) -> Step:
+    turn = _find(state, event.turn)
+    if turn is None or turn.reply is None or event.revision != turn.revision:
+        return state, ()
+    reply = turn.reply
+    share = event.played_ms / event.phrase_ms if event.phrase_ms else _share(reply, event.phrase, event.played_ms)
+    whole = tuple((phrase, 1.0) for phrase in range(event.phrase))
+    reply = replace(reply, shares=(*reply.shares, *whole, (event.phrase, share)))
+    return _interrupt(state, replace(turn, reply=reply), event.reason, now)
+
+
+def _interrupt(state: Conversation, turn: Turn, reason: str, now: float) -> tuple[Conversation, tuple[Effect, ...]]:
+    """End a reply early; a phrase that plays right now was heard as far as its time allows."""
+    reply = turn.reply
+    assert reply is not None  # noqa: S101  # for the type checker
+    if reply.playing >= 0 and reply.playing not in dict(reply.shares):
+        share = _share(reply, reply.playing, (now - reply.playing_since) * 1000)
+        reply = replace(reply, shares=(*reply.shares, (reply.playing, share)))
+    effects: list[Effect] = [] if reply.is_generated else [CancelGeneration(turn.number)]
+    effects.append(SayInterrupted(turn=turn.number, revision=turn.revision + 1, reason=reason))
+    state, kept = _close(state, replace(turn, reply=reply), was_cut=True)
+    return state, (*effects, *kept)
+
+
+def _settle(state: Conversation, report: TurnReport) -> Step:
+    """The gateway has accounted for the turn, so nothing more of it will be heard."""
+    turn = _find(state, report.turn)
+    if turn is None:
+        return state, ()
+    if turn.reply is None:
+        return _drop(state, turn), ()
+    effects: tuple[Effect, ...] = () if turn.reply.is_generated else (CancelGeneration(turn.number),)
+    state, kept = _close(state, turn, was_cut=not turn.reply.is_generated)
+    return state, (*effects, *kept)
+
+
+def _close(state: Conversation, turn: Turn, *, was_cut: bool = False) -> tuple[Conversation, tuple[Effect, ...]]:
+    """The turn is over: what was said and heard goes into history."""
+    assert turn.reply is not None  # noqa: S101  # for the type checker
+    rules, before = state.rules, state.history
+    history = before.add(
+        Exchange(turn.reply.user, turn.reply.heard),
+        max_turns=rules.max_context_turns,
+        max_chars=max_history_chars(rules.num_ctx, rules.num_predict, rules.system_prompt),
+    )
+    was_trimmed = len(history.exchanges) <= len(before.exchanges)
+    state = replace(_drop(state, turn), history=history)
+    return state, (KeepHistory(history=history, was_rewritten=was_trimmed or was_cut),)
+
+
+def _end_session(state: Conversation, now: float) -> Step:
+    effects: list[Effect] = []
+    for turn in state.turns:
+        if turn.reply is not None:
+            state, ended = _interrupt(state, turn, "the session ended", now)
+            effects += ended
+    return replace(state, turns=()), tuple(effects)
+
+
+# The list of turns.
+
+
+def _is_over(state: Conversation, number: int) -> bool:
+    return number <= state.over and _find(state, number) is None
+
+
+def _find(state: Conversation, number: int) -> Turn | None:
+    return next((turn for turn in state.turns if turn.number == number), None)
+
+
+def _put(state: Conversation, turn: Turn) -> Conversation:
+    others = [other for other in state.turns if other.number != turn.number]
+    return replace(state, turns=tuple(sorted((*others, turn), key=lambda each: each.number)))
+
+
+def _drop(state: Conversation, turn: Turn) -> Conversation:
+    others = tuple(other for other in state.turns if other.number != turn.number)
+    return replace(state, turns=others, over=max(state.over, turn.number))

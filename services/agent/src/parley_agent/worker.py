@@ -1,0 +1,234 @@
+"""One session's worker: feeds the reducer of `turns` and carries out what it decides. Made by `app`, one per session.
+
+It holds the lease, the record and the running generations. It decides nothing about turns.
+"""
+
+import asyncio
+import contextlib
+import time
+from typing import Final, Literal, NamedTuple
+
+import structlog
+from msgspec.structs import replace
+
+from parley_agent import turns
+from parley_agent.announcements import Said, Speaker, announce
+from parley_agent.engines import LanguageModel, Usage
+from parley_agent.generations import Generation
+from parley_agent.history import prompt
+from parley_agent.sessions import ABANDONED_AFTER_S, RENEW_EVERY_S, Lease, Records, SessionRecord
+from parley_agent.settings import AgentSettings
+from parley_contract import telemetry as words
+from parley_contract.errors import BusUnavailableError, LeaseLostError, ParleyError
+from parley_contract.messages import CloseSession, Heartbeat, TurnMessage
+from parley_contract.streams import Layout
+from parley_contract.subjects import ANY
+from parley_runtime.bus import Bus, Received
+from parley_runtime.telemetry import Carrier, Telemetry
+
+log: Final = structlog.get_logger()
+
+Ending = Literal["ended", "handed on", "lost"]
+
+
+class Tools(NamedTuple):
+    """What every session's worker uses."""
+
+    bus: Bus
+    model: LanguageModel
+    settings: AgentSettings
+    telemetry: Telemetry
+    layout: Layout
+    records: Records
+
+
+class SessionWorker:
+    """Everything that happens in one session while this agent owns it."""
+
+    def __init__(self, tools: Tools, lease: Lease, record: SessionRecord, record_revision: int) -> None:
+        """Take over a session; `run` does the work."""
+        self._tools = tools
+        self._lease = lease
+        self._record = record
+        self._record_revision = record_revision
+        self._state = turns.Conversation(
+            rules=tools.settings.rules, epoch=record.epoch, history=record.history, over=record.next_turn - 1
+        )
+        self._events: asyncio.Queue[turns.Event] = asyncio.Queue()
+        self._ending: asyncio.Queue[Ending] = asyncio.Queue()
+        self._parents: dict[int, Carrier] = {}
+        self._generations: dict[int, tuple[Generation, asyncio.Task[None]]] = {}
+        self._heard_from_at = time.monotonic()
+        self._tasks = asyncio.TaskGroup()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a reply is being made or heard."""
+        return any(turn.reply is not None for turn in self._state.turns)
+
+    def receive(self, received: Received) -> None:
+        """Take a message of this session; never blocks."""
+        match received.message:
+            case Heartbeat(epoch=self._record.epoch):
+                self._heard_from_at = time.monotonic()
+            case CloseSession(epoch=self._record.epoch):
+                self._events.put_nowait(turns.SessionEnded())
+            case TurnMessage() as message:
+                # The turn's trace begins in the gateway, so whatever it says about a turn leads there.
+                self._parents.setdefault(message.turn, received.headers)
+                self._events.put_nowait(message)
+
+    async def move(self, epoch: int) -> SessionRecord:
+        """Go on in a new epoch, because the session's gateway was replaced: what was open there is over."""
+        self._state, effects = turns.step(self._state, turns.SessionEnded(), time.monotonic())
+        for effect in effects:
+            await self._carry_out(effect)
+        self._record = replace(self._record, epoch=epoch)
+        self._state = replace(self._state, epoch=epoch)
+        self._heard_from_at = time.monotonic()
+        await self._save()
+        return self._record
+
+    def stop(self) -> None:
+        """Hand the session on: `run` ends, the session does not."""
+        self._ending.put_nowait("handed on")
+
+    async def run(self) -> Ending:
+        """Work until the session ends, is handed on, or its lease is lost; say which."""
+        async with self._tasks:
+            helpers = [self._tasks.create_task(self._hold_lease()), self._tasks.create_task(self._follow_events())]
+            ending = await self._ending.get()
+            for helper in helpers:
+                helper.cancel()
+            for turn in list(self._generations):
+                self._forget(turn)
+        await self._leave(ending)
+        return ending
+
+    async def _follow_events(self) -> None:
+        while True:
+            event = await self._events.get()
+            self._state, effects = turns.step(self._state, event, time.monotonic())
+            for effect in effects:
+                await self._insist(effect)
+            if isinstance(event, turns.SessionEnded):
+                self._ending.put_nowait("ended")
+
+    async def _hold_lease(self) -> None:
+        while time.monotonic() - self._heard_from_at < ABANDONED_AFTER_S:
+            await asyncio.sleep(RENEW_EVERY_S)
+            try:
+                await self._lease.renew()
+            except BusUnavailableError:
+                continue
+            except LeaseLostError:
+                self._ending.put_nowait("lost")
+                return
+        self._events.put_nowait(turns.SessionEnded())
+
+    # Carrying out what the reducer decided.
+
+    async def _insist(self, effect: turns.Effect) -> None:
+        """Carry out an effect; one that fails must not take the session's other turns with it."""
+        try:
+            await self._carry_out(effect)
+        except LeaseLostError:
+            self._ending.put_nowait("lost")
+        except ParleyError as error:
+            log.error("an effect failed", effect=type(effect).__name__, error=type(error).__name__, detail=str(error))
+
+    async def _carry_out(self, effect: turns.Effect) -> None:
+        match effect:
+            case turns.Generate():
+                self._start_generation(effect)
+            case turns.CancelGeneration():
+                if running := self._generations.get(effect.turn):
+                    running[1].cancel()
+            case turns.KeepHistory():
+                await self._save()
+                for turn in [turn for turn in self._parents if turn <= self._state.over]:
+                    self._forget(turn)
+                if effect.was_rewritten and not self.is_busy:
+                    self._tasks.create_task(self._warm())
+            case _:
+                await self._say(effect)
+
+    async def _say(self, effect: Said) -> None:
+        generation, _ = self._generations.get(effect.turn, (None, None))
+        headers = generation.headers if generation else self._parents.get(effect.turn, {})
+        bus, settings = self._tools.bus, self._tools.settings
+        speaker = Speaker(
+            bus.subjects, self._record.session, self._record.epoch, settings.language, self._tools.model.name
+        )
+        usage = generation.usage if generation else Usage()
+        said = announce(effect, speaker, usage=usage, at=time.time())
+        if said.message_id is None:
+            await bus.publish(said.subject, said.message, headers=headers)
+        else:
+            await bus.record(said.subject, said.message, message_id=said.message_id, headers=headers)
+        match effect:
+            case turns.SayPhrase() if generation:
+                generation.note_phrase(effect.phrase)
+            case turns.Synthesize() if generation:
+                generation.note_synthesis(effect.phrase)
+            case turns.SayInterrupted():
+                await bus.purge(self._tools.layout.work, bus.subjects.phrase_work(speaker.session, effect.turn))
+            case _:
+                pass
+
+    # The model.
+
+    def _start_generation(self, effect: turns.Generate) -> None:
+        telemetry, settings = self._tools.telemetry, self._tools.settings
+        span = telemetry.start(
+            words.AGENT_TURN,
+            parent=self._parents.get(effect.turn, {}),
+            attributes={
+                words.SESSION: self._record.session,
+                words.TURN_NUMBER: effect.turn,
+                words.TURN_REVISION: effect.revision,
+            },
+        )
+        generation = Generation(self._tools.model, telemetry, effect, span)
+        running = generation.run(settings.system_prompt, self._events.put_nowait, capture_text=settings.capture_text)
+        self._generations[effect.turn] = generation, self._tasks.create_task(running)
+
+    async def _warm(self) -> None:
+        """Refill the model's prefix while nobody waits for it."""
+        with contextlib.suppress(ParleyError):
+            await self._tools.model.warm(prompt(self._tools.settings.system_prompt, self._state.history, None))
+
+    def _forget(self, turn: int) -> None:
+        self._parents.pop(turn, None)
+        if running := self._generations.pop(turn, None):
+            generation, task = running
+            task.cancel()
+            generation.close()
+
+    # What outlives it.
+
+    async def _save(self) -> None:
+        self._record = replace(self._record, history=self._state.history, next_turn=self._state.latest + 1)
+        self._record_revision = await self._tools.records.replace(self._record, self._record_revision)
+
+    async def _leave(self, ending: Ending) -> None:
+        """Let go of the lease; of a session that ended, leave nothing that `keepEventsS` does not allow."""
+        if ending == "lost":
+            return
+        with contextlib.suppress(BusUnavailableError):
+            if ending == "ended" and self._tools.settings.keep_events_s == 0:
+                await self._purge_events()
+                await self._tools.records.forget(self._record.session)
+            await self._lease.release()
+
+    async def _purge_events(self) -> None:
+        bus, session = self._tools.bus, self._record.session
+        for subject in (
+            bus.subjects.speech(session, ANY),
+            bus.subjects.transcript(session, ANY),
+            bus.subjects.reply(session, ANY),
+            bus.subjects.phrase_outcome(session, ANY, ANY),
+            bus.subjects.playback(session, ANY),
+            bus.subjects.turn(session, ANY),
+        ):
+            await bus.purge(self._tools.layout.events, subject)
