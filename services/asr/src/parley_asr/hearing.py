@@ -7,6 +7,7 @@ first (`decoder`).
 """
 
 from collections.abc import Awaitable, Callable
+from itertools import zip_longest
 from typing import Final, NamedTuple
 
 import msgspec
@@ -63,10 +64,10 @@ class Hearing:
         limits = self._how.limits
         planned = plan(samples, limits, start=self._open.start, shares_start=self._open.shares_start)
         last = _SILENT
-        for window, successor in zip(planned, [*planned[1:], None], strict=True):
+        for window, successor in zip_longest(planned, planned[1:]):
             is_settled = successor is not None
             last = await self._hear(samples[window.start : window.end], decode, is_careful=is_final or is_settled)
-            if successor is not None:
+            if is_settled:
                 self._settled.append((window, last))
                 self._open = successor
         return self._joined([*self._settled, (self._open, last)])

@@ -1,0 +1,130 @@
+"""Puts the asr service together: model, decoder, worker, HTTP. Called by `__main__` through the lifecycle.
+
+Ready means that the model has decoded once and the work queue was claimed from. Not here: anything about a single
+utterance.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import structlog
+
+from parley_asr.decoder import Decoder, decoder_thread
+from parley_asr.engines import Decoding, Transcriber
+from parley_asr.engines.whisper import LoadOptions, load
+from parley_asr.hearing import Listening
+from parley_asr.settings import AsrSettings
+from parley_asr.transcription import Surroundings
+from parley_asr.utterances import Patience
+from parley_asr.windows import limits
+from parley_asr.worker import CONSUMER, Worker
+from parley_contract.frames import RATE_HZ
+from parley_contract.streams import layout
+from parley_runtime.http import service_app
+from parley_runtime.lifecycle import Runtime
+from parley_runtime.models import ModelStore
+
+log: Final = structlog.get_logger()
+
+MODEL: Final = "model"
+"""What the service's readiness calls the weights."""
+
+
+class App:
+    """The running service, as `/status` shows it."""
+
+    def __init__(self, runtime: Runtime[AsrSettings]) -> None:
+        """Begin without a model."""
+        self._runtime = runtime
+        self._decoder: Decoder | None = None
+        self._worker: Worker | None = None
+
+    def status(self) -> Mapping[str, object]:
+        """What is loaded, and what it does now."""
+        if self._decoder is None or self._worker is None:
+            return {"model": self._runtime.settings.model_name, "busy": False, "utterances": 0}
+        engine = self._decoder.engine
+        return {
+            "model": engine.model,
+            "device": engine.device,
+            "compute_type": engine.compute_type,
+            "window_s": engine.window_s,
+            "busy": not self._decoder.is_idle,
+            "utterances": self._worker.utterances,
+        }
+
+    async def run(self) -> None:
+        """Load the model, then transcribe until the process is told to stop."""
+        runtime = self._runtime
+        health = runtime.health
+        health.lacking(MODEL, f"{runtime.settings.model_name} is being loaded")
+        health.lacking(CONSUMER, "not bound yet")
+        health.ready("service")
+        http = service_app("asr", health=health, telemetry=runtime.telemetry, status=self.status)
+        with decoder_thread() as offload:
+            async with runtime.http(http), asyncio.TaskGroup() as tasks:
+                transcriber = await asyncio.to_thread(_loaded, runtime.settings)
+                self._decoder = Decoder(transcriber, runtime.telemetry, offload=offload)
+                health.ready(MODEL)
+                self._worker = _worker(runtime, self._decoder)
+                decoding = tasks.create_task(self._decoder.run())
+                await self._worker.run(runtime.stopping)
+                decoding.cancel()
+
+
+def _loaded(settings: AsrSettings) -> Transcriber:
+    """Load the model and decode once, so that the first utterance pays for neither."""
+    started = time.monotonic()
+    options = LoadOptions(
+        name=settings.model_name,
+        folder=ModelStore.at(settings.model_store).locate(settings.model_name, "asr"),
+        device=settings.device,
+        compute_type=settings.compute_type,
+        cpu_threads=settings.cpu_threads,
+        window_s=settings.encoder_window_s,
+        language=settings.language,
+        hotwords=", ".join(settings.hotwords),
+    )
+    transcriber = load(options)
+    transcriber.transcribe(np.zeros(RATE_HZ, dtype=np.float32), Decoding(beam_size=settings.beam_size))
+    engine = transcriber.engine
+    if engine.compute_type != settings.compute_type:
+        log.warning("another compute type", wanted=settings.compute_type, taken=engine.compute_type)
+    log.info("model resident", model=engine.model, device=engine.device, load_s=round(time.monotonic() - started, 3))
+    return transcriber
+
+
+def _worker(runtime: Runtime[AsrSettings], decoder: Decoder) -> Worker:
+    settings = runtime.settings
+    surroundings = Surroundings(
+        bus=runtime.bus,
+        layout=layout(settings.assistant),
+        decoder=decoder,
+        telemetry=runtime.telemetry,
+        listening=Listening(
+            limits=limits(window_s=decoder.engine.window_s, overlap_ms=settings.window_overlap_ms),
+            beam_size=settings.beam_size,
+            language=settings.language,
+            no_speech_threshold=settings.no_speech_threshold,
+        ),
+        patience=Patience(
+            partial_interval_s=settings.window_s,
+            resend_after_s=settings.resend_after_s,
+            resend_every_s=settings.resend_every_s,
+            frames_wait_s=settings.frames_wait_s,
+            stall_after_s=settings.stall_after_s,
+            stall_wait_s=settings.stall_wait_s,
+        ),
+        clock=time.monotonic,
+        wall_clock=time.time,
+    )
+    return Worker(
+        surroundings,
+        runtime.health,
+        max_utterances=settings.max_utterances,
+        drain_s=settings.drain_s,
+        capture_text=settings.capture_text,
+    )

@@ -1,0 +1,221 @@
+"""One utterance from its first frame to its final transcript: the side of `utterances` that does things.
+
+`worker` makes one per claimed work item and runs it. Subscribes to live frames, then replays the stored ones, so that
+nothing falls between; feeds the reducer and carries out its effects. Not here: claiming, acknowledging and recording
+the outcome (`worker`), what to wait for (`utterances`), what was said (`hearing`).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+import structlog
+
+from parley_asr.decoder import Clock, Decoder, Priority
+from parley_asr.engines import Decoded, DecodeFailedError, Decoding, Samples
+from parley_asr.frames_in import Taken
+from parley_asr.hearing import Hearing, Listening, Understood
+from parley_asr.utterances import AskAgain, DecodeFinal, DecodePartial, GiveUp, Patience, Utterance
+from parley_contract import telemetry as words
+from parley_contract.errors import BusUnavailableError
+from parley_contract.frames import RATE_HZ, Frame
+from parley_contract.messages import (
+    FinalTranscript,
+    PartialTranscript,
+    ResendFrames,
+    SpeechMessage,
+    TranscribeUtterance,
+)
+from parley_contract.streams import Layout
+from parley_runtime.bus import Bus
+from parley_runtime.telemetry import Telemetry
+
+log: Final = structlog.get_logger()
+
+M = TypeVar("M", bound=SpeechMessage)
+
+_SHORTEST_WAIT_S: Final = 0.001
+"""A timer may fire early by the loop's clock resolution, and must not be set again and again for the rest."""
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every transcription of this process shares."""
+
+    bus: Bus
+    layout: Layout
+    decoder: Decoder
+    telemetry: Telemetry
+    listening: Listening
+    patience: Patience
+    clock: Clock
+    wall_clock: Clock
+    """Unix seconds; only compared with deadlines, which come from another process."""
+
+
+class Transcription:
+    """One claimed utterance."""
+
+    def __init__(self, asked: TranscribeUtterance, *, attempt: int, surroundings: Surroundings) -> None:
+        """Begin with nothing heard; `attempt` marks all that is said about it."""
+        around = surroundings
+        now = around.clock()
+        self._around = around
+        self._asked = asked
+        self._attempt = attempt
+        self._deadline = now + asked.deadline_at - around.wall_clock()
+        self._utterance = Utterance(epoch=asked.epoch, deadline=self._deadline, patience=around.patience, now=now)
+        self._hearing = Hearing(around.listening)
+        self._news = asyncio.Event()
+        self._partials = 0
+        self._decode_s = 0.0
+
+    async def run(self) -> FinalTranscript:
+        """Follow the utterance to its end and return its outcome, whatever that is.
+
+        Raises:
+            DecodeFailedError: the final decode broke; another attempt may do better.
+            BusUnavailableError: the broker went away before the frames could be followed.
+        """
+        subject = self._around.bus.subjects.audio(self._asked.session, self._asked.utterance)
+        with self._around.telemetry.span(
+            words.TRANSCRIPTION_FRAMES,
+            attributes={words.CONFIGURED_MS: round(1000 * self._around.patience.frames_wait_s)},
+        ):
+            async with self._around.bus.frames(subject) as live, asyncio.TaskGroup() as tasks:
+                await self._replay(subject)
+                following = tasks.create_task(self._follow(live))
+                ending = await self._until_the_end(tasks)
+                following.cancel()
+        match ending:
+            case DecodeFinal(missing, note):
+                return await self._final(missing, note)
+            case GiveUp(reason):
+                return self.failed(reason)
+
+    def failed(self, reason: str) -> FinalTranscript:
+        """Make the outcome of an utterance that got no transcript."""
+        return self._outcome("failed", reason=reason)
+
+    async def _replay(self, subject: str) -> None:
+        """Take the frames that were stored before this worker listened; without them the gateway is asked."""
+        try:
+            frames = await self._around.bus.stored_frames(self._around.layout.audio_in, subject)
+        except BusUnavailableError as error:
+            log.warning("no stored frames, asking the gateway instead", utterance=self._asked.utterance, why=str(error))
+            return
+        for frame in frames:
+            self._take(frame)
+
+    async def _follow(self, live: AsyncIterator[tuple[str, Frame]]) -> None:
+        async for _, frame in live:
+            self._take(frame)
+            self._news.set()
+
+    def _take(self, frame: Frame) -> None:
+        taken = self._utterance.take(frame, self._around.clock())
+        if taken is Taken.NEW:
+            self._around.telemetry.record(words.FRAMES, direction="in")
+        else:
+            self._around.telemetry.record(words.FRAMES_DROPPED, reason=taken.value)
+
+    async def _until_the_end(self, tasks: asyncio.TaskGroup) -> DecodeFinal | GiveUp:
+        """Do what the reducer says until it says how the utterance ends; a partial that runs then is given up."""
+        running: asyncio.Task[None] | None = None
+        while True:
+            self._news.clear()
+            for effect in self._utterance.advance(self._around.clock(), is_decoder_idle=self._around.decoder.is_idle):
+                match effect:
+                    case AskAgain(from_seq, to_seq):
+                        await self._ask_again(from_seq, to_seq)
+                    case DecodePartial(frames):
+                        running = tasks.create_task(self._partial(frames))
+                    case DecodeFinal() | GiveUp():
+                        if running is not None:
+                            running.cancel()
+                        return effect
+            wait_s = max(_SHORTEST_WAIT_S, self._utterance.wakes_at() - self._around.clock())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._news.wait()
+
+    async def _ask_again(self, from_seq: int, to_seq: int | None) -> None:
+        asked = self._about(ResendFrames, from_seq=from_seq, to_seq=to_seq)
+        with contextlib.suppress(BusUnavailableError):
+            await self._around.bus.publish(self._around.bus.subjects.resend(self._asked.session), asked)
+
+    async def _partial(self, frames: int) -> None:
+        try:
+            understood = await self._hearing.partial(self._utterance.frames.samples(), self._decode_partial)
+            if understood.text:
+                self._partials += 1
+                await self._around.bus.publish(
+                    self._around.bus.subjects.transcript(self._asked.session, self._asked.utterance),
+                    self._about(PartialTranscript, number=self._partials, text=understood.text, covers_seq=frames - 1),
+                )
+        except (DecodeFailedError, BusUnavailableError) as error:
+            log.warning("a partial was lost", utterance=self._asked.utterance, error=type(error).__name__)
+        finally:
+            self._utterance.partial_done()
+
+    async def _final(self, missing: int, note: str) -> FinalTranscript:
+        samples = self._utterance.samples()
+        try:
+            async with asyncio.timeout(self._deadline - self._around.clock()):
+                understood = await self._hearing.final(samples, self._decode_final)
+        except TimeoutError:
+            return self.failed("the deadline passed before the decoder was done")
+        return self._understood(understood, audio_s=len(samples) / RATE_HZ, missing=missing, note=note)
+
+    def _understood(self, understood: Understood, *, audio_s: float, missing: int, note: str) -> FinalTranscript:
+        if understood.verdict == "looping":
+            return self._outcome("failed", reason="the decoder repeated itself and nothing else")
+        return self._outcome(
+            understood.verdict,
+            text=understood.text,
+            language=understood.language,
+            reason=note,
+            missing_frames=missing,
+            audio_s=audio_s,
+            no_speech_prob=understood.no_speech_prob,
+        )
+
+    async def _decode_partial(self, samples: Samples, how: Decoding) -> Decoded:
+        return (await self._around.decoder.decode(samples, how, priority=Priority.PARTIAL)).decoded
+
+    async def _decode_final(self, samples: Samples, how: Decoding) -> Decoded:
+        timed = await self._around.decoder.decode(samples, how, priority=Priority.FINAL)
+        self._decode_s += timed.ended_at - timed.started_at
+        return timed.decoded
+
+    def _outcome(
+        self,
+        outcome: Literal["speech", "silence", "failed"],
+        *,
+        audio_s: float = 0.0,
+        **fields: Any,  # noqa: ANN401
+    ) -> FinalTranscript:
+        frames = self._utterance.frames
+        return self._about(
+            FinalTranscript,
+            outcome=outcome,
+            last_seq=frames.known - 1 if frames.end_seq is None else frames.end_seq - 1,
+            audio_s=round(audio_s, 3),
+            decode_s=round(self._decode_s, 4),
+            **fields,
+        )
+
+    def _about(self, kind: type[M], **fields: Any) -> M:  # noqa: ANN401 - the fields are the message's own
+        """Make a message about this utterance."""
+        asked = self._asked
+        return kind(
+            session=asked.session,
+            epoch=asked.epoch,
+            attempt=self._attempt,
+            turn=asked.turn,
+            revision=asked.revision,
+            utterance=asked.utterance,
+            speaker=asked.speaker,
+            **fields,
+        )

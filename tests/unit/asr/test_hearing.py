@@ -1,0 +1,154 @@
+"""An utterance of any length comes out whole, each settled window decoded once."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parley_asr.engines import Decoded, Decoding, Samples
+from parley_asr.hearing import Hearing, Listening
+from parley_asr.windows import limits
+from parley_contract.frames import RATE_HZ
+from parley_testkit.toy_speech import WORDS, ToyTranscriber, speak
+
+HOW = Listening(limits=limits(window_s=10, overlap_ms=300), beam_size=3)
+
+
+class Engine:
+    """A transcriber behind the asynchronous call that `Hearing` makes."""
+
+    def __init__(self) -> None:
+        self.toy = ToyTranscriber(window_s=10)
+
+    async def decode(self, samples: Samples, how: Decoding) -> Decoded:
+        return self.toy.transcribe(samples, how)
+
+
+def text_of(count: int) -> str:
+    return " ".join(WORDS[index * 7 % len(WORDS)] for index in range(count))
+
+
+async def test_a_short_utterance_is_one_decode_with_the_configured_beam() -> None:
+    engine = Engine()
+
+    understood = await Hearing(HOW).final(speak("alpha bravo"), engine.decode)
+
+    assert (understood.verdict, understood.text, understood.language) == ("speech", "alpha bravo", "en")
+    assert [how for _, how in engine.toy.told] == [Decoding(beam_size=3)]
+
+
+async def test_a_partial_is_decoded_with_beam_one() -> None:
+    engine = Engine()
+
+    understood = await Hearing(HOW).partial(speak("alpha bravo"), engine.decode)
+
+    assert understood.text == "alpha bravo"
+    assert [how.beam_size for _, how in engine.toy.told] == [1]
+
+
+async def test_digital_silence_costs_no_decode() -> None:
+    engine = Engine()
+
+    understood = await Hearing(HOW).final(np.zeros(RATE_HZ, dtype=np.float32), engine.decode)
+
+    assert (understood.verdict, understood.text) == ("silence", "")
+    assert engine.toy.told == []
+
+
+async def test_what_is_longer_than_the_window_comes_out_whole() -> None:
+    text = text_of(100)
+
+    understood = await Hearing(HOW).final(speak(text), Engine().decode)
+
+    assert understood.text == text
+
+
+async def test_speech_without_pauses_comes_out_whole() -> None:
+    text = text_of(100)
+
+    understood = await Hearing(HOW).final(speak(text, pause_s=0.0), Engine().decode)
+
+    assert understood.text == text
+
+
+async def test_a_running_utterance_decodes_each_settled_window_once() -> None:
+    engine, hearing = Engine(), Hearing(HOW)
+    samples = speak(text_of(60))
+
+    for second in range(1, len(samples) // RATE_HZ):
+        await hearing.partial(samples[: second * RATE_HZ], engine.decode)
+    final = await hearing.final(samples, engine.decode)
+
+    careful_s = [seconds for seconds, how in engine.toy.told if how.beam_size == HOW.beam_size]
+    assert final.text == text_of(60)
+    assert sum(careful_s) == pytest.approx(len(samples) / RATE_HZ)
+
+
+async def test_partials_of_a_long_utterance_only_grow() -> None:
+    hearing = Hearing(HOW)
+    samples = speak(text_of(60))
+
+    lengths = [
+        len((await hearing.partial(samples[: second * RATE_HZ], Engine().decode)).text)
+        for second in range(1, len(samples) // RATE_HZ)
+    ]
+
+    assert lengths == sorted(lengths)
+
+
+async def test_a_window_that_loops_is_decoded_again_in_safe_mode_for_a_final() -> None:
+    engine = Engine()
+    engine.toy.loops_for = 1
+
+    understood = await Hearing(HOW).final(speak("alpha bravo"), engine.decode)
+
+    assert understood.text == "alpha bravo"
+    assert [how.is_safe for _, how in engine.toy.told] == [False, True]
+
+
+async def test_a_partial_that_loops_is_only_cut() -> None:
+    engine = Engine()
+    engine.toy.loops_for = 1
+
+    understood = await Hearing(HOW).partial(speak("alpha bravo"), engine.decode)
+
+    assert understood.text == "bravo"
+    assert len(engine.toy.told) == 1
+
+
+async def test_what_repeats_itself_in_any_mode_is_looping() -> None:
+    async def decode(_: Samples, how: Decoding) -> Decoded:
+        return Decoded(text="o" * 200, language="en", no_speech_prob=0.1, tokens=200)
+
+    understood = await Hearing(HOW).final(speak("alpha"), decode)
+
+    assert (understood.verdict, understood.text) == ("looping", "")
+
+
+@pytest.mark.parametrize("configured, asked", [("", ["", "ko", "ko"]), ("en", ["en", "en", "en"])])
+async def test_an_utterance_keeps_to_the_language_of_its_first_window(configured: str, asked: list[str]) -> None:
+    languages: list[str] = []
+
+    async def decode(_: Samples, how: Decoding) -> Decoded:
+        languages.append(how.language)
+        return Decoded(text="안녕", language=how.language or "ko", no_speech_prob=0.1, tokens=2)
+
+    how = Listening(limits=limits(window_s=10, overlap_ms=120), language=configured)
+    await Hearing(how).final(speak(text_of(50)), decode)
+
+    assert languages == asked
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    words=st.lists(st.sampled_from(WORDS), max_size=60),
+    pause_s=st.sampled_from([0.2, 0.3, 0.5]),
+    window_s=st.sampled_from([3.0, 5.0, 10.0]),
+)
+async def test_no_word_is_lost_or_doubled_at_any_border(words: list[str], pause_s: float, window_s: float) -> None:
+    text = " ".join(words)
+    how = Listening(limits=limits(window_s=window_s, overlap_ms=120))
+
+    understood = await Hearing(how).final(speak(text, pause_s=pause_s), Engine().decode)
+
+    assert understood.text == text
