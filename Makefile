@@ -11,6 +11,7 @@ export PYTHONSAFEPATH := 1
 
 RUN := .venv/bin/
 MEMBERS := $(sort $(wildcard libs/* services/*) cli)
+PINS ?= requirements/dev.txt
 
 ##@ Use
 
@@ -72,7 +73,7 @@ python: # .venv alone
 pins: ## Pin what the members ask for (ARGS="--upgrade" for newer versions, ARGS="--upgrade-package NAME" for one)
 	"$$(tools/setup uv)" pip compile --quiet --no-header --no-annotate --generate-hashes \
 	  --python-version 3.11 --python-platform linux \
-	  --group dev $(foreach member,$(MEMBERS),--no-emit-package parley-$(notdir $(member))) $(ARGS) --output-file requirements/dev.txt pyproject.toml
+	  --group dev $(foreach member,$(MEMBERS),--no-emit-package parley-$(notdir $(member))) $(ARGS) --output-file $(PINS) pyproject.toml
 
 .PHONY: sync
 sync: python ## Bring .venv to the pins
