@@ -128,14 +128,15 @@ async def _live(service: Service, settings: S, main: Main[S]) -> int:
         ) as bus:
             runtime = Runtime(settings, telemetry, bus, stopping)
             await _until_stopped(runtime, main)
+        exit_code = 0
+        log.info("drained")
     except* (ParleyError, OSError) as errors:
+        exit_code = 1
         for error in _leaves(errors):
             log.error("cannot go on", error=type(error).__name__, detail=str(error))
-        return 1
     finally:
         await asyncio.to_thread(telemetry.shutdown)
-    log.info("drained")
-    return 0
+    return exit_code
 
 
 async def _until_stopped(runtime: Runtime[S], main: Main[S]) -> None:
