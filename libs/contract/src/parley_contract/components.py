@@ -4,6 +4,7 @@
 the runtime: a component names the variable, the runtime fills it.
 """
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -14,7 +15,7 @@ from parley_contract.services import PORTS, Service
 ComponentName = Literal["nats", "ollama", "asr", "tts", "agent", "gateway"]
 
 _SYSTEM_PROMPTS: Final = {
-    "en": "You are {name}, a friendly voice assistant. Answer in one or two short sentences.",
+    "en": "You are a helpful AI assistant named {name}, who answers in short sentences.",
     "ko": "당신은 {name}, 친절한 음성 비서입니다. 한두 문장으로 짧게 대답하세요.",
 }
 
@@ -222,7 +223,7 @@ def _boolean(value: bool) -> str:  # noqa: FBT001  # a formatter of one value
     return "true" if value else "false"
 
 
-def _list(values: list[str]) -> str:
+def _list(values: Sequence[str]) -> str:
     return msgspec.json.encode(values).decode() if values else ""
 
 
