@@ -22,6 +22,7 @@ from parley_contract.errors import PermanentError, RetryableError
 from parley_runtime import piper_voices
 from parley_runtime.catalogue import Hub, Model, Source, Wheels
 from parley_runtime.models import ModelDamagedError, ModelStore, State, folder_problems
+from parley_runtime.tools import cache_dir
 
 Phase = Literal["waiting", "fetching", "checking", "preparing", "done"]
 _SPARE_BYTES: Final = 64 * 1024 * 1024
@@ -205,7 +206,8 @@ def install_command(requirements: Path, target: Path) -> list[str]:
         "-r",
         str(requirements),
     ]
-    if uv := shutil.which("uv"):
+    places = [os.environ.get("PATH", ""), *map(str, (cache_dir() / "bin").glob("uv-*/bin"))]  # where setup leaves its uv
+    if uv := shutil.which("uv", path=os.pathsep.join(places)):
         # Copies: by default uv links into its cache, and a file of the store must not be anybody else's.
         return [uv, "pip", "install", "--quiet", "--python", sys.executable, "--link-mode", "copy", *rules]
     for python in (sys.executable, shutil.which("python3")):
