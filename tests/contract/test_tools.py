@@ -1,0 +1,49 @@
+"""What `tools/setup` builds is what the processes look for: one range of versions, one place in the cache."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from parley_runtime.tools import SUPPORTED, Tool, find_tool, is_supported
+
+ROOT = Path(__file__).parents[2]
+MODULES = {"nats-server": "github.com/nats-io/nats-server/v2", "ollama": "github.com/ollama/ollama"}
+
+
+def range_in_setup(tool: Tool) -> tuple[tuple[int, int], tuple[int, int]]:
+    words = dict(re.findall(r"\b([A-Z]+_(?:FROM|BELOW))=([0-9.]+)", (ROOT / "tools/setup").read_text()))
+    prefix = tool.removesuffix("-server").upper()
+    first, beyond = ([*map(int, words[f"{prefix}_{edge}"].split(".")), 0] for edge in ("FROM", "BELOW"))
+    return (first[0], first[1]), (beyond[0], beyond[1])
+
+
+def pinned(tool: Tool) -> str:
+    line = re.search(
+        rf"^\s{re.escape(MODULES[tool])} v(\S+)", (ROOT / "tools" / tool / "go.mod").read_text(), re.MULTILINE
+    )
+    assert line
+    return line[1]
+
+
+@pytest.mark.parametrize("tool", SUPPORTED)
+def test_setup_and_the_processes_accept_the_same_versions(tool: Tool) -> None:
+    assert range_in_setup(tool) == SUPPORTED[tool]
+
+
+@pytest.mark.parametrize("tool", SUPPORTED)
+def test_the_pinned_version_is_a_supported_one(tool: Tool) -> None:
+    assert is_supported(tool, tuple(map(int, pinned(tool).split("."))))
+
+
+@pytest.mark.parametrize("tool", SUPPORTED)
+def test_a_tool_that_setup_built_is_found(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = tmp_path / "parley/bin" / f"{tool}-{pinned(tool)}" / "bin" / tool
+    built.parent.mkdir(parents=True)
+    built.touch(mode=0o755)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+
+    found = find_tool(tool)
+
+    assert found == built
