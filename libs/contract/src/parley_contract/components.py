@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from parley_contract.resource import SecretKeyRef, VoiceAssistant
+from parley_contract.resource import SecretKeyRef, TurnTaking, VoiceAssistant
 from parley_contract.services import PORTS, Service
 
 ComponentName = Literal["nats", "ollama", "asr", "tts", "agent", "gateway"]
@@ -232,16 +232,22 @@ def unsupported(assistant: VoiceAssistant) -> list[str]:
 
     The resource has its final shape already; silently ignoring a field would be worse than refusing it.
     """
-    spec = assistant.spec
+    spec, taking, usual = assistant.spec, assistant.spec.turn_taking, TurnTaking()
     checks = (
         (spec.doors.discord is not None, "spec.doors.discord: there is no Discord door yet; use the web door"),
-        (spec.turn_taking.endpointing != "silence", "spec.turnTaking.endpointing: only silence is there yet"),
-        (spec.turn_taking.speculation != "off", "spec.turnTaking.speculation: only off is there yet"),
+        (spec.asr.auth_secret_ref is not None, "spec.asr.authSecretRef: there is no transcription API yet"),
+        (taking.endpointing != "silence", "spec.turnTaking.endpointing: only silence is there yet"),
+        (taking.speculation != "off", "spec.turnTaking.speculation: only off is there yet"),
+        (taking.reopen_ms != usual.reopen_ms, "spec.turnTaking.reopenMs: a turn cannot be reopened yet"),
+        (taking.barge_in != usual.barge_in, "spec.turnTaking.bargeIn: only the client can interrupt yet"),
+        (taking.watchdog != usual.watchdog, "spec.turnTaking.watchdog: there is none yet"),
         (
             spec.persona.addressing not in {"auto", "always"},
             "spec.persona.addressing: only auto and always are there yet",
         ),
         (bool(spec.llm.fallbacks), "spec.llm.fallbacks: there are none yet"),
+        (spec.tts.device != "cpu", "spec.tts.device: only cpu is there yet"),
+        (spec.nats.credentials_secret_ref is not None, "spec.nats.credentialsSecretRef: only seeds are there yet"),
         (spec.nats.replicas > 1, "spec.nats.replicas: only 1 is there yet"),
     )
     return [problem for found, problem in checks if found]

@@ -10,7 +10,8 @@ Used by every process that touches sound. Not for files or web sockets: those ca
 | 4      | revision | u16  | the turn's revision; 0 for microphone frames                               |
 | 6      | attempt  | u16  | which delivery of the work item made this frame; 1 for microphone frames   |
 | 8      | sequence | u32  | from 0, without a hole, per utterance or phrase                            |
-| 12     | media    | u32  | first sample's position, in samples since the epoch (or phrase) began      |
+| 12     | media    | u32  | first sample's position, in samples since the epoch (or phrase) began; a   |
+|        |          |      | session of more than 74 h starts again from 0                              |
 
 All little-endian, like the s16le samples that follow. An utterance or phrase closes with one frame
 that has `Flag.END` and no samples; its sequence is one past the last audible one.
@@ -30,6 +31,7 @@ FRAME_MS: Final = 20
 FRAME_SAMPLES: Final = RATE_HZ * FRAME_MS // 1000
 FRAME_BYTES: Final = 2 * FRAME_SAMPLES
 _HEADER: Final = struct.Struct("<BBHHHII")
+_U32: Final = 0xFFFF_FFFF
 
 
 class Flag(enum.IntFlag):
@@ -60,11 +62,17 @@ def encode_frame(frame: Frame) -> bytes:
     """Put a frame on the wire.
 
     Raises:
-        struct.error: a header field is out of its range; a programming error, not bad input.
+        struct.error: another header field is out of its range; a programming error, not bad input.
     """
     return (
         _HEADER.pack(
-            VERSION, frame.flags, frame.epoch, frame.revision, frame.attempt, frame.sequence, frame.media_samples
+            VERSION,
+            frame.flags,
+            frame.epoch,
+            frame.revision,
+            frame.attempt,
+            frame.sequence,
+            frame.media_samples & _U32,
         )
         + frame.pcm
     )
@@ -84,7 +92,9 @@ def decode_frame(data: bytes) -> Frame:
     pcm = data[_HEADER.size :]
     flags = Flag(bits & Flag.END)
     if len(pcm) % 2 or len(pcm) > FRAME_BYTES:
-        raise MalformedMessageError(f"{len(pcm)} bytes of PCM, expected an even number up to {FRAME_BYTES}", path="$.pcm")
+        raise MalformedMessageError(
+            f"{len(pcm)} bytes of PCM, expected an even number up to {FRAME_BYTES}", path="$.pcm"
+        )
     if bool(pcm) == (Flag.END in flags):
         raise MalformedMessageError("a closing frame carries no PCM and any other frame some", path="$.pcm")
     return Frame(

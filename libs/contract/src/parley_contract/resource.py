@@ -30,20 +30,20 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     """A part of the resource."""
 
 
-class SecretKeyRef(_Part):
+class SecretKeyRef(_Part, frozen=True):
     """One key of a Secret in the assistant's namespace."""
 
     name: Text
     key: Text
 
 
-class SecretRef(_Part):
+class SecretRef(_Part, frozen=True):
     """A whole Secret in the assistant's namespace."""
 
     name: Text
 
 
-class Persona(_Part):
+class Persona(_Part, frozen=True):
     """Who the assistant is."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=60)] = "Libra"
@@ -54,7 +54,7 @@ class Persona(_Part):
     wake_phrases: Annotated[list[Text], msgspec.Meta(max_length=16)] = []
 
 
-class WebDoor(_Part):
+class WebDoor(_Part, frozen=True):
     """The browser's way in: `/v1/talk` on port 8001."""
 
     enabled: bool = True
@@ -62,7 +62,7 @@ class WebDoor(_Part):
     """Bearer token that clients must show."""
 
 
-class DiscordDoor(_Part):
+class DiscordDoor(_Part, frozen=True):
     """Discord's way in."""
 
     token_secret_ref: SecretKeyRef
@@ -72,7 +72,7 @@ class DiscordDoor(_Part):
     leave_after_idle_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 300
 
 
-class Doors(_Part):
+class Doors(_Part, frozen=True):
     """Ways in; at least one is open."""
 
     web: WebDoor = WebDoor()
@@ -83,7 +83,7 @@ class Doors(_Part):
             raise ValueError("at least one door must be open: enable web or describe discord")
 
 
-class Asr(_Part, kw_only=True):
+class Asr(_Part, frozen=True, kw_only=True):
     """Speech recognition."""
 
     model: Text
@@ -110,21 +110,21 @@ class Asr(_Part, kw_only=True):
             raise ValueError("windowOverlapMs must be below encoderWindowS")
 
 
-class BargeIn(_Part):
+class BargeIn(_Part, frozen=True):
     """When speech over playback counts."""
 
     min_speech_ms: Milliseconds = 500
     resume_after_s: Annotated[float, msgspec.Meta(ge=0, le=10)] = 2.0
 
 
-class Watchdog(_Part):
+class Watchdog(_Part, frozen=True):
     """How long a person may wait before hearing something, and before an apology."""
 
     hold_after_s: Annotated[float, msgspec.Meta(ge=1, le=60)] = 4.0
     fail_after_s: Annotated[float, msgspec.Meta(ge=2, le=120)] = 12.0
 
 
-class TurnTaking(_Part):
+class TurnTaking(_Part, frozen=True):
     """When somebody has finished, and who speaks when."""
 
     endpoint_ms: Annotated[int, msgspec.Meta(ge=100, le=5000)] = 500
@@ -139,7 +139,7 @@ class TurnTaking(_Part):
     watchdog: Watchdog = Watchdog()
 
 
-class Ollama(_Part):
+class Ollama(_Part, frozen=True):
     """Settings of the language model's server."""
 
     max_loaded_models: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
@@ -148,7 +148,7 @@ class Ollama(_Part):
     kv_cache_type: Literal["f16", "q8_0", "q4_0"] | None = None
 
 
-class Llm(_Part, kw_only=True):
+class Llm(_Part, frozen=True, kw_only=True):
     """The language model."""
 
     model: Text
@@ -174,7 +174,7 @@ class Llm(_Part, kw_only=True):
             raise ValueError("fallbacks must not name the main model again")
 
 
-class Tts(_Part, kw_only=True):
+class Tts(_Part, frozen=True, kw_only=True):
     """The voice."""
 
     engine: Literal["sherpa", "espeak"]
@@ -191,20 +191,20 @@ class Tts(_Part, kw_only=True):
             raise ValueError(f"fallbacks must not name the main engine {self.engine} again")
 
 
-class Agent(_Part):
+class Agent(_Part, frozen=True):
     """The dialogue service."""
 
     replicas: Annotated[int, msgspec.Meta(ge=1, le=16)] | None = None
     resources: Resources = {}
 
 
-class Gateway(_Part):
+class Gateway(_Part, frozen=True):
     """The doors' service."""
 
     resources: Resources = {}
 
 
-class Gpu(_Part, kw_only=True):
+class Gpu(_Part, frozen=True, kw_only=True):
     """The card and how it is shared."""
 
     sharing: Literal["shared", "exclusive", "none"]
@@ -217,7 +217,7 @@ class Gpu(_Part, kw_only=True):
     tolerations: Annotated[list[dict[str, str | int]], msgspec.Meta(max_length=16)] = []
 
 
-class ModelCache(_Part):
+class ModelCache(_Part, frozen=True):
     """The volume that holds models."""
 
     size: Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]*(Mi|Gi|Ti)$")] = "20Gi"
@@ -226,13 +226,13 @@ class ModelCache(_Part):
     deletion_policy: Literal["Delete", "Retain"] = "Delete"
 
 
-class Storage(_Part):
+class Storage(_Part, frozen=True):
     """Volumes."""
 
     model_cache: ModelCache = ModelCache()
 
 
-class Nats(_Part):
+class Nats(_Part, frozen=True):
     """The broker; empty gives the assistant its own."""
 
     url: Annotated[str, msgspec.Meta(pattern="^((nats|tls)://.+)?$")] = ""
@@ -240,7 +240,7 @@ class Nats(_Part):
     replicas: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
 
 
-class TelemetrySpec(_Part):
+class TelemetrySpec(_Part, frozen=True):
     """Where traces go and what they may hold."""
 
     otlp_endpoint: Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$")] = ""
@@ -249,7 +249,7 @@ class TelemetrySpec(_Part):
     keep_events_s: Annotated[int, msgspec.Meta(ge=0, le=2_592_000)] = 86_400
 
 
-class Images(_Part):
+class Images(_Part, frozen=True):
     """Where the images come from."""
 
     registry: Text = ""
@@ -258,13 +258,13 @@ class Images(_Part):
     pull_secrets: Annotated[list[Text], msgspec.Meta(max_length=8)] = []
 
 
-class Slo(_Part):
+class Slo(_Part, frozen=True):
     """What the owner expects."""
 
     e2ft_ms: Annotated[int, msgspec.Meta(ge=100, le=60_000)] = 1500
 
 
-class Spec(_Part, kw_only=True):
+class Spec(_Part, frozen=True, kw_only=True):
     """What the owner wants."""
 
     profile: Profile = "balanced"
@@ -288,13 +288,16 @@ class Spec(_Part, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.asr.model.endswith(".en") and self.language != "en":
-            raise ValueError(f"asr.model {self.asr.model} hears English only, and language is {self.language}")
+            raise ValueError(
+                f"asr.model {self.asr.model} hears English only, and language is {self.language}: "
+                f"name a multilingual model, such as {self.asr.model.removesuffix('.en')}"
+            )
         watchdog = self.turn_taking.watchdog
         if watchdog.fail_after_s <= watchdog.hold_after_s:
             raise ValueError("turnTaking.watchdog.failAfterS must be above holdAfterS")
 
 
-class Metadata(_Part):
+class Metadata(_Part, frozen=True):
     """The part of Kubernetes' metadata that means something to us."""
 
     name: Name
@@ -303,7 +306,7 @@ class Metadata(_Part):
     annotations: dict[str, str] = {}
 
 
-class VoiceAssistant(_Part):
+class VoiceAssistant(_Part, frozen=True):
     """One assistant, with its profile laid under what was written."""
 
     api_version: Literal["parley.dev/v1alpha1"]
@@ -328,7 +331,7 @@ def load_manifest(text: str) -> VoiceAssistant:
     except yaml.YAMLError as error:
         raise InvalidDocumentError("the manifest is not YAML", str(error).splitlines()) from error
     if not isinstance(document, Mapping):
-        raise InvalidDocumentError("the manifest has problems", [". : expected a VoiceAssistant, found no mapping"])
+        raise InvalidDocumentError("the manifest has problems", ["it holds no fields; expected one VoiceAssistant"])
     return resolve(document)
 
 

@@ -121,7 +121,7 @@ def layout(assistant: str, *, keep_events_s: float = 86_400) -> Layout:
         ),
         dead=Stream(
             name=f"{prefix}_DEAD",
-            subjects=(f"parley.{assistant}.dead.*",),
+            subjects=(subjects.dead(ANY),),
             storage="file",
             max_age_s=86_400,
             max_bytes=_MIB,

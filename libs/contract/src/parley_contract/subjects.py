@@ -4,7 +4,7 @@ Every argument is one subject token, or `ANY` to subscribe to all of them. `docs
 outcomes of phrases stand one token below the reply: so that tts may publish those and nothing else.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -79,6 +79,6 @@ class Subjects(msgspec.Struct, frozen=True):
         """ResendFrames: asr to gateway."""
         return self._of("control", session, "resend")
 
-    def dead(self, service: Service) -> str:
+    def dead(self, service: Service | Literal["*"]) -> str:
         """DeadLetter: what a service could not read."""
         return self._of("dead", service)

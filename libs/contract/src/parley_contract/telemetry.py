@@ -46,7 +46,6 @@ REQUEST_MODEL: Final = "gen_ai.request.model"
 RESPONSE_MODEL: Final = "gen_ai.response.model"
 INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
-CACHED_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
 TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 PRIVATE: Final = "parley.private."
 """Prefix of attributes that carry speech; set only when `captureText` is on, so that a collector can strip them."""
@@ -59,7 +58,7 @@ STAGE_BUCKETS_S: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """One instrument. `name` as Prometheus shows it, all below `parley_`; counters get `_total` there by themselves."""
+    """One instrument, named below `parley_`. Prometheus adds `_seconds` to a histogram and `_total` to a counter."""
 
     name: str
     kind: Literal["histogram", "counter", "gauge"]
@@ -93,7 +92,7 @@ ASR_QUEUE: Final = _seconds("parley_asr_queue", "Waiting for the decoder, by kin
 ASR_UTTERANCES: Final = _counter("parley_asr_utterances", "Utterances by outcome.")
 ASR_AUDIO: Final = _counter("parley_asr_audio_seconds", "Seconds of speech transcribed.")
 LLM_FIRST_TOKEN: Final = _seconds("parley_llm_first_token", "Request to first token.")
-LLM_TOKENS: Final = _counter("parley_llm_tokens", "Tokens by type (input, cached, output).")
+LLM_TOKENS: Final = _counter("parley_llm_tokens", "Tokens by type (input, output).")
 LLM_REQUESTS: Final = _counter("parley_llm_requests", "Requests to the language model by outcome.")
 TTS_FIRST_AUDIO: Final = _seconds("parley_tts_first_audio", "Phrase claimed to its first frame.")
 TTS_SYNTHESIS: Final = _seconds("parley_tts_synthesis", "Phrase claimed to its last frame.")

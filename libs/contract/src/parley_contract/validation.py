@@ -7,8 +7,8 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -16,8 +16,18 @@ from parley_contract.errors import InvalidDocumentError
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+DecodeHook = Callable[[type, Any], Any]
+"""Makes a value of a type that msgspec does not know, as its `dec_hook`."""
 
-def convert_all(document: Mapping[str, object], into: type[T], *, what: str, strict: bool = True) -> T:
+
+def convert_all(
+    document: Mapping[str, object],
+    into: type[T],
+    *,
+    what: str,
+    strict: bool = True,
+    dec_hook: DecodeHook | None = None,
+) -> T:
     """Make a struct of a mapping, or list everything that is wrong with it.
 
     Args:
@@ -25,47 +35,59 @@ def convert_all(document: Mapping[str, object], into: type[T], *, what: str, str
         into: the struct; its constraints and `__post_init__` are the rules.
         what: what the document is, for the first line of the error.
         strict: with False strings are read as numbers and booleans, as an environment needs.
+        dec_hook: for field types that msgspec does not know.
 
     Raises:
         InvalidDocumentError: with one line per problem: path, what is wrong, what is allowed.
     """
-    problems: list[str] = []
-    result = _struct(document, into, path="", strict=strict, problems=problems)
-    if problems or result is None:
-        raise InvalidDocumentError(what, problems)
+    reading = _Reading(strict, dec_hook, [])
+    result = reading.struct(document, into, path="")
+    if result is None:
+        raise InvalidDocumentError(what, reading.problems)
     return result
 
 
-def _struct(document: Mapping[str, object], into: type[T], *, path: str, strict: bool, problems: list[str]) -> T | None:
-    fields = {field.encode_name: field for field in msgspec.structs.fields(into)}
-    before = len(problems)
-    for key in document:
-        if key not in fields:
-            close = difflib.get_close_matches(key, fields, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(sorted(fields))}"
-            problems.append(f"{path}{key}: unknown field; {hint}")
-    values: dict[str, Any] = {}
-    for key, field in fields.items():
-        at = f"{path}{key}"
-        if key not in document:
-            if field.required:
-                problems.append(f"{at}: is required")
-            continue
-        value, nested = document[key], _nested_struct(field.type)
-        if nested is not None and isinstance(value, Mapping):
-            values[field.name] = _struct(value, nested, path=f"{at}.", strict=strict, problems=problems)
-            continue
+class _Reading(NamedTuple):
+    """One pass over one document."""
+
+    strict: bool
+    dec_hook: DecodeHook | None
+    problems: list[str]
+
+    def struct(self, document: Mapping[str, object], into: type[T], *, path: str) -> T | None:
+        """Return the struct, or None after having listed why there is none."""
+        fields = {field.encode_name: field for field in msgspec.structs.fields(into)}
+        before = len(self.problems)
+        # YAML has keys that are no strings: `on:` is True.
+        for key in map(str, document):
+            if key not in fields:
+                close = difflib.get_close_matches(key, fields, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(sorted(fields))}"
+                self.problems.append(f"{path}{key}: unknown field; {hint}")
+        values: dict[str, Any] = {}
+        for key, field in fields.items():
+            if key in document:
+                values[field.name] = self.value(document[key], field.type, path=f"{path}{key}")
+            elif field.required:
+                self.problems.append(f"{path}{key}: is required")
+        if len(self.problems) > before:
+            return None
         try:
-            values[field.name] = msgspec.convert(value, field.type, strict=strict)
+            return into(**values)
+        except ValueError as error:
+            self.problems.append(f"{path.rstrip('.') or '.'}: {error}")
+            return None
+
+    def value(self, value: object, annotation: Any, *, path: str) -> object:  # noqa: ANN401  # a type, or a union of some
+        """Return the field's value, or anything at all after having listed a problem."""
+        nested = _nested_struct(annotation)
+        if nested is not None and isinstance(value, Mapping):
+            return self.struct(value, nested, path=f"{path}.")
+        try:
+            return msgspec.convert(value, annotation, strict=self.strict, dec_hook=self.dec_hook)
         except msgspec.ValidationError as error:
-            problems.append(f"{at}{_sentence(str(error), field.type)}")
-    if len(problems) > before:
-        return None
-    try:
-        return into(**values)
-    except ValueError as error:
-        problems.append(f"{path.rstrip('.') or '.'}: {error}")
-        return None
+            self.problems.append(f"{path}{_sentence(str(error), annotation)}")
+            return None
 
 
 def _nested_struct(annotation: object) -> type[msgspec.Struct] | None:

@@ -4,6 +4,7 @@ Each service derives its own from `ServiceSettings`. `parley_contract.components
 resource; nothing else about an assistant is configured anywhere.
 """
 
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -46,11 +47,29 @@ def load_settings(into: type[S], environment: Mapping[str, str]) -> S:
     Raises:
         InvalidDocumentError: with every problem, by variable name.
     """
-    known = {field.encode_name for field in msgspec.structs.fields(into)}
-    document = {key: _value(value) for key, value in environment.items() if key in known and value != ""}
-    return convert_all(document, into, what="the environment has problems", strict=False)
+    types = {field.encode_name: field.type for field in msgspec.structs.fields(into)}
+    document = {
+        variable: _list(text) if _holds_list(types[variable]) else text
+        for variable, text in environment.items()
+        if variable in types and text != ""
+    }
+    return convert_all(document, into, what="the environment has problems", strict=False, dec_hook=_from_text)
 
 
-def _value(text: str) -> object:
-    """Lists travel as JSON; every other value is a plain string that msgspec reads by the field's type."""
-    return msgspec.json.decode(text) if text.startswith("[") and text.endswith("]") else text
+def _holds_list(annotation: object) -> bool:
+    """Whether a field's type is a list, through `Annotated` and `| None`."""
+    return typing.get_origin(annotation) in {list, tuple} or any(map(_holds_list, typing.get_args(annotation)))
+
+
+def _list(text: str) -> object:
+    """Read a list, which travels as JSON; text that is none stays as it is and is reported as the wrong type."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def _from_text(kind: type, text: object) -> Path:
+    if kind is Path and isinstance(text, str):
+        return Path(text)
+    raise NotImplementedError(f"no setting is a {kind.__name__}")

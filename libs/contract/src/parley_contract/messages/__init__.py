@@ -112,6 +112,8 @@ class _Tag(msgspec.Struct):
 
 _BY_TAG: Final = {message.__name__: msgspec.msgpack.Decoder(message) for message in ALL}
 _TAG: Final = msgspec.msgpack.Decoder(_Tag)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes of others; the last one for values nested deeper than the stack."""
 
 
 def encode(message: Message) -> bytes:
@@ -126,15 +128,16 @@ def decode(data: bytes) -> Message:
         UnknownMessageError: the tag is none of ours, so a newer process speaks; ignore and count it.
         MalformedMessageError: anything else; `path` says where, and nothing says what stood there.
     """
+    # `from None` throughout: the cause would carry the bytes, and with them what somebody said.
     try:
         tag = _TAG.decode(data).type
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedMessageError("not a tagged MessagePack map", path="$.type") from error
+    except _UNREADABLE:
+        raise MalformedMessageError("not a tagged MessagePack map", path="$.type") from None
     if tag not in _BY_TAG:
         raise UnknownMessageError("a message of a kind this version does not know")
     try:
         return _BY_TAG[tag].decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         reason, _, path = str(error).partition(" - at `")
         # msgspec quotes an enum's wrong value, which might be something a person said.
         sentence = reason if reason.startswith(("Expected", "Object missing")) else "not a value allowed there"

@@ -5,42 +5,42 @@ from typing import Literal
 from parley_contract.messages.base import Message, SessionMessage, TurnMessage
 
 
-class SessionOpened(SessionMessage, kw_only=True):
+class SessionOpened(SessionMessage, frozen=True, kw_only=True):
     """Grants a session to the gateway that asked."""
 
     next_turn: int
     """The first turn number the gateway may mint."""
 
 
-class SessionRefused(Message, kw_only=True):
+class SessionRefused(Message, frozen=True, kw_only=True):
     """Refuses a session, with a sentence for the person who asked."""
 
     code: Literal["unknown_session", "wrong_token", "not_ready"]
     sentence: str
 
 
-class TurnDismissed(TurnMessage, kw_only=True):
+class TurnDismissed(TurnMessage, frozen=True, kw_only=True):
     """The turn gets no reply: nobody said anything, it was not meant for the assistant, or hearing it failed."""
 
     outcome: Literal["empty", "not_addressed", "failed"]
     reason: str = ""
 
 
-class ReplyDelta(TurnMessage, kw_only=True):
+class ReplyDelta(TurnMessage, frozen=True, kw_only=True):
     """Tokens as they arrive from the model; the first one (`index` 0) stops the E2FT clock."""
 
     index: int
     text: str
 
 
-class PhraseReady(TurnMessage, kw_only=True):
+class PhraseReady(TurnMessage, frozen=True, kw_only=True):
     """A piece of the reply that can be spoken, in order."""
 
     phrase: int
     text: str
 
 
-class SynthesizePhrase(TurnMessage, kw_only=True):
+class SynthesizePhrase(TurnMessage, frozen=True, kw_only=True):
     """Work for one tts worker."""
 
     phrase: int
@@ -50,7 +50,7 @@ class SynthesizePhrase(TurnMessage, kw_only=True):
     """Unix seconds after which the phrase is stale and is dropped."""
 
 
-class ReplyEnded(TurnMessage, kw_only=True):
+class ReplyEnded(TurnMessage, frozen=True, kw_only=True):
     """The model has said all it will in this turn; `phrases` of them are to be played."""
 
     phrases: int
@@ -59,11 +59,10 @@ class ReplyEnded(TurnMessage, kw_only=True):
     reason: str = ""
     model: str = ""
     input_tokens: int = 0
-    cached_tokens: int = 0
     output_tokens: int = 0
 
 
-class TurnInterrupted(TurnMessage, kw_only=True):
+class TurnInterrupted(TurnMessage, frozen=True, kw_only=True):
     """The reply is over. `revision` is the new one: every phrase and frame of an older one is dropped."""
 
     reason: str

@@ -5,7 +5,7 @@ from typing import Literal
 from parley_contract.messages.base import SpeechMessage
 
 
-class PartialTranscript(SpeechMessage, kw_only=True):
+class PartialTranscript(SpeechMessage, frozen=True, kw_only=True):
     """A running utterance so far; a later one with a higher `number` replaces it."""
 
     number: int
@@ -14,7 +14,7 @@ class PartialTranscript(SpeechMessage, kw_only=True):
     """Sequence of the last frame this text is made from."""
 
 
-class FinalTranscript(SpeechMessage, kw_only=True):
+class FinalTranscript(SpeechMessage, frozen=True, kw_only=True):
     """The one outcome of an utterance. Per utterance the first final wins."""
 
     outcome: Literal["speech", "silence", "failed"]
@@ -31,7 +31,7 @@ class FinalTranscript(SpeechMessage, kw_only=True):
     no_speech_prob: float = 0.0
 
 
-class ResendFrames(SpeechMessage, kw_only=True):
+class ResendFrames(SpeechMessage, frozen=True, kw_only=True):
     """Asks the gateway to publish frames of an utterance again."""
 
     from_seq: int

@@ -7,7 +7,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Anything said on the bus. The tag is the class's name; unknown fields are ignored."""
 
 
-class SessionMessage(Message, kw_only=True):
+class SessionMessage(Message, frozen=True, kw_only=True):
     """A message about one session. Receivers drop what is of an older `epoch` than they know."""
 
     session: str
@@ -18,7 +18,7 @@ class SessionMessage(Message, kw_only=True):
     """Which delivery of a work item this message comes from."""
 
 
-class TurnMessage(SessionMessage, kw_only=True):
+class TurnMessage(SessionMessage, frozen=True, kw_only=True):
     """A message about one turn."""
 
     turn: int
@@ -27,7 +27,7 @@ class TurnMessage(SessionMessage, kw_only=True):
     """Raised by the agent alone; what is older is dropped."""
 
 
-class SpeechMessage(TurnMessage, kw_only=True):
+class SpeechMessage(TurnMessage, frozen=True, kw_only=True):
     """A message about one utterance of one speaker."""
 
     utterance: str

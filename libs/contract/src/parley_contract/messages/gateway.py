@@ -6,7 +6,8 @@ import msgspec
 
 from parley_contract.messages.base import Message, SessionMessage, SpeechMessage, TurnMessage
 
-class OpenSession(Message, kw_only=True):
+
+class OpenSession(Message, frozen=True, kw_only=True):
     """Asks the agent for a new session; answered by SessionOpened or SessionRefused."""
 
     door: Literal["web", "discord"]
@@ -16,45 +17,45 @@ class OpenSession(Message, kw_only=True):
     """SHA-256 (hex) of the resume token; the token itself never leaves the gateway and the client."""
 
 
-class ResumeSession(Message, kw_only=True):
+class ResumeSession(Message, frozen=True, kw_only=True):
     """Asks the agent to go on with a session after its gateway died; answered as OpenSession, with the next epoch."""
 
     session: str
     token_hash: str
 
 
-class CloseSession(SessionMessage, kw_only=True):
+class CloseSession(SessionMessage, frozen=True, kw_only=True):
     """Ends a session whose last participant has gone."""
 
     reason: str
 
 
-class Heartbeat(SessionMessage, kw_only=True):
+class Heartbeat(SessionMessage, frozen=True, kw_only=True):
     """Says every few seconds that a session lives; 30 s without one ends it."""
 
 
-class TranscribeUtterance(SpeechMessage, kw_only=True):
+class TranscribeUtterance(SpeechMessage, frozen=True, kw_only=True):
     """Work for one asr worker, sent when speech starts: follow the frames, answer with one FinalTranscript."""
 
     deadline_at: float
     """Unix seconds after which a transcript is of no use and the outcome is `failed`."""
 
 
-class UtteranceStarted(SpeechMessage, kw_only=True):
+class UtteranceStarted(SpeechMessage, frozen=True, kw_only=True):
     """Somebody began to speak; frames follow on the audio subject, pre-roll first."""
 
     continues: str | None = None
     """The utterance of the same turn that this one goes on from (cut by `maxUtteranceS`, or reopened)."""
 
 
-class SegmentEnded(SpeechMessage, kw_only=True):
+class SegmentEnded(SpeechMessage, frozen=True, kw_only=True):
     """Unbroken speech stopped; it may go on within the same utterance."""
 
     last_seq: int
     """Sequence of the last voiced frame."""
 
 
-class UtteranceEnded(SpeechMessage, kw_only=True):
+class UtteranceEnded(SpeechMessage, frozen=True, kw_only=True):
     """The endpointer decided. Only `endpoint` (or a closed door) commits the turn; `max_length` goes on in another."""
 
     last_seq: int
@@ -62,13 +63,13 @@ class UtteranceEnded(SpeechMessage, kw_only=True):
     reason: Literal["endpoint", "max_length", "closed"]
 
 
-class PlaybackStarted(TurnMessage, kw_only=True):
+class PlaybackStarted(TurnMessage, frozen=True, kw_only=True):
     """The first frame of a phrase was sent to the listener: credit for the next phrases."""
 
     phrase: int
 
 
-class PhrasePlayed(TurnMessage, kw_only=True):
+class PhrasePlayed(TurnMessage, frozen=True, kw_only=True):
     """A phrase was played to its end or, with `whole` false, cut or lost; what was heard goes into history."""
 
     phrase: int
@@ -76,7 +77,7 @@ class PhrasePlayed(TurnMessage, kw_only=True):
     whole: bool
 
 
-class InterruptTurn(TurnMessage, kw_only=True):
+class InterruptTurn(TurnMessage, frozen=True, kw_only=True):
     """Asks the agent to stop a reply. Playback has stopped already; this says how much of it was heard."""
 
     reason: Literal["client", "speech", "closed"]
@@ -108,7 +109,7 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
     """First frame to the first audible sample sent."""
 
 
-class TurnReport(TurnMessage, kw_only=True):
+class TurnReport(TurnMessage, frozen=True, kw_only=True):
     """One turn, accounted for: the record behind E2FT, the waterfall and the metrics. Never what was said."""
 
     speaker: str

@@ -3,7 +3,7 @@
 from parley_contract.messages.base import Message
 
 
-class DeadLetter(Message, kw_only=True):
+class DeadLetter(Message, frozen=True, kw_only=True):
     """A message that could not be read: where it was, how large, its hash and the failing path. Never its content."""
 
     subject: str

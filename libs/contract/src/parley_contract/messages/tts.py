@@ -3,7 +3,7 @@
 from parley_contract.messages.base import TurnMessage
 
 
-class PhraseSynthesized(TurnMessage, kw_only=True):
+class PhraseSynthesized(TurnMessage, frozen=True, kw_only=True):
     """All frames of a phrase were published."""
 
     phrase: int
@@ -13,7 +13,7 @@ class PhraseSynthesized(TurnMessage, kw_only=True):
     synthesis_s: float
 
 
-class PhraseFailed(TurnMessage, kw_only=True):
+class PhraseFailed(TurnMessage, frozen=True, kw_only=True):
     """No engine could speak this phrase; the reply goes on with the next."""
 
     phrase: int
