@@ -1,7 +1,7 @@
 """Who may say and hear what, and the broker's configuration that enforces it. Pure: keys and addresses are passed in.
 
 Each service is one nkey user with its own inbox, so that none can read another's answers. Only the agent may
-touch streams; nobody may delete one.
+touch streams, and only its own assistant's; nobody may delete one.
 """
 
 from collections.abc import Mapping
@@ -90,12 +90,13 @@ def _tts(subjects: Subjects, streams: Layout) -> _Rights:
 
 
 def _agent(subjects: Subjects, streams: Layout) -> _Rights:
+    names = (*(stream.name for stream in streams.streams), *(f"KV_{bucket.name}" for bucket in streams.buckets))
     publish = (
         subjects.reply(ANY, ANY),
         subjects.phrase_work(ANY, ANY),
-        f"{_API}.INFO",
-        *(f"{_API}.STREAM.{verb}.*" for verb in ("INFO", "CREATE", "UPDATE", "PURGE", "MSG.GET")),
-        *(f"{_API}.CONSUMER.{verb}.>" for verb in ("INFO", "CREATE", "DURABLE.CREATE")),
+        *(f"{_API}.STREAM.{verb}.{name}" for verb in ("INFO", "CREATE", "UPDATE", "PURGE") for name in names),
+        *(f"{_API}.CONSUMER.INFO.{durable.stream}.{durable.name}" for durable in streams.durables),
+        *(f"{_API}.CONSUMER.DURABLE.CREATE.{durable.stream}.{durable.name}" for durable in streams.durables),
         f"{_API}.DIRECT.GET.{streams.events.name}",
         *(f"{_API}.DIRECT.GET.KV_{bucket.name}.>" for bucket in streams.buckets),
         *(f"$KV.{bucket.name}.>" for bucket in streams.buckets),
