@@ -4,7 +4,8 @@
 `MemoryBus` the fake, and both pass one suite. This module knows no vendor.
 
 Two ways to speak: `publish` (at most once, 0.25 ms: frames, deltas, partials) and `record` (acknowledged by the
-stream, with a message id that makes a repetition harmless: work, finals, reports).
+stream, with a message id that makes a repetition harmless to the stream, not to those who listen: work, finals,
+reports).
 """
 
 import abc
@@ -17,7 +18,7 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 import structlog
 
 from parley_contract import telemetry as words
-from parley_contract.errors import MalformedMessageError, PermanentError, UnknownMessageError
+from parley_contract.errors import BusUnavailableError, MalformedMessageError, UnknownMessageError
 from parley_contract.frames import Frame, decode_frame, encode_frame
 from parley_contract.messages import DeadLetter, Message, decode, encode
 from parley_contract.services import Service
@@ -62,10 +63,21 @@ class RawWork(Protocol):
     attempt: int
     """1 for the first delivery."""
 
-    async def done(self) -> None: ...
-    async def retry(self, delay_s: float) -> None: ...
-    async def drop(self) -> None: ...
-    async def in_progress(self) -> None: ...
+    async def done(self) -> None:
+        """Acknowledge."""
+        ...
+
+    async def retry(self, delay_s: float) -> None:
+        """Give it back, to be delivered again after `delay_s`."""
+        ...
+
+    async def drop(self) -> None:
+        """Give it up for good."""
+        ...
+
+    async def in_progress(self) -> None:
+        """Begin ack_wait anew."""
+        ...
 
 
 class Store(Protocol):
@@ -131,9 +143,7 @@ class Bus(abc.ABC):
         """Say it once to whoever listens now. `headers` default to the current span's context."""
         await self._send(subject, encode(message), headers or self._telemetry.carrier())
 
-    async def record(
-        self, subject: str, message: Message, *, message_id: str, headers: Carrier | None = None
-    ) -> None:
+    async def record(self, subject: str, message: Message, *, message_id: str, headers: Carrier | None = None) -> None:
         """Say it and wait until the subject's stream has it; the same `message_id` twice is stored once.
 
         Raises:
@@ -157,7 +167,10 @@ class Bus(abc.ABC):
         return decode(raw.data)
 
     async def answer(self, received: Received, message: Message) -> None:
-        """Answer a request; a message that is none is ignored."""
+        """Answer a request; a message that is none is ignored.
+
+        Only for subjects that no stream keeps: on the others `reply` is where the sender awaits the stream's word.
+        """
         if received.reply:
             await self._send(received.reply, encode(message), self._telemetry.carrier())
 
@@ -206,10 +219,12 @@ class Bus(abc.ABC):
         if raw_work is None:
             return None
         message = await self._read(raw_work.raw)
-        if not isinstance(message, kind):
-            await raw_work.drop()
-            return None
-        return Work(message, raw_work, last=raw_work.attempt >= durable.max_deliver)
+        if isinstance(message, kind):
+            return Work(message, raw_work, last=raw_work.attempt >= durable.max_deliver)
+        if message is not None:
+            await self._bury(raw_work.raw, MalformedMessageError(f"expected {kind.__name__}", path="$.type"))
+        await raw_work.drop()
+        return None
 
     # Remembering.
 
@@ -294,5 +309,5 @@ class Bus(abc.ABC):
             path=error.path,
             at=time.time(),
         )
-        with contextlib.suppress(PermanentError):
+        with contextlib.suppress(BusUnavailableError):
             await self.publish(self.subjects.dead(self.service), letter)

@@ -1,0 +1,69 @@
+"""Reading back what a stream has of a subject: batched direct gets (ADR-31), a round trip for a thousand messages.
+
+A consumer would do it too, but making one needs a right that workers do not have.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Final
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from parley_contract.errors import BusUnavailableError
+from parley_runtime.bus import Raw
+from parley_runtime.nats_bus.vendor import ACK_TIMEOUT_S, VENDOR_ERRORS, translated
+
+BATCH: Final = 1024
+"""Messages per request; the server caps a batch at 1024, and 20 s of speech fit in one."""
+_END_OF_BATCH: Final = "204"
+_NOTHING: Final = "404"
+
+
+async def replay(client: Client, stream: str, subject: str) -> list[Raw]:
+    """Return what `stream` has of `subject` (wildcards allowed), in the order of storing.
+
+    Raises:
+        BusUnavailableError: the stream or the broker is away.
+    """
+    found: list[Raw] = []
+    with translated(f"cannot replay {stream}"):
+        async with _inbox(client) as (inbox, arrived):
+            sequence = 1
+            while sequence:
+                request = {"seq": sequence, "next_by_subj": subject, "batch": BATCH}
+                await client.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), reply=inbox)
+                sequence = await _take_batch(arrived, found, stream)
+    return found
+
+
+async def _take_batch(arrived: asyncio.Queue[Msg], found: list[Raw], stream: str) -> int:
+    """Add one batch to `found`; return the sequence to go on from, or 0 when there is no more."""
+    sequence = 0
+    while True:
+        msg = await asyncio.wait_for(arrived.get(), ACK_TIMEOUT_S)
+        headers = msg.headers or {}
+        status = headers.get("Status")
+        if status is None:
+            sequence = int(headers["Nats-Sequence"]) + 1
+            found.append(Raw(headers["Nats-Subject"], msg.data, headers))
+        elif status == _END_OF_BATCH:
+            return sequence if int(headers.get("Nats-Num-Pending", "0")) else 0
+        elif status == _NOTHING:
+            return 0
+        else:
+            raise BusUnavailableError(f"{stream} refused a replay with status {status}")
+
+
+@contextlib.asynccontextmanager
+async def _inbox(client: Client) -> AsyncIterator[tuple[str, asyncio.Queue[Msg]]]:
+    inbox = client.new_inbox()
+    arrived: asyncio.Queue[Msg] = asyncio.Queue()
+    subscription = await client.subscribe(inbox, cb=arrived.put)
+    try:
+        yield inbox, arrived
+    finally:
+        with contextlib.suppress(*VENDOR_ERRORS):
+            await subscription.unsubscribe()
