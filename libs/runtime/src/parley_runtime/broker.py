@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import nkeys
 
+from parley_contract.errors import PermanentError
 from parley_contract.permissions import broker_config
 from parley_contract.services import SERVICES, Service
 
@@ -27,8 +28,15 @@ def new_seed() -> str:
 
 
 def public_key(seed: str) -> str:
-    """Return the user's public key (`U…`)."""
-    return bytes(nkeys.from_seed(seed.encode()).public_key).decode()
+    """Return the user's public key (`U…`).
+
+    Raises:
+        PermanentError: it is no seed.
+    """
+    try:
+        return bytes(nkeys.from_seed(seed.encode()).public_key).decode()
+    except nkeys.NkeysError as error:
+        raise PermanentError("not the seed of an nkey user: that begins with SU and is 58 characters long") from error
 
 
 def write_broker_files(folder: Path, assistant: str, *, port: int) -> BrokerFiles:
@@ -44,15 +52,22 @@ def write_broker_files(folder: Path, assistant: str, *, port: int) -> BrokerFile
     for service in SERVICES:
         seeds[service] = folder / "seeds" / f"{service}.nk"
         if not seeds[service].exists():
-            seeds[service].touch(mode=0o600)
-            seeds[service].write_text(new_seed())
+            _write_secret(seeds[service], new_seed())
     config = folder / "nats-server.conf"
     config.write_text(
         broker_config(
             assistant,
-            public_keys={service: public_key(path.read_text()) for service, path in seeds.items()},
+            public_keys={service: public_key(path.read_text().strip()) for service, path in seeds.items()},
             listen=f"127.0.0.1:{port}",
             store_dir=str(folder / "jetstream"),
         )
     )
     return BrokerFiles(config, seeds)
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    """Write a file that is its owner's alone from its first byte on, and that is whole once it has its name."""
+    partial = path.with_suffix(".new")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secret)
+    partial.replace(path)

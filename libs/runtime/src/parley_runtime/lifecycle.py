@@ -1,14 +1,17 @@
-"""How a service lives: settings, logs, broker, HTTP, then its own `main` until SIGTERM; then it drains and ends.
+"""How a service lives: settings, logs, broker, then its own `main` until SIGTERM; then it drains and ends.
 
 `python -m parley_<service>` calls `run_service`. The event loop is uvloop's and everything runs in it, uvicorn too.
+Not here: what a service does, and when it is ready.
 """
 
 import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 import structlog
@@ -16,8 +19,9 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from parley_contract.errors import InvalidDocumentError, ParleyError
+from parley_contract.errors import InvalidDocumentError, ParleyError, PermanentError
 from parley_contract.services import Service
+from parley_runtime.broker import public_key
 from parley_runtime.http import Health
 from parley_runtime.logs import configure_logs
 from parley_runtime.nats_bus import NatsBus
@@ -30,6 +34,8 @@ S = TypeVar("S", bound=ServiceSettings)
 
 DRAIN_TIMEOUT_S: Final = 10.0
 """How long `main` may go on after it was told to stop; below the 30 s that Kubernetes grants."""
+_HTTP_DRAIN_S: Final = 2
+"""How long answers under way may take once `main` has left its block."""
 
 
 class Runtime(Generic[S]):
@@ -45,33 +51,33 @@ class Runtime(Generic[S]):
         self.health: Final = Health(service="starting")
 
     @contextlib.asynccontextmanager
-    async def http(self, app: FastAPI) -> AsyncIterator[None]:
-        """Serve `app` while the block lasts.
+    async def http(self, app: FastAPI) -> AsyncIterator[int]:
+        """Serve `app` while the block lasts; the block is given the port, which matters where the settings say 0.
 
         Raises:
-            ParleyError: the port is taken.
+            PermanentError: the address cannot be listened on.
         """
-        server = _Server(
-            uvicorn.Config(
-                app,
-                host=self.settings.host,
-                port=self.settings.port,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                timeout_graceful_shutdown=2,
-                ws="websockets-sansio",
-                ws_max_size=1024 * 1024,
+        host = self.settings.host
+        with _listener(host, self.settings.port) as listener:
+            server = _Server(
+                uvicorn.Config(
+                    app,
+                    log_config=None,
+                    access_log=False,
+                    lifespan="off",
+                    timeout_graceful_shutdown=_HTTP_DRAIN_S,
+                    ws="websockets-sansio",
+                    ws_max_size=1024 * 1024,
+                )
             )
-        )
-        async with asyncio.TaskGroup() as tasks:
-            serving = tasks.create_task(server.serve_until_told())
-            while not server.started and not serving.done():
-                await asyncio.sleep(0.005)
-            try:
-                yield
-            finally:
-                server.should_exit = True
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(server.serve(sockets=[listener]))
+                port: int = listener.getsockname()[1]
+                log.info("listening", host=host, port=port)
+                try:
+                    yield port
+                finally:
+                    server.should_exit = True
 
 
 Main = Callable[[Runtime[S]], Awaitable[None]]
@@ -83,14 +89,6 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-    async def serve_until_told(self) -> None:
-        try:
-            await self.serve()
-        except SystemExit as error:
-            # uvicorn exits the process when it cannot bind, having logged why.
-            at = f"{self.config.host}:{self.config.port}"
-            raise ParleyError(f"cannot listen on {at}: is something else using the port?") from error
 
 
 def run_service(service: Service, settings_type: type[S], main: Main[S]) -> None:
@@ -111,6 +109,7 @@ def run_service(service: Service, settings_type: type[S], main: Main[S]) -> None
 
 
 async def _live(service: Service, settings: S, main: Main[S]) -> int:
+    """Return the process's exit code."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -121,38 +120,80 @@ async def _live(service: Service, settings: S, main: Main[S]) -> int:
         otlp_endpoint=settings.otel_exporter_otlp_endpoint,
         sample_ratio=settings.trace_sample_ratio,
     )
+    code = 1
     try:
-        seed = settings.nats_seed_file.read_text().strip()
-        async with NatsBus.connect(
-            service, settings.assistant, telemetry, url=settings.nats_url, seed=seed
-        ) as bus:
-            runtime = Runtime(settings, telemetry, bus, stopping)
-            await _until_stopped(runtime, main)
-        exit_code = 0
-        log.info("drained")
+        connection = NatsBus.connect(
+            service, settings.assistant, telemetry, url=settings.nats_url, seed=_seed(settings.nats_seed_file)
+        )
+        code = 0 if await _until_stopped(connection, settings, main, stopping, telemetry) else 1
     except* (ParleyError, OSError) as errors:
-        exit_code = 1
         for error in _leaves(errors):
+            # Ours are sentences that say what to do; a traceback would bury them.
             log.error("cannot go on", error=type(error).__name__, detail=str(error))
     finally:
         await asyncio.to_thread(telemetry.shutdown)
-    return exit_code
+    return code
 
 
-async def _until_stopped(runtime: Runtime[S], main: Main[S]) -> None:
-    """Run main to its end; once stopping is set it has `DRAIN_TIMEOUT_S` left."""
+async def _until_stopped(
+    connection: contextlib.AbstractAsyncContextManager[NatsBus],
+    settings: S,
+    main: Main[S],
+    stopping: asyncio.Event,
+    telemetry: Telemetry,
+) -> bool:
+    """Connect and run main; return whether it ended by itself.
+
+    Once stopping is set main has `DRAIN_TIMEOUT_S` left, and a process that still waits for its broker ends at once.
+    """
+    loop = asyncio.get_running_loop()
+    runtime: Runtime[S] | None = None
 
     async def watch() -> None:
-        await runtime.stopping.wait()
-        runtime.health.draining = True
-        log.info("draining")
-        deadline.reschedule(asyncio.get_running_loop().time() + DRAIN_TIMEOUT_S)
+        await stopping.wait()
+        if runtime is None:
+            deadline.reschedule(loop.time())
+        else:
+            runtime.health.draining = True
+            log.info("draining")
+            deadline.reschedule(loop.time() + DRAIN_TIMEOUT_S)
 
-    with contextlib.suppress(TimeoutError):
+    try:
         async with asyncio.timeout(None) as deadline, asyncio.TaskGroup() as tasks:
-            watcher = tasks.create_task(watch())
-            await main(runtime)
-            watcher.cancel()
+            watchers = [tasks.create_task(watch())]
+            async with connection as bus:
+                runtime = Runtime(settings, telemetry, bus, stopping)
+                watchers.append(tasks.create_task(bus.lost()))
+                await main(runtime)
+            for watcher in watchers:
+                watcher.cancel()
+    except TimeoutError:
+        # What main raises comes in a group, so this is the deadline.
+        if runtime is not None:
+            log.warning("did not drain in time", drain_timeout_s=DRAIN_TIMEOUT_S)
+            return False
+    log.info("drained" if stopping.is_set() else "ended")
+    return True
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Bind here, because uvicorn ends the process when it cannot; connections wait in the backlog until it serves."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise PermanentError(
+            f"cannot listen on {host}:{port}, {error.strerror}: does something else run there?"
+        ) from error
+
+
+def _seed(path: Path) -> str:
+    """Read the service's nkey seed, and check it: nats-py would say no more than that something is wrong."""
+    try:
+        seed = path.read_text().strip()
+    except OSError as error:
+        raise PermanentError(f"NATS_SEED_FILE {path} cannot be read: {error.strerror}") from error
+    public_key(seed)
+    return seed
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

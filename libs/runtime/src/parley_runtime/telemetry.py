@@ -145,7 +145,7 @@ class Telemetry:
             raise
         finally:
             detach(token)
-            span.end()
+            span.end(end_time=self.wall_ns(None))
 
     def start(
         self,

@@ -66,7 +66,7 @@ def is_supported(tool: Tool, version: tuple[int, ...]) -> bool:
 def tool_version(path: Path) -> tuple[int, ...] | None:
     """Ask an executable for its version; None if it cannot say."""
     try:
-        asked = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+        asked = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return _numbers(asked.stdout + asked.stderr) or None
