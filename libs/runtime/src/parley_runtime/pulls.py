@@ -206,7 +206,7 @@ def install_command(requirements: Path, target: Path) -> list[str]:
         "-r",
         str(requirements),
     ]
-    places = [os.environ.get("PATH", ""), *map(str, (cache_dir() / "bin").glob("uv-*/bin"))]  # where setup leaves its uv
+    places = [os.environ.get("PATH", ""), *map(str, (cache_dir() / "bin").glob("uv-*/bin"))]  # the latter by setup
     if uv := shutil.which("uv", path=os.pathsep.join(places)):
         # Copies: by default uv links into its cache, and a file of the store must not be anybody else's.
         return [uv, "pip", "install", "--quiet", "--python", sys.executable, "--link-mode", "copy", *rules]
