@@ -14,7 +14,7 @@ _MIN_KOREAN_CLAUSE_CHARS: Final = 6
 _MAX_PHRASE_CHARS: Final = 240
 """A sentence without an end is cut at a space: about 15 s of speech."""
 
-_SENTENCE_END: Final = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s)|\n+")
+_SENTENCE_END: Final = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s)|\n")
 _CLAUSE_END: Final = re.compile(r"[,;:—–][\"'”’)\]]*(?=\s)|[，、；：]")
 _KOREAN_SENTENCE_END: Final = re.compile(r"(?:니다|까요|[아어에예세네데져]요|죠|군요|해요)(?=\s)")
 _KOREAN_CLAUSE_END: Final = re.compile(

@@ -1,0 +1,77 @@
+"""Cutting a streaming reply into phrases: English and Korean, first phrases and later ones."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parley_agent.phrasing import cut
+
+
+def phrases(text: str, *, is_first: bool = True, language: str = "en") -> list[str]:
+    return [phrase.text.strip() for phrase in cut(text, is_first=is_first, language=language).phrases]
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("The capital of France is Paris. ", ["The capital of France is Paris."]),
+        ("Well, as far as I know, it is. ", ["Well, as far as I know,", "it is."]),
+        ("It has 3.5 million people. Yes ", ["It has 3.5 million people."]),
+        (
+            "Dr. Smith and Mrs. Jones met at 5 p.m. in J. R. Hall. ",
+            ["Dr. Smith and Mrs. Jones met at 5 p.m. in J. R. Hall."],
+        ),
+        ('He said "no." Then he left. ', ['He said "no."', "Then he left."]),
+        ("Really?! Yes. ", ["Really?!", "Yes."]),
+        ("1. Open the box\n2. Close the box\n", ["1. Open the box", "2. Close the box"]),
+        ("Wait... what? ", ["Wait...", "what?"]),
+    ],
+)
+def test_english_is_cut_where_a_speaker_would_breathe(text: str, expected: list[str]) -> None:
+    assert phrases(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("내일 서울은 맑은데 바람이 조금 불어요. ", ["내일 서울은 맑은데", "바람이 조금 불어요."]),
+        ("우산은 필요 없습니다 좋은 하루 되세요 ", ["우산은 필요 없습니다", "좋은 하루 되세요"]),
+        ("네. 알겠습니다! ", ["네.", "알겠습니다!"]),
+        ("비가 오지만 춥지는 않죠 그래서 괜찮아요. ", ["비가 오지만", "춥지는 않죠", "그래서 괜찮아요."]),
+    ],
+)
+def test_korean_is_cut_at_its_endings(text: str, expected: list[str]) -> None:
+    assert phrases(text, language="ko") == expected
+
+
+def test_only_the_first_phrase_ends_at_a_clause() -> None:
+    assert phrases("On the other hand, it may rain. ", is_first=False) == ["On the other hand, it may rain."]
+
+
+def test_an_end_counts_only_once_the_next_character_is_known() -> None:
+    assert phrases("It costs 3.") == []
+
+
+def test_a_sentence_without_an_end_is_cut_at_a_space() -> None:
+    [phrase] = phrases("word " * 60, is_first=False)
+
+    assert len(phrase) <= 240
+    assert phrase.endswith("word")
+
+
+@given(st.text(alphabet='ab .,?!\n다요는데1"', max_size=300), st.booleans(), st.sampled_from(["en", "ko"]))
+def test_nothing_is_lost_or_changed(text: str, is_first: bool, language: str) -> None:  # noqa: FBT001
+    done = cut(text, is_first=is_first, language=language)
+
+    assert "".join(phrase.text for phrase in done.phrases) + done.rest == text
+
+
+@given(st.text(alphabet="ab .,?!\n1", max_size=120), st.data())
+def test_what_was_cut_does_not_depend_on_how_the_text_arrived(text: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(text)))
+    whole = cut(text, is_first=False, language="en")
+
+    first = cut(text[:at], is_first=False, language="en")
+    second = cut(first.rest + text[at:], is_first=False, language="en")
+
+    assert [*first.phrases, *second.phrases] == [*whole.phrases]
