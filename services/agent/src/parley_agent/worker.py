@@ -58,7 +58,8 @@ class SessionWorker:
         self._ending: asyncio.Queue[Ending] = asyncio.Queue()
         self._parents: dict[int, Carrier] = {}
         self._generations: dict[int, tuple[Generation, asyncio.Task[None]]] = {}
-        self._heard_from_at = time.monotonic()
+        self._clock = asyncio.get_running_loop().time
+        self._heard_from_at = self._clock()
         self._tasks = asyncio.TaskGroup()
 
     @property
@@ -70,7 +71,7 @@ class SessionWorker:
         """Take a message of this session; never blocks."""
         match received.message:
             case Heartbeat(epoch=self._record.epoch):
-                self._heard_from_at = time.monotonic()
+                self._heard_from_at = self._clock()
             case CloseSession(epoch=self._record.epoch):
                 self._events.put_nowait(turns.SessionEnded())
             case TurnMessage() as message:
@@ -80,12 +81,12 @@ class SessionWorker:
 
     async def move(self, epoch: int) -> SessionRecord:
         """Go on in a new epoch, because the session's gateway was replaced: what was open there is over."""
-        self._state, effects = turns.step(self._state, turns.SessionEnded(), time.monotonic())
+        self._state, effects = turns.step(self._state, turns.SessionEnded(), self._clock())
         for effect in effects:
             await self._carry_out(effect)
         self._record = replace(self._record, epoch=epoch)
         self._state = replace(self._state, epoch=epoch)
-        self._heard_from_at = time.monotonic()
+        self._heard_from_at = self._clock()
         await self._save()
         return self._record
 
@@ -108,14 +109,14 @@ class SessionWorker:
     async def _follow_events(self) -> None:
         while True:
             event = await self._events.get()
-            self._state, effects = turns.step(self._state, event, time.monotonic())
+            self._state, effects = turns.step(self._state, event, self._clock())
             for effect in effects:
                 await self._insist(effect)
             if isinstance(event, turns.SessionEnded):
                 self._ending.put_nowait("ended")
 
     async def _hold_lease(self) -> None:
-        while time.monotonic() - self._heard_from_at < ABANDONED_AFTER_S:
+        while self._clock() - self._heard_from_at < ABANDONED_AFTER_S:
             await asyncio.sleep(RENEW_EVERY_S)
             try:
                 await self._lease.renew()

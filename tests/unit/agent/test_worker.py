@@ -1,0 +1,208 @@
+"""A session's worker on a fake bus, a scripted model and virtual time."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parley_agent.history import Exchange
+from parley_agent.sessions import Lease, Records, SessionRecord
+from parley_agent.settings import AgentSettings
+from parley_agent.worker import Ending, SessionWorker, Tools
+from parley_contract.messages import (
+    CloseSession,
+    FinalTranscript,
+    Heartbeat,
+    InterruptTurn,
+    Message,
+    PhrasePlayed,
+    PhraseReady,
+    PlaybackStarted,
+    ReplyDelta,
+    ReplyEnded,
+    SynthesizePhrase,
+    TurnInterrupted,
+    UtteranceEnded,
+    decode,
+)
+from parley_runtime.bus import Received, Store
+from parley_runtime.telemetry import Telemetry
+from parley_testkit.memory_bus import MemoryBroker, MemoryBus
+from parley_testkit.scripted_model import ScriptedModel
+
+pytestmark = pytest.mark.looptime
+
+SESSION = "s1"
+
+
+class Scene:
+    """A worker at work, and what it says."""
+
+    def __init__(
+        self, broker: MemoryBroker, bus: MemoryBus, model: ScriptedModel, leases: Store, records: Records
+    ) -> None:
+        self.broker = broker
+        self.bus = bus
+        self.model = model
+        self.leases = leases
+        self.records = records
+        self.worker: SessionWorker
+        self.running: asyncio.Task[Ending]
+
+    def tell(self, *messages: Message) -> None:
+        for message in messages:
+            self.worker.receive(Received("", message, {}))
+
+    def said(self, kind: type[Message]) -> list[Any]:
+        messages = [decode(raw.data) for raw in self.broker.sent if raw.subject.startswith("parley.")]
+        return [message for message in messages if isinstance(message, kind)]
+
+    async def history(self) -> tuple[Exchange, ...]:
+        found = await self.records.load(SESSION)
+        return found[0].history.exchanges if found else ()
+
+
+@contextlib.asynccontextmanager
+async def scene(model: ScriptedModel, *, keep_events_s: float = 86_400) -> AsyncIterator[Scene]:
+    broker = MemoryBroker()
+    bus = broker.bus("agent")
+    settings = AgentSettings(
+        assistant=broker.assistant,
+        nats_url="",
+        nats_seed_file=Path("unused"),
+        ollama_url="",
+        llm_model="scripted",
+        system_prompt="Be kind.",
+        keep_events_s=keep_events_s,
+    )
+    leases = await bus.store(broker.layout.leases)
+    records = Records(await bus.store(broker.layout.sessions))
+    record = SessionRecord(session=SESSION, door="web", channel="c", token_hash="t")
+    revision = await records.create(record)
+    lease = await Lease.take(leases, SESSION, "me")
+    assert lease is not None
+    assert revision is not None
+    tools = Tools(bus, model, settings, Telemetry("agent", broker.assistant), broker.layout, records)
+    stage = Scene(broker, bus, model, leases, records)
+    stage.worker = SessionWorker(tools, lease, record, revision)
+    async with asyncio.TaskGroup() as tasks:
+        stage.running = tasks.create_task(stage.worker.run())
+        yield stage
+        stage.worker.stop()
+
+
+def question(text: str, turn: int = 1) -> list[Message]:
+    speech: dict[str, Any] = {"session": SESSION, "epoch": 1, "turn": turn, "utterance": f"1-{turn}", "speaker": "me"}
+    return [
+        UtteranceEnded(**speech, last_seq=9, reason="endpoint"),
+        FinalTranscript(**speech, last_seq=9, outcome="speech", text=text),
+    ]
+
+
+def played(phrase: int, turn: int = 1) -> list[Message]:
+    of_turn: dict[str, Any] = {"session": SESSION, "epoch": 1, "turn": turn, "phrase": phrase}
+    return [PlaybackStarted(**of_turn), PhrasePlayed(**of_turn, played_ms=900, whole=True)]
+
+
+async def test_a_question_becomes_deltas_phrases_and_work_and_then_history() -> None:
+    async with scene(ScriptedModel("It is sunny. Take a hat.")) as stage:
+        stage.tell(*question("what about the weather"))
+        await asyncio.sleep(1)
+        stage.tell(*played(0), *played(1))
+        await asyncio.sleep(1)
+
+        assert "".join(delta.text for delta in stage.said(ReplyDelta)) == "It is sunny. Take a hat."
+        assert [phrase.text for phrase in stage.said(PhraseReady)] == ["It is sunny.", "Take a hat."]
+        assert [work.phrase for work in stage.said(SynthesizePhrase)] == [0, 1]
+        assert [ended.outcome for ended in stage.said(ReplyEnded)] == ["complete"]
+        assert await stage.history() == (Exchange("what about the weather", "It is sunny. Take a hat."),)
+
+
+async def test_the_second_prompt_begins_with_the_first() -> None:
+    async with scene(ScriptedModel("Sure.")) as stage:
+        stage.tell(*question("first"))
+        await asyncio.sleep(1)
+        stage.tell(*played(0), *question("second", turn=2))
+        await asyncio.sleep(1)
+
+        first, second = stage.model.prompts
+        assert second[: len(first)] == first
+
+
+async def test_an_interrupt_closes_the_models_stream_and_purges_the_work() -> None:
+    async with scene(ScriptedModel("One two three. " * 30)) as stage:
+        stage.tell(*question("count"))
+        await asyncio.sleep(0.2)
+        stage.tell(
+            InterruptTurn(session=SESSION, epoch=1, turn=1, reason="client", phrase=-1, played_ms=0, phrase_ms=0)
+        )
+        await asyncio.sleep(0.2)
+
+        assert stage.model.cancelled == 1
+        assert [interrupted.revision for interrupted in stage.said(TurnInterrupted)] == [1]
+        assert stage.broker.stored(stage.broker.layout.work, stage.bus.subjects.phrase_work(SESSION, 1)) == []
+
+
+async def test_a_model_that_goes_away_ends_the_reply_and_the_next_turn_works() -> None:
+    model = ScriptedModel("Never heard.", "Back again.")
+    model.fails_after = 0
+    async with scene(model) as stage:
+        stage.tell(*question("are you there"))
+        await asyncio.sleep(1)
+        model.fails_after = None
+        stage.tell(*question("and now", turn=2))
+        await asyncio.sleep(1)
+
+        assert [ended.outcome for ended in stage.said(ReplyEnded)] == ["failed", "complete"]
+
+
+async def test_thirty_seconds_without_a_heartbeat_end_the_session_and_free_its_lease() -> None:
+    async with scene(ScriptedModel()) as stage:
+        await asyncio.sleep(20)
+        stage.tell(Heartbeat(session=SESSION, epoch=1))
+        await asyncio.sleep(25)
+        assert not stage.running.done()
+
+        assert await stage.running == "ended"
+
+        assert await stage.leases.get(SESSION) is None
+
+
+async def test_a_lease_that_another_agent_took_is_given_up() -> None:
+    async with scene(ScriptedModel()) as stage:
+        await stage.leases.delete(SESSION)
+        await stage.leases.create(SESSION, b"another")
+
+        assert await stage.running == "lost"
+
+        entry = await stage.leases.get(SESSION)
+        assert entry is not None
+        assert entry.value == b"another"
+
+
+async def test_with_nothing_to_keep_a_closed_session_leaves_nothing() -> None:
+    async with scene(ScriptedModel("Bye."), keep_events_s=0) as stage:
+        stage.tell(*question("bye"))
+        await asyncio.sleep(1)
+        stage.tell(*played(0), CloseSession(session=SESSION, epoch=1, reason="left"))
+        await stage.running
+
+        assert await stage.records.load(SESSION) is None
+        assert stage.broker.stored(stage.broker.layout.events, stage.bus.subjects.reply(SESSION, "*")) == []
+
+
+async def test_a_session_handed_on_keeps_its_record_and_frees_its_lease() -> None:
+    async with scene(ScriptedModel("Yes.")) as stage:
+        stage.tell(*question("hello"))
+        await asyncio.sleep(1)
+        stage.tell(*played(0))
+        await asyncio.sleep(0.1)
+        stage.worker.stop()
+
+        assert await stage.running == "handed on"
+
+        assert await stage.history() == (Exchange("hello", "Yes."),)
+        assert await stage.leases.get(SESSION) is None
