@@ -1,0 +1,122 @@
+"""What the gateway tells a client beside sound, and what a client may say. `docs/reference/web-door.md` shows them.
+
+One JSON object each, its kind in `event`. Made by `turns` and `sessions`, put on the wire by the doors. Positions in
+`at_ms` count the sound sent on this connection, from 0.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from parley_contract.messages import TurnReport
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
+    pass
+
+
+class Session(_Event, frozen=True, kw_only=True):
+    """The first event: the session is open."""
+
+    session: str
+    resume: str
+    """Give it as `resume` when connecting again, to go on with this session. A secret."""
+    resumed: bool
+    """Whether this is a session that went on; turns and history are as they were."""
+    assistant: str
+    language: str
+    encoding: Literal["s16le"] = "s16le"
+    rate_hz: int
+    channels: int = 1
+    frame_ms: int
+    frame_bytes: int
+
+
+class SpeechStarted(_Event, frozen=True, kw_only=True, tag="speech_started"):
+    """Somebody began to speak; `utterance` names what is being said."""
+
+    turn: int
+    utterance: str
+
+
+class Partial(_Event, frozen=True, kw_only=True):
+    """What was understood so far; the next one replaces it."""
+
+    turn: int
+    utterance: str
+    text: str
+
+
+class Transcript(_Event, frozen=True, kw_only=True):
+    """What was understood of an utterance; a turn may have several."""
+
+    turn: int
+    utterance: str
+    outcome: Literal["speech", "silence", "failed"]
+    text: str
+
+
+class Delta(_Event, frozen=True, kw_only=True):
+    """A piece of the reply's text as the model wrote it."""
+
+    turn: int
+    index: int
+    text: str
+
+
+class Phrase(_Event, frozen=True, kw_only=True):
+    """A piece of the reply that will be spoken."""
+
+    turn: int
+    phrase: int
+    text: str
+
+
+class Mark(_Event, frozen=True, kw_only=True):
+    """A phrase's sound begins at `at_ms` (it follows), or ended there (it was heard)."""
+
+    turn: int
+    phrase: int
+    edge: Literal["begin", "end"]
+    at_ms: int
+
+
+class Cut(_Event, frozen=True, kw_only=True):
+    """Stop, and throw away what was sent and not played yet; it ended at `at_ms`."""
+
+    turn: int
+    at_ms: int
+
+
+class Turn(_Event, frozen=True, kw_only=True):
+    """A turn is over."""
+
+    report: TurnReport
+
+
+class Error(_Event, frozen=True, kw_only=True):
+    """Something was wrong; `sentence` says what to do. With `fatal` the connection closes."""
+
+    code: str
+    sentence: str
+    fatal: bool
+
+
+Event = Session | SpeechStarted | Partial | Transcript | Delta | Phrase | Mark | Cut | Turn | Error
+
+
+class Interrupt(_Event, frozen=True, kw_only=True):
+    """Stop the reply."""
+
+
+class Position(_Event, frozen=True, kw_only=True):
+    """So much of the sound sent on this connection was played."""
+
+    at_ms: Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Bye(_Event, frozen=True, kw_only=True):
+    """End the session now, instead of keeping it for a client that comes back."""
+
+
+Request = Interrupt | Position | Bye

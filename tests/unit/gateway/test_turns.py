@@ -1,0 +1,602 @@
+"""Turns on virtual time: from speech to the report, under everything that may be late, early, twice or never."""
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import Literal, TypedDict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parley_contract.frames import Flag, Frame
+from parley_contract.messages import (
+    FinalTranscript,
+    InterruptTurn,
+    Message,
+    PartialTranscript,
+    PhraseFailed,
+    PhrasePlayed,
+    PhraseReady,
+    PlaybackStarted,
+    ReplyDelta,
+    ReplyEnded,
+    SegmentEnded,
+    TranscribeUtterance,
+    TurnDismissed,
+    TurnInterrupted,
+    TurnReport,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+from parley_gateway import turns
+from parley_gateway.cues import FrameArrived, TimePassed
+from parley_gateway.doors import events as door
+from parley_gateway.turn_events import (
+    ClientInterrupted,
+    Conclude,
+    Effect,
+    Event,
+    Forget,
+    ListenerJoined,
+    ListenerLeft,
+    Play,
+    Record,
+    Say,
+    SessionClosed,
+    SpeechBegan,
+    SpeechEnded,
+    SpeechPaused,
+    Tell,
+)
+from parley_gateway.turn_state import TurnRules, Turns, due
+
+SESSION = "0123456789ab"
+LOUD = struct.pack("<320h", *[3000] * 320)
+
+
+class Fence(TypedDict):
+    session: str
+    epoch: int
+    turn: int
+    revision: int
+
+
+def fenced(turn: int = 1, epoch: int = 2, revision: int = 0) -> Fence:
+    return Fence(session=SESSION, epoch=epoch, turn=turn, revision=revision)
+
+
+class Stage:
+    """A session on virtual time: events as they come, TimePassed whenever it is due."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.state = Turns(
+            rules=TurnRules(max_utterance_s=30, fail_after_s=12),
+            session=SESSION,
+            epoch=2,
+            unix_offset_s=1_000_000,
+            next_turn=1,
+        )
+        self.effects: list[Effect] = []
+
+    def send(self, *events: Event) -> None:
+        for event in events:
+            self.state, effects = turns.step(self.state, event, self.now)
+            self.effects += effects
+
+    def wait(self, duration_s: float) -> None:
+        until = self.now + duration_s
+        while (deadline := due(self.state)) is not None and deadline <= until:
+            self.now = max(self.now, deadline)
+            self.send(TimePassed())
+        self.now = until
+
+    # What people and services do.
+
+    def speak(self, duration_s: float = 1.0) -> None:
+        """Say something and wait for the endpoint, 500 ms later."""
+        self.send(SpeechBegan(speaker="user", voiced_at=self.now, continues=False))
+        self.wait(duration_s + 0.5)
+        self.send(SpeechEnded(speaker="user", last_seq=74, voiced_until=self.now - 0.5, reason="endpoint"))
+
+    def transcribe(self, utterance: str = "2-0", turn: int = 1, text: str = "hello") -> None:
+        self.send(
+            FinalTranscript(
+                session=SESSION,
+                epoch=2,
+                turn=turn,
+                utterance=utterance,
+                speaker="user",
+                outcome="speech",
+                text=text,
+                last_seq=74,
+            )
+        )
+
+    def write(self, *phrases: str, turn: int = 1, revision: int = 0) -> None:
+        fence = fenced(turn, revision=revision)
+        for number, text in enumerate(phrases):
+            self.send(ReplyDelta(**fence, index=number, text=text), PhraseReady(**fence, phrase=number, text=text))
+        self.send(ReplyEnded(**fence, phrases=len(phrases), outcome="complete"))
+
+    def voice(self, count: int, phrase: int = 0, turn: int = 1, revision: int = 0) -> None:
+        for n in range(count):
+            frame = Frame(sequence=n, media_samples=320 * n, pcm=LOUD, epoch=2, revision=revision)
+            self.send(FrameArrived(turn, phrase, frame))
+        end = Frame(sequence=count, media_samples=0, pcm=b"", epoch=2, revision=revision, flags=Flag.END)
+        self.send(FrameArrived(turn, phrase, end))
+
+    # What came of it.
+
+    @property
+    def reports(self) -> list[TurnReport]:
+        return [effect.report for effect in self.effects if isinstance(effect, Conclude)]
+
+    @property
+    def recorded(self) -> list[Message]:
+        return [effect.message for effect in self.effects if isinstance(effect, Record)]
+
+    @property
+    def said(self) -> list[Message]:
+        return [effect.message for effect in self.effects if isinstance(effect, Say)]
+
+    @property
+    def told(self) -> list[door.Event]:
+        return [effect.event for effect in self.effects if isinstance(effect, Tell)]
+
+    @property
+    def played(self) -> int:
+        return sum(isinstance(effect, Play) for effect in self.effects)
+
+
+def test_an_utterance_is_announced_to_all_and_given_to_a_worker() -> None:
+    stage = Stage()
+
+    stage.send(SpeechBegan(speaker="user", voiced_at=99.8, continues=False))
+
+    started, work = stage.recorded
+    assert started == UtteranceStarted(session=SESSION, epoch=2, turn=1, utterance="2-0", speaker="user")
+    assert isinstance(work, TranscribeUtterance)
+    assert work.deadline_at == 1_000_100 + 30 + 12
+    assert stage.told == [door.SpeechStarted(turn=1, utterance="2-0")]
+
+
+def test_an_utterance_that_goes_on_stays_in_its_turn() -> None:
+    stage = Stage()
+
+    stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
+    stage.send(SpeechEnded(speaker="user", last_seq=1499, voiced_until=129, reason="max_length"))
+    stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=True))
+
+    again = stage.recorded[-2]
+    assert isinstance(again, UtteranceStarted)
+    assert (again.turn, again.utterance, again.continues) == (1, "2-1", "2-0")
+
+
+def test_each_turn_has_its_own_number() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.speak()
+
+    started = [message for message in stage.recorded if isinstance(message, UtteranceStarted)]
+    assert [(message.turn, message.utterance) for message in started] == [(1, "2-0"), (2, "2-1")]
+
+
+def test_pauses_and_ends_are_recorded_with_their_sequence() -> None:
+    stage = Stage()
+
+    stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
+    stage.send(SpeechPaused(speaker="user", last_seq=49))
+    stage.send(SpeechEnded(speaker="user", last_seq=74, voiced_until=101, reason="endpoint"))
+
+    paused, ended = stage.recorded[-2:]
+    assert isinstance(paused, SegmentEnded)
+    assert isinstance(ended, UtteranceEnded)
+    assert (paused.last_seq, ended.last_seq, ended.reason) == (49, 74, "endpoint")
+
+
+def test_an_answered_turn_is_reported_with_every_stage() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.wait(0.1)
+    stage.transcribe()
+    stage.wait(0.06)
+    stage.write("Hello there.")
+    stage.wait(0.1)
+    stage.voice(50)
+    stage.wait(2)
+
+    [report] = stage.reports
+    assert (report.outcome, report.turn, report.epoch) == ("answered", 1, 2)
+    assert report.e2ft_ms == pytest.approx(660)
+    assert report.e2fa_ms == pytest.approx(760)
+    assert (report.played_ms, report.phrases, report.underruns) == (1000, 1, 0)
+    assert report.speech_ms == pytest.approx(1000)
+    assert stage.played == 50
+
+
+def test_the_agent_gets_credit_when_a_phrase_begins_and_history_when_it_was_heard() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.transcribe()
+    stage.write("One.", "Two.")
+    stage.voice(10, phrase=0)
+    stage.voice(10, phrase=1)
+    stage.wait(1)
+
+    playback = [message for message in stage.recorded if isinstance(message, PlaybackStarted | PhrasePlayed)]
+    assert [(type(message).__name__, message.phrase) for message in playback] == [
+        ("PlaybackStarted", 0),
+        ("PlaybackStarted", 1),
+        ("PhrasePlayed", 0),
+        ("PhrasePlayed", 1),
+    ]
+
+
+def test_the_client_is_told_what_is_understood_written_and_played() -> None:
+    stage = Stage()
+
+    stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
+    stage.send(PartialTranscript(**fenced(), utterance="2-0", speaker="user", number=0, text="hel", covers_seq=10))
+    stage.send(SpeechEnded(speaker="user", last_seq=74, voiced_until=101, reason="endpoint"))
+    stage.transcribe()
+    stage.write("Hi.")
+    stage.voice(5)
+    stage.wait(1)
+
+    assert [type(event).__name__ for event in stage.told] == [
+        "SpeechStarted",
+        "Partial",
+        "Transcript",
+        "Delta",
+        "Phrase",
+        "Mark",
+        "Mark",
+    ]
+
+
+def test_frames_are_kept_until_the_transcript_is_there() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.transcribe()
+    stage.transcribe()
+
+    assert [effect for effect in stage.effects if isinstance(effect, Forget)] == [Forget("2-0")]
+
+
+@pytest.mark.parametrize("outcome", ["empty", "not_addressed", "failed"])
+def test_a_dismissed_turn_ends_with_the_agents_outcome(outcome: Literal["empty", "not_addressed", "failed"]) -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.send(TurnDismissed(**fenced(), outcome=outcome, reason="because"))
+
+    assert [(report.outcome, report.reason) for report in stage.reports] == [(outcome, "because")]
+
+
+def test_a_dismissed_turn_leaves_the_reply_of_an_older_one_alone() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.transcribe()
+    stage.write("A long answer.")
+    stage.voice(300)
+    stage.speak()
+    stage.send(TurnDismissed(**fenced(turn=2), outcome="empty"))
+    stage.wait(10)
+
+    assert [(report.turn, report.outcome) for report in stage.reports] == [(2, "empty"), (1, "answered")]
+    assert stage.played == 300
+
+
+def test_a_client_that_interrupts_hears_nothing_more_and_the_agent_learns_what_was_heard() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.transcribe()
+    stage.write("One.", "Two.")
+    stage.voice(10, phrase=0)
+    stage.voice(50, phrase=1)
+    stage.wait(0.5)
+    stage.send(ClientInterrupted())
+    played = stage.played
+    stage.voice(50, phrase=2)
+    stage.wait(5)
+
+    assert stage.played == played
+    [said] = stage.said
+    assert isinstance(said, InterruptTurn)
+    assert (said.reason, said.phrase, said.played_ms, said.phrase_ms) == ("client", 1, 300, 1000)
+    assert [(report.outcome, report.reason, report.played_ms) for report in stage.reports] == [
+        ("interrupted", "client", 500)
+    ]
+    assert door.Cut(turn=1, at_ms=500) in stage.told
+
+
+def test_an_interrupt_before_the_first_sound_ends_the_turn_too() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.send(ClientInterrupted())
+
+    [said] = stage.said
+    assert isinstance(said, InterruptTurn)
+    assert said.phrase == -1
+    assert [report.outcome for report in stage.reports] == ["interrupted"]
+
+
+def test_an_interrupt_does_not_end_a_turn_that_is_still_being_spoken() -> None:
+    stage = Stage()
+
+    stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
+    stage.send(ClientInterrupted())
+
+    assert stage.reports == []
+    assert stage.said == []
+
+
+def test_the_agents_interrupt_ends_the_reply() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.transcribe()
+    stage.write("A long answer.")
+    stage.voice(300)
+    stage.wait(1)
+    stage.send(TurnInterrupted(**fenced(revision=1), reason="a newer turn"))
+    played = stage.played
+    stage.wait(5)
+
+    assert stage.played == played
+    assert [(report.outcome, report.reason, report.revision) for report in stage.reports] == [
+        ("interrupted", "a newer turn", 1)
+    ]
+    assert stage.said == []
+
+
+def test_a_newer_turns_reply_ends_an_older_one_even_if_nobody_said_so() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.transcribe()
+    stage.write("A long answer.")
+    stage.voice(300)
+    stage.speak()
+    stage.transcribe("2-1", turn=2)
+    stage.write("Short.", turn=2)
+    stage.voice(10, turn=2)
+    stage.wait(1)
+
+    assert [(report.turn, report.outcome) for report in stage.reports] == [(1, "interrupted"), (2, "answered")]
+    [said] = stage.said
+    assert isinstance(said, InterruptTurn)
+    assert (said.turn, said.phrase, said.played_ms) == (1, 0, 1500)
+
+
+@pytest.mark.parametrize(
+    "progress, reason",
+    [
+        ((), "no transcript in time"),
+        (("transcribe",), "no reply in time"),
+        (("transcribe", "write"), "no voice in time"),
+    ],
+)
+def test_a_turn_without_a_sound_fails_and_says_what_it_was_waiting_for(progress: tuple[str, ...], reason: str) -> None:
+    stage = Stage()
+
+    stage.speak()
+    for service in progress:
+        stage.transcribe() if service == "transcribe" else stage.send(ReplyDelta(**fenced(), index=0, text="H"))
+    stage.wait(30)
+
+    assert [(report.outcome, report.reason) for report in stage.reports] == [("failed", reason)]
+
+
+def test_a_phrase_longer_than_the_patience_is_no_failure() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.transcribe()
+    stage.write("A very long phrase.")
+    stage.voice(1000)
+    stage.wait(30)
+
+    assert [report.outcome for report in stage.reports] == ["answered"]
+
+
+def test_a_reply_that_stops_in_the_middle_fails() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.transcribe()
+    stage.send(
+        ReplyDelta(**fenced(), index=0, text="H"),
+        PhraseReady(**fenced(), phrase=0, text="H."),
+    )
+    stage.voice(50)
+    stage.wait(30)
+
+    assert [(report.outcome, report.reason, report.played_ms) for report in stage.reports] == [
+        ("failed", "the reply stopped", 1000)
+    ]
+
+
+def test_a_failed_phrase_is_skipped_and_the_turn_is_answered() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.transcribe()
+    stage.write("One.", "Two.")
+    stage.send(PhraseFailed(**fenced(), phrase=0, reason="broken"))
+    stage.voice(10, phrase=1)
+    stage.wait(1)
+
+    assert [(report.outcome, report.phrases) for report in stage.reports] == [("answered", 1)]
+
+
+def test_a_reply_of_which_nothing_could_be_spoken_has_failed() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.transcribe()
+    stage.write("One.")
+    stage.send(PhraseFailed(**fenced(), phrase=0, reason="broken"))
+
+    assert [(report.outcome, report.reason) for report in stage.reports] == [("failed", "no phrase could be spoken")]
+
+
+def test_a_model_that_fails_after_its_first_phrase_is_heard_and_reported() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.transcribe()
+    stage.send(
+        PhraseReady(**fenced(), phrase=0, text="One."),
+        ReplyEnded(**fenced(), phrases=1, outcome="failed", reason="the model is away"),
+    )
+    stage.voice(10)
+    stage.wait(1)
+
+    assert [(report.outcome, report.reason, report.played_ms) for report in stage.reports] == [
+        ("failed", "the model is away", 200)
+    ]
+
+
+def test_a_reply_waits_for_a_listener_who_comes_back() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.transcribe()
+    stage.write("A long answer.")
+    stage.voice(100)
+    stage.wait(0.5)
+    stage.send(ListenerLeft())
+    stage.wait(20)
+    stage.send(ListenerJoined())
+    stage.wait(3)
+
+    assert [(report.outcome, report.played_ms) for report in stage.reports] == [("answered", 2000)]
+
+
+def test_a_closed_session_leaves_no_turn_open() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.send(SessionClosed())
+
+    assert [(report.turn, report.outcome, report.reason) for report in stage.reports] == [
+        (1, "interrupted", "closed"),
+        (2, "interrupted", "closed"),
+    ]
+    assert due(stage.state) is None
+
+
+@pytest.mark.parametrize("fence", [{"epoch": 1}, {"turn": 7}, {"revision": -1}])
+def test_what_is_older_or_unknown_is_dropped(fence: dict[str, int]) -> None:
+    stage = Stage()
+
+    stage.speak()
+    before = len(stage.effects)
+    stage.send(TurnInterrupted(**fenced(**fence), reason="x"))
+
+    assert len(stage.effects) == before
+
+
+def test_frames_of_another_epoch_are_not_played() -> None:
+    stage = Stage()
+
+    stage.speak()
+    stage.send(FrameArrived(1, 0, Frame(sequence=0, media_samples=0, pcm=LOUD, epoch=1)))
+
+    assert stage.played == 0
+
+
+def test_a_reply_to_a_turn_that_is_still_being_spoken_is_dropped() -> None:
+    stage = Stage()
+
+    stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
+    stage.voice(10)
+
+    assert stage.played == 0
+
+
+def begin(stage: Stage) -> None:
+    if "user" not in stage.state.speaking:
+        stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+
+
+def cut(stage: Stage) -> None:
+    stage.send(SpeechEnded(speaker="user", last_seq=9, voiced_until=stage.now, reason="max_length"))
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=True))
+
+
+def end(stage: Stage) -> None:
+    stage.send(SpeechEnded(speaker="user", last_seq=9, voiced_until=stage.now, reason="endpoint"))
+
+
+ANYTHING: Mapping[str, Callable[[Stage, int, int], None]] = {
+    "begin": lambda stage, *_: begin(stage),
+    "cut": lambda stage, *_: cut(stage),
+    "end": lambda stage, *_: end(stage),
+    "transcribe": lambda stage, turn, _: stage.transcribe(f"2-{turn - 1}", turn),
+    "delta": lambda stage, turn, _: stage.send(ReplyDelta(**fenced(turn), index=0, text="x")),
+    "phrase": lambda stage, turn, n: stage.send(PhraseReady(**fenced(turn), phrase=n, text="x")),
+    "voice": lambda stage, turn, n: stage.voice(20, n, turn),
+    "ended": lambda stage, turn, n: stage.send(ReplyEnded(**fenced(turn), phrases=n, outcome="complete")),
+    "failed": lambda stage, turn, n: stage.send(ReplyEnded(**fenced(turn), phrases=n, outcome="failed")),
+    "dismissed": lambda stage, turn, _: stage.send(TurnDismissed(**fenced(turn), outcome="empty")),
+    "interrupted": lambda stage, turn, _: stage.send(TurnInterrupted(**fenced(turn, revision=1), reason="x")),
+    "lost": lambda stage, turn, n: stage.send(PhraseFailed(**fenced(turn), phrase=n, reason="x")),
+    "client": lambda stage, *_: stage.send(ClientInterrupted()),
+    "left": lambda stage, *_: stage.send(ListenerLeft()),
+    "joined": lambda stage, *_: stage.send(ListenerJoined()),
+}
+SERVICES = st.lists(
+    st.tuples(st.sampled_from(sorted(ANYTHING)), st.integers(1, 3), st.integers(0, 1), st.floats(0, 3)), max_size=50
+)
+
+
+def run(script: list[tuple[str, int, int, float]]) -> Stage:
+    stage = Stage()
+    for what, turn, phrase, pause_s in script:
+        ANYTHING[what](stage, turn, phrase)
+        stage.wait(pause_s)
+    return stage
+
+
+@settings(max_examples=200)
+@given(SERVICES)
+def test_under_any_input_every_turn_has_exactly_one_outcome(script: list[tuple[str, int, int, float]]) -> None:
+    stage = run(script)
+
+    stage.send(ListenerJoined(), SpeechEnded(speaker="user", last_seq=9, voiced_until=stage.now, reason="closed"))
+    stage.wait(60)
+
+    minted = {message.turn for message in stage.recorded if isinstance(message, UtteranceStarted)}
+    assert sorted(report.turn for report in stage.reports) == sorted(minted)
+    assert due(stage.state) is None
+
+
+@settings(max_examples=200)
+@given(SERVICES)
+def test_under_any_input_frames_are_forgotten_exactly_once(script: list[tuple[str, int, int, float]]) -> None:
+    stage = run(script)
+
+    stage.send(SessionClosed())
+
+    forgotten = [effect.utterance for effect in stage.effects if isinstance(effect, Forget)]
+    begun = [message.utterance for message in stage.recorded if isinstance(message, UtteranceStarted)]
+    assert sorted(forgotten) == sorted(begun)
+
+
+@settings(max_examples=200)
+@given(SERVICES)
+def test_under_any_input_an_answered_turn_was_heard(script: list[tuple[str, int, int, float]]) -> None:
+    stage = run(script)
+
+    assert all(report.played_ms > 0 and report.e2fa_ms for report in stage.reports if report.outcome == "answered")
