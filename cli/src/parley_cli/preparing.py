@@ -1,0 +1,203 @@
+"""Looks over the machine before an assistant is started: tools, ports, models, an Ollama; collects every problem.
+
+Called by `starting`. It starts nothing and fetches nothing; what it returns is all that `launches` needs to know.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from parley_cli import refusals
+from parley_cli.language_models import LanguageModels, ollama_version
+from parley_cli.launches import LOOPBACK, Machine
+from parley_cli.places import Place, all_running
+from parley_cli.refusals import RefusedError
+from parley_contract.components import Component, ComponentName, components
+from parley_contract.resource import VoiceAssistant
+from parley_contract.services import PORTS
+from parley_runtime.broker import write_broker_files
+from parley_runtime.catalogue import Model, UnknownModelError, find_model
+from parley_runtime.models import ModelMissingError, ModelStore
+from parley_runtime.tools import ToolMissingError, cache_dir, find_tool, is_supported
+
+DOOR_TOKEN: Final = "WORKER_SHARED_SECRET"  # noqa: S105  # the variable's name (the guide's)
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """How an assistant shall run here."""
+
+    host: str = LOOPBACK
+    """Address of the gateway's door."""
+    any_port: bool = False
+    """Take a free port where a usual one is taken."""
+    model_store: str = ""
+    """Folder of models; empty for the user's cache."""
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything there is to know before the start."""
+
+    components: tuple[Component, ...]
+    machine: Machine
+    store: ModelStore
+    missing: tuple[Model, ...]
+    """To be pulled first."""
+    language_model: str
+    token_file: str
+    """Where the door's token lies; empty if it asks for none."""
+
+
+async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish) -> Prepared:
+    """Look everything over.
+
+    Raises:
+        RefusedError: with all problems.
+    """
+    problems = [*refusals.of_spec(assistant), *refusals.of_host(wish.host)]
+    if problems:
+        raise RefusedError(assistant.metadata.name, problems)
+    chosen = components(assistant)
+    store = ModelStore.at(wish.model_store)
+    ports = _ports(chosen, wish, problems)
+    nats_server = _tools(problems)
+    ollama, ollama_url = await _ollama(next(part for part in chosen if part.name == "ollama"), problems)
+    missing = [
+        *_missing_models(chosen, store, problems),
+        *await _missing_language_model(chosen, store, ollama, ollama_url),
+    ]
+    if problems:
+        raise RefusedError(assistant.metadata.name, problems)
+    ports["nats"] = free_port()
+    broker = write_broker_files(place.nats, assistant.key, port=ports["nats"])
+    needs_token = any(part.secrets for part in chosen) or not refusals.is_loopback(wish.host)
+    return Prepared(
+        components=chosen,
+        machine=Machine(
+            python=sys.executable,
+            nats_server=nats_server,
+            nats_config=str(broker.config),
+            ollama=ollama,
+            ollama_url=ollama_url,
+            ollama_models=str(cache_dir() / "ollama"),
+            ports=ports,
+            seeds={service: str(path) for service, path in broker.seeds.items()},
+            model_store=str(store.root),
+            host=wish.host,
+            secrets={DOOR_TOKEN: _token(place.token)} if needs_token else {},
+        ),
+        store=store,
+        missing=tuple(missing),
+        language_model=assistant.spec.llm.model,
+        token_file=str(place.token) if needs_token else "",
+    )
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_free(port: int, host: str) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        # As uvicorn does: connections that linger from the run before are no obstacle, a listener is.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _ports(chosen: Iterable[Component], wish: Wish, problems: list[str]) -> dict[ComponentName, int]:
+    ports: dict[ComponentName, int] = {part.name: part.port for part in chosen if part.service}
+    hosts = {name: wish.host if name == "gateway" else LOOPBACK for name in ports}
+    taken = {name: port for name, port in ports.items() if not _is_free(port, hosts[name])}
+    if wish.any_port:
+        return ports | {name: free_port() for name in taken}
+    problems += refusals.of_ports(taken)
+    return ports
+
+
+def _tools(problems: list[str]) -> str:
+    """Return nats-server's path; espeak-ng speaks for every voice, but it is the tts service that finds it."""
+    if shutil.which("espeak-ng") is None:
+        problems.append("espeak-ng was not found on PATH: install it (Debian: apt-get install espeak-ng)")
+    try:
+        return str(find_tool("nats-server"))
+    except ToolMissingError as error:
+        problems.append(str(error))
+        return ""
+
+
+async def _ollama(component: Component, problems: list[str]) -> tuple[str, str]:
+    """Return the executable to run (empty: one that answers is used) and the address."""
+    if url := component.external_url.rstrip("/"):
+        version = await ollama_version(url)
+        if version is None:
+            problems.append(f"spec.llm.externalUrl: no Ollama answers at {url}")
+        elif not is_supported("ollama", version):
+            problems.append(f"spec.llm.externalUrl: {url} is Ollama {'.'.join(map(str, version))}, too old or too new")
+        return "", url
+    url = f"http://{LOOPBACK}:{PORTS['ollama']}"
+    version = await ollama_version(url)
+    # Another assistant's own Ollama ends with that assistant.
+    borrowed = any(part.url == url and part.pid for running in all_running() for part in running.parts)
+    if version is not None and is_supported("ollama", version) and not borrowed:
+        return "", url
+    if not _is_free(PORTS["ollama"], LOOPBACK):
+        url = f"http://{LOOPBACK}:{free_port()}"
+    try:
+        return str(find_tool("ollama")), url
+    except ToolMissingError as error:
+        problems.append(str(error))
+        return "", url
+
+
+def _missing_models(chosen: Iterable[Component], store: ModelStore, problems: list[str]) -> list[Model]:
+    """Return the models of our own services that have to be pulled."""
+    missing: list[Model] = []
+    for need in (need for part in chosen for need in part.models if need.kind != "llm"):
+        try:
+            if os.sep in need.name:
+                store.locate(need.name, need.kind)
+            elif store.state(model := find_model(need.name, need.kind)) != "present":
+                missing.append(model)
+        except (UnknownModelError, ModelMissingError) as error:
+            problems.append(str(error))
+    return missing
+
+
+async def _missing_language_model(chosen: Iterable[Component], store: ModelStore, ollama: str, url: str) -> list[Model]:
+    """Return the language model if its file has to be pulled; one that the catalogue lacks is pulled by Ollama."""
+    (name,) = (need.name for part in chosen for need in part.models if need.kind == "llm")
+    try:
+        model = find_model(name, "llm")
+    except UnknownModelError:
+        return []
+    if store.state(model) == "present" or (not ollama and await LanguageModels(url).has(name)):
+        return []
+    return [model]
+
+
+def _token(file: Path) -> str:
+    """Return the door's token: the environment's, else the one that was made for this assistant."""
+    token = os.environ.get(DOOR_TOKEN, "")
+    if not token:
+        with contextlib.suppress(FileNotFoundError):
+            token = file.read_text().strip()
+    token = token or secrets.token_urlsafe(24)
+    file.touch(mode=0o600)
+    file.write_text(f"{token}\n")
+    return token
