@@ -1,0 +1,104 @@
+"""A service as the process it is in production, against a test's own broker."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from parley_contract.services import Service
+from parley_testkit.nats_server import NatsServer, free_port
+
+_READY_S: Final = 60.0
+
+
+class ServiceProcess:
+    """One running `python -m parley_<service>`."""
+
+    def __init__(self, service: Service, process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+        """Wrap a started process; `running_service` is the way in."""
+        self.service: Final = service
+        self.process: Final = process
+        self.url: Final = f"http://127.0.0.1:{port}"
+        self._log = log
+
+    async def get(self, path: str) -> Any:  # noqa: ANN401  # JSON of any shape
+        """Return a page of its HTTP surface as JSON."""
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            return (await client.get(f"{self.url}{path}")).json()
+
+    async def until_ready(self) -> None:
+        """Wait until it says so.
+
+        Raises:
+            TimeoutError: it never did; the message is its log.
+        """
+        deadline = time.monotonic() + _READY_S
+        while self.process.returncode is None and time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError):
+                if (await self.get("/readyz"))["ready"]:
+                    return
+            await asyncio.sleep(0.05)
+        raise TimeoutError(f"{self.service} is not ready:\n{self.log()}")
+
+    def log(self) -> str:
+        """Return what it has logged so far."""
+        return self._log.read_text()
+
+    async def stop(self) -> int:
+        """Ask it to end and return its exit status; -9 if it had to be killed."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return await asyncio.wait_for(self.process.wait(), 20)
+        except TimeoutError:
+            await self.kill()
+            return -9
+
+    async def kill(self) -> None:
+        """End it at once, as an eviction would."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+
+@contextlib.asynccontextmanager
+async def running_service(
+    service: Service, nats: NatsServer, folder: Path, environment: Mapping[str, str], *, wait: bool = True
+) -> AsyncIterator[ServiceProcess]:
+    """Run a service while the block lasts.
+
+    Args:
+        service: which.
+        nats: its broker.
+        folder: where its log goes.
+        environment: settings beside the common ones.
+        wait: until it is ready.
+    """
+    port = free_port()
+    log = folder / f"{service}-{port}.log"
+    settings = {
+        "ASSISTANT": nats.assistant,
+        "NATS_URL": nats.url,
+        "NATS_SEED_FILE": str(nats.seeds[service]),
+        "PORT": str(port),
+        **environment,
+    }
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", f"parley_{service}", env={**os.environ, **settings}, stdout=output, stderr=output
+        )
+    running = ServiceProcess(service, process, port, log)
+    try:
+        if wait:
+            await running.until_ready()
+        yield running
+    finally:
+        if process.returncode is None:
+            await running.stop()

@@ -1,0 +1,222 @@
+"""The agent as a process, with a real broker and a real Ollama; the test plays the other services."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parley_contract.messages import (
+    FinalTranscript,
+    Heartbeat,
+    InterruptTurn,
+    Message,
+    OpenSession,
+    PhrasePlayed,
+    PlaybackStarted,
+    ReplyDelta,
+    ReplyEnded,
+    ResumeSession,
+    SessionOpened,
+    SessionRefused,
+    SynthesizePhrase,
+    TurnInterrupted,
+    UtteranceEnded,
+)
+from parley_runtime.nats_bus import NatsBus
+from parley_testkit.nats_server import NatsServer, running_nats
+from parley_testkit.ollama_server import MODEL, OllamaServer, running_ollama
+from parley_testkit.service_process import ServiceProcess, running_service
+
+WAIT_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OllamaServer]:
+    with running_ollama(tmp_path_factory.mktemp("ollama") / "ollama.log") as server:
+        yield server
+
+
+@pytest.fixture
+async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    async with running_nats(tmp_path, streams=False) as server:
+        yield server
+
+
+def settings(ollama: OllamaServer) -> dict[str, str]:
+    return {
+        "OLLAMA_URL": ollama.url,
+        "LLM_MODEL": MODEL,
+        "SYSTEM_PROMPT": "You are a helpful AI assistant named Libra, who answers in short sentences.",
+        "TEMPERATURE": "0",
+        "NUM_CTX": "2048",
+        "NUM_THREAD": "1",
+    }
+
+
+@pytest.fixture
+async def agent(nats: NatsServer, ollama: OllamaServer, tmp_path: Path) -> AsyncIterator[ServiceProcess]:
+    async with running_service("agent", nats, tmp_path, settings(ollama)) as process:
+        yield process
+
+
+@pytest.fixture
+async def gateway(nats: NatsServer) -> AsyncIterator[NatsBus]:
+    async with nats.bus("gateway") as bus:
+        yield bus
+
+
+@pytest.fixture
+async def tts(nats: NatsServer) -> AsyncIterator[NatsBus]:
+    async with nats.bus("tts") as bus:
+        yield bus
+
+
+async def opened(gateway: NatsBus) -> SessionOpened:
+    request = OpenSession(door="web", channel="c", token_hash="hash")
+    answer = await gateway.request(gateway.subjects.open_session(), request, timeout_s=WAIT_S)
+    assert isinstance(answer, SessionOpened)
+    return answer
+
+
+async def ask(nats: NatsServer, gateway: NatsBus, session: SessionOpened, text: str, turn: int = 1) -> None:
+    speech: dict[str, Any] = {"session": session.session, "epoch": session.epoch, "turn": turn}
+    speech |= {"utterance": f"{session.epoch}-{turn}", "speaker": "me"}
+    subjects = gateway.subjects
+    ended = UtteranceEnded(**speech, last_seq=9, reason="endpoint")
+    await gateway.record(subjects.speech(session.session, speech["utterance"]), ended, message_id=f"e{turn}")
+    async with nats.bus("asr") as asr:
+        final = FinalTranscript(**speech, last_seq=9, outcome="speech", text=text)
+        await asr.record(subjects.transcript(session.session, speech["utterance"]), final, message_id=f"f{turn}")
+
+
+@contextlib.asynccontextmanager
+async def replies(gateway: NatsBus, session: SessionOpened) -> AsyncIterator[AsyncIterator[Message]]:
+    async with gateway.messages(gateway.subjects.reply(session.session, "*")) as received:
+        yield (each.message async for each in received)
+
+
+async def until(messages: AsyncIterator[Message], kind: type[Message]) -> tuple[list[Message], Any]:
+    seen: list[Message] = []
+    async with asyncio.timeout(WAIT_S):
+        async for message in messages:
+            if isinstance(message, kind):
+                return seen, message
+            seen.append(message)
+    raise AssertionError("the subscription ended")
+
+
+async def test_a_question_is_answered_phrase_by_phrase(
+    nats: NatsServer, agent: ServiceProcess, gateway: NatsBus, tts: NatsBus
+) -> None:
+    session = await opened(gateway)
+    async with replies(gateway, session) as messages:
+        await ask(nats, gateway, session, "What is the capital of France?")
+        said, ended = await until(messages, ReplyEnded)
+
+    text = "".join(message.text for message in said if isinstance(message, ReplyDelta))
+    work = await tts.claim(nats.layout.phrases, SynthesizePhrase, timeout_s=WAIT_S)
+    assert "Paris" in text
+    assert ended.outcome == "complete"
+    assert ended.output_tokens > 0
+    assert work is not None
+    assert work.message.text in text
+
+
+async def test_status_tells_what_is_there(agent: ServiceProcess, gateway: NatsBus) -> None:
+    session = await opened(gateway)
+    await gateway.publish(
+        gateway.subjects.heartbeat(session.session), Heartbeat(session=session.session, epoch=session.epoch)
+    )
+    await asyncio.sleep(0.2)
+
+    status = await agent.get("/status")
+
+    assert status["ready"] is True
+    assert status["sessions"] == 1
+    assert status["streams"]["healthy"] is True
+    assert status["model"]["loaded"] is True
+    assert status["model"]["context_length"] == 2048
+
+
+async def test_an_interrupt_stops_the_model_and_raises_the_revision(
+    nats: NatsServer, agent: ServiceProcess, gateway: NatsBus
+) -> None:
+    session = await opened(gateway)
+    of_turn: dict[str, Any] = {"session": session.session, "epoch": session.epoch, "turn": 1}
+    async with replies(gateway, session) as messages:
+        await ask(nats, gateway, session, "Count from one to one hundred, please.")
+        await until(messages, ReplyDelta)
+        interrupt = InterruptTurn(**of_turn, reason="client", phrase=-1, played_ms=0, phrase_ms=0)
+        await gateway.publish(gateway.subjects.interrupt(session.session), interrupt)
+        said, interrupted = await until(messages, TurnInterrupted)
+
+        assert interrupted.revision == 1
+        assert not any(isinstance(message, ReplyEnded) for message in said)
+
+
+async def test_a_session_is_resumed_by_its_token_alone_and_with_the_next_epoch(
+    agent: ServiceProcess, gateway: NatsBus
+) -> None:
+    session = await opened(gateway)
+    subject = gateway.subjects.open_session()
+
+    wrong = await gateway.request(subject, ResumeSession(session=session.session, token_hash="x"), timeout_s=WAIT_S)
+    right = await gateway.request(subject, ResumeSession(session=session.session, token_hash="hash"), timeout_s=WAIT_S)
+    unknown = await gateway.request(subject, ResumeSession(session="none", token_hash="hash"), timeout_s=WAIT_S)
+
+    assert isinstance(wrong, SessionRefused)
+    assert wrong.code == "wrong_token"
+    assert isinstance(right, SessionOpened)
+    assert right.epoch == session.epoch + 1
+    assert isinstance(unknown, SessionRefused)
+    assert unknown.code == "unknown_session"
+
+
+async def test_another_agent_goes_on_with_the_same_history_when_the_first_is_killed(
+    nats: NatsServer, ollama: OllamaServer, agent: ServiceProcess, gateway: NatsBus, tmp_path: Path
+) -> None:
+    session = await opened(gateway)
+    of_turn: dict[str, Any] = {"session": session.session, "epoch": session.epoch, "turn": 1}
+    async with replies(gateway, session) as messages:
+        await ask(nats, gateway, session, "What is the capital of France?")
+        _, ended = await until(messages, ReplyEnded)
+        for phrase in range(ended.phrases):
+            subject = gateway.subjects.playback(session.session, 1)
+            await gateway.publish(subject, PlaybackStarted(**of_turn, phrase=phrase))
+            await gateway.publish(subject, PhrasePlayed(**of_turn, phrase=phrase, played_ms=900, whole=True))
+        await asyncio.sleep(0.3)
+
+    async with running_service("agent", nats, tmp_path, settings(ollama)) as second:
+        await agent.kill()
+        heartbeat = Heartbeat(session=session.session, epoch=session.epoch)
+        async with asyncio.timeout(WAIT_S):
+            while (await second.get("/status"))["owned_sessions"] == 0:
+                await gateway.publish(gateway.subjects.heartbeat(session.session), heartbeat)
+                await asyncio.sleep(0.5)
+        async with replies(gateway, session) as messages:
+            await ask(nats, gateway, session, "And what country is it in?", turn=2)
+            said, ended = await until(messages, ReplyEnded)
+
+    prompt_of_one_question = 60
+    assert any(isinstance(message, ReplyDelta) for message in said)
+    assert ended.input_tokens > prompt_of_one_question
+
+
+async def test_sigterm_drains_and_a_missing_model_says_what_to_do(
+    nats: NatsServer, ollama: OllamaServer, tmp_path: Path
+) -> None:
+    environment = {**settings(ollama), "LLM_MODEL": "none:1b"}
+    async with running_service("agent", nats, tmp_path, environment, wait=False) as process:
+        async with asyncio.timeout(WAIT_S):
+            while "not ready" not in process.log():  # noqa: ASYNC110  # another process writes it
+                await asyncio.sleep(0.1)
+        reasons = (await process.get("/readyz"))["reasons"]
+
+        assert await process.stop() == 0
+
+    assert "parley models pull none:1b" in reasons["model"]
+    assert all(json.loads(line)["service"] == "agent" for line in process.log().splitlines())
