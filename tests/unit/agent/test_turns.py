@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley_agent import turns
+from parley_agent import turn_events, turn_state, turns
 from parley_agent.history import Exchange
 from parley_contract.messages import (
     FinalTranscript,
@@ -23,17 +23,17 @@ from parley_contract.messages import (
     UtteranceStarted,
 )
 
-RULES = turns.Rules(language="en", system_prompt="Be kind.", num_predict=60, max_context_turns=6, num_ctx=2048)
+RULES = turn_state.Rules(language="en", system_prompt="Be kind.", num_predict=60, max_context_turns=6, num_ctx=2048)
 
 
-def fresh() -> turns.Conversation:
-    return turns.Conversation(rules=RULES, epoch=1)
+def fresh() -> turn_state.Conversation:
+    return turn_state.Conversation(rules=RULES, epoch=1)
 
 
 def play(
-    state: turns.Conversation, events: Iterable[turns.Event], now: float = 0.0
-) -> tuple[turns.Conversation, list[turns.Effect]]:
-    effects: list[turns.Effect] = []
+    state: turn_state.Conversation, events: Iterable[turn_events.Event], now: float = 0.0
+) -> tuple[turn_state.Conversation, list[turn_events.Effect]]:
+    effects: list[turn_events.Effect] = []
     for event in events:
         state, more = turns.step(state, event, now)
         effects += more
@@ -59,12 +59,12 @@ def spoken(
     ]
 
 
-def tokens(text: str, turn: int = 1) -> list[turns.Event]:
-    return [turns.Tokens(turn=turn, revision=0, text=piece) for piece in text.split("|")]
+def tokens(text: str, turn: int = 1) -> list[turn_events.Event]:
+    return [turn_events.Tokens(turn=turn, revision=0, text=piece) for piece in text.split("|")]
 
 
-def generated(turn: int = 1, outcome: Literal["stop", "length"] = "stop") -> turns.GenerationEnded:
-    return turns.GenerationEnded(turn=turn, revision=0, outcome=outcome)
+def generated(turn: int = 1, outcome: Literal["stop", "length"] = "stop") -> turn_events.GenerationEnded:
+    return turn_events.GenerationEnded(turn=turn, revision=0, outcome=outcome)
 
 
 def heard(phrase: int, turn: int = 1) -> list[Message]:
@@ -74,11 +74,11 @@ def heard(phrase: int, turn: int = 1) -> list[Message]:
     ]
 
 
-def kinds(effects: Iterable[turns.Effect]) -> list[str]:
+def kinds(effects: Iterable[turn_events.Effect]) -> list[str]:
     return [type(effect).__name__ for effect in effects]
 
 
-def only(effects: Iterable[turns.Effect], kind: type) -> list[Any]:
+def only(effects: Iterable[turn_events.Effect], kind: type) -> list[Any]:
     return [effect for effect in effects if isinstance(effect, kind)]
 
 
@@ -105,7 +105,7 @@ def test_a_cut_utterance_goes_on_in_the_next_and_both_make_the_question() -> Non
 
     _, effects = play(fresh(), events)
 
-    assert [generate.user for generate in only(effects, turns.Generate)] == ["tell me a story"]
+    assert [generate.user for generate in only(effects, turn_events.Generate)] == ["tell me a story"]
 
 
 @pytest.mark.parametrize(
@@ -118,18 +118,18 @@ def test_a_turn_without_words_is_dismissed_once(heard_as: Literal["silence", "fa
     state, effects = play(fresh(), [*events, *events])
 
     assert kinds(effects) == ["Dismiss"]
-    assert only(effects, turns.Dismiss)[0].outcome == outcome
+    assert only(effects, turn_events.Dismiss)[0].outcome == outcome
     assert state.history.exchanges == ()
 
 
 def test_phrases_are_said_in_order_and_synthesized_two_ahead_of_playback() -> None:
     state, effects = play(fresh(), REPLIED)
-    assert [phrase.text for phrase in only(effects, turns.SayPhrase)] == ["Hi.", "How are you?", "Fine."]
-    assert [work.phrase for work in only(effects, turns.Synthesize)] == [0, 1]
+    assert [phrase.text for phrase in only(effects, turn_events.SayPhrase)] == ["Hi.", "How are you?", "Fine."]
+    assert [work.phrase for work in only(effects, turn_events.Synthesize)] == [0, 1]
 
     state, effects = play(state, [PlaybackStarted(**of_turn(), phrase=0)])
 
-    assert [work.phrase for work in only(effects, turns.Synthesize)] == [2]
+    assert [work.phrase for work in only(effects, turn_events.Synthesize)] == [2]
 
 
 def test_a_phrase_that_failed_does_not_hold_back_the_next() -> None:
@@ -137,7 +137,7 @@ def test_a_phrase_that_failed_does_not_hold_back_the_next() -> None:
 
     _, effects = play(state, [PhraseFailed(**of_turn(), phrase=0, reason="no engine")])
 
-    assert [work.phrase for work in only(effects, turns.Synthesize)] == [2]
+    assert [work.phrase for work in only(effects, turn_events.Synthesize)] == [2]
 
 
 def test_history_has_what_was_said_once_everything_was_heard() -> None:
@@ -153,8 +153,8 @@ def test_a_reply_cut_at_num_predict_ends_at_its_last_sentence() -> None:
 
     _, effects = play(fresh(), events)
 
-    assert [phrase.text for phrase in only(effects, turns.SayPhrase)] == ["All is well."]
-    assert only(effects, turns.SayReplyEnded)[0].outcome == "cut"
+    assert [phrase.text for phrase in only(effects, turn_events.SayPhrase)] == ["All is well."]
+    assert only(effects, turn_events.SayReplyEnded)[0].outcome == "cut"
 
 
 def test_half_a_sentence_whose_beginning_was_said_is_said_to_its_end() -> None:
@@ -162,7 +162,7 @@ def test_half_a_sentence_whose_beginning_was_said_is_said_to_its_end() -> None:
 
     _, effects = play(fresh(), events)
 
-    assert [phrase.text for phrase in only(effects, turns.SayPhrase)] == ["On the other hand,", "it may"]
+    assert [phrase.text for phrase in only(effects, turn_events.SayPhrase)] == ["On the other hand,", "it may"]
 
 
 def test_a_client_interrupt_keeps_only_the_words_heard() -> None:
@@ -173,7 +173,7 @@ def test_a_client_interrupt_keeps_only_the_words_heard() -> None:
 
     assert state.history.exchanges == (Exchange("hello there", "Hi. How are"),)
     assert kinds(effects) == ["SayInterrupted", "KeepHistory"]
-    assert only(effects, turns.SayInterrupted)[0].revision == 1
+    assert only(effects, turn_events.SayInterrupted)[0].revision == 1
 
 
 def test_an_interrupt_while_the_model_writes_cancels_it_and_drops_what_it_still_says() -> None:
@@ -199,7 +199,7 @@ def test_a_newer_turn_interrupts_the_older_and_history_gets_the_share_that_time_
     state, effects = play(state, spoken("stop", turn=2, utterance="1-2"), now=10.7)
 
     assert state.history.exchanges == (Exchange("hello there", "Hi. How are"),)
-    assert only(effects, turns.Generate)[0].history == state.history
+    assert only(effects, turn_events.Generate)[0].history == state.history
 
 
 def test_noise_while_the_assistant_speaks_does_not_stop_it() -> None:
@@ -214,11 +214,11 @@ def test_noise_while_the_assistant_speaks_does_not_stop_it() -> None:
 
 
 def test_a_model_that_fails_ends_the_reply_with_the_reason() -> None:
-    failed = turns.GenerationEnded(turn=1, revision=0, outcome="failed", reason="gone")
+    failed = turn_events.GenerationEnded(turn=1, revision=0, outcome="failed", reason="gone")
 
     state, effects = play(fresh(), [*spoken("hello"), failed])
 
-    assert only(effects, turns.SayReplyEnded)[0].outcome == "failed"
+    assert only(effects, turn_events.SayReplyEnded)[0].outcome == "failed"
     assert state.turns == ()
 
 
@@ -238,11 +238,17 @@ def test_the_gateways_report_closes_a_turn_whose_last_playback_message_was_lost(
     assert kinds(effects).count("KeepHistory") == 1
 
 
-STORY: list[turns.Event] = [*REPLIED, *heard(0), *heard(1), *heard(2), *spoken("and you?", turn=2, utterance="1-2")]
-FROM_MODEL = (turns.Tokens, turns.GenerationEnded)
+STORY: list[turn_events.Event] = [
+    *REPLIED,
+    *heard(0),
+    *heard(1),
+    *heard(2),
+    *spoken("and you?", turn=2, utterance="1-2"),
+]
+FROM_MODEL = (turn_events.Tokens, turn_events.GenerationEnded)
 
 
-def shuffled(order: list[int]) -> list[turns.Event]:
+def shuffled(order: list[int]) -> list[turn_events.Event]:
     """Messages in any order; what the model says comes from one task and stays in its own."""
     from_model = iter(event for event in STORY if isinstance(event, FROM_MODEL))
     return [next(from_model) if isinstance(STORY[number], FROM_MODEL) else STORY[number] for number in order]
@@ -256,8 +262,8 @@ def test_in_any_order_nothing_is_generated_twice_and_nothing_unsaid_is_remembere
 
     state, effects = play(fresh(), [*shuffled(order), *messages_again])
 
-    generated_turns = [effect.turn for effect in only(effects, turns.Generate)]
-    said = " ".join(effect.text for effect in only(effects, turns.SayPhrase)).split()
+    generated_turns = [effect.turn for effect in only(effects, turn_events.Generate)]
+    said = " ".join(effect.text for effect in only(effects, turn_events.SayPhrase)).split()
     assert sorted(set(generated_turns)) == sorted(generated_turns)
     assert all(word in said for exchange in state.history.exchanges for word in exchange.heard.split())
     assert len(state.history.exchanges) <= 2

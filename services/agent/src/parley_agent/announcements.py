@@ -2,8 +2,9 @@
 
 from typing import NamedTuple, TypedDict
 
-from parley_agent import turns
+from parley_agent import turn_events
 from parley_agent.engines import Usage
+from parley_agent.turn_events import Said
 from parley_contract.messages import (
     PhraseReady,
     ReplyDelta,
@@ -17,8 +18,6 @@ from parley_contract.subjects import Subjects
 
 _PHRASE_LIFE_S = 60.0
 """A phrase that was not synthesized within a minute would be said to nobody."""
-
-Said = turns.SayDelta | turns.SayPhrase | turns.Synthesize | turns.SayReplyEnded | turns.Dismiss | turns.SayInterrupted
 
 
 class Announcement(NamedTuple):
@@ -66,11 +65,11 @@ def announce(effect: Said, speaker: Speaker, *, usage: Usage, at: float) -> Anno
 
 def _message(effect: Said, fence: _Fence, speaker: Speaker, usage: Usage, at: float) -> tuple[TurnMessage, str | None]:
     match effect:
-        case turns.SayDelta():
+        case turn_events.SayDelta():
             return ReplyDelta(**fence, index=effect.index, text=effect.text), None
-        case turns.SayPhrase():
+        case turn_events.SayPhrase():
             return PhraseReady(**fence, phrase=effect.phrase, text=effect.text), None
-        case turns.Synthesize():
+        case turn_events.Synthesize():
             work = SynthesizePhrase(
                 **fence,
                 phrase=effect.phrase,
@@ -79,7 +78,7 @@ def _message(effect: Said, fence: _Fence, speaker: Speaker, usage: Usage, at: fl
                 deadline_at=at + _PHRASE_LIFE_S,
             )
             return work, f"work-{effect.phrase}"
-        case turns.SayReplyEnded():
+        case turn_events.SayReplyEnded():
             ended = ReplyEnded(
                 **fence,
                 phrases=effect.phrases,
@@ -90,7 +89,7 @@ def _message(effect: Said, fence: _Fence, speaker: Speaker, usage: Usage, at: fl
                 output_tokens=usage.output_tokens,
             )
             return ended, "ended"
-        case turns.Dismiss():
+        case turn_events.Dismiss():
             return TurnDismissed(**fence, outcome=effect.outcome, reason=effect.reason), "dismissed"
-        case turns.SayInterrupted():
+        case turn_events.SayInterrupted():
             return TurnInterrupted(**fence, reason=effect.reason), "interrupted"

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from parley_agent import turns
+from parley_agent import turn_events
 from parley_agent.engines import Chunk, LanguageModel, Usage
 from parley_agent.history import prompt
 from parley_contract import telemetry as words
@@ -21,7 +21,7 @@ log: Final = structlog.get_logger()
 class Generation:
     """A running turn's call of the model, and its spans."""
 
-    def __init__(self, model: LanguageModel, telemetry: Telemetry, effect: turns.Generate, span: Span) -> None:
+    def __init__(self, model: LanguageModel, telemetry: Telemetry, effect: turn_events.Generate, span: Span) -> None:
         """Prepare; `run` asks the model. `span` is the agent's part of the turn, ended by `close`."""
         self._model = model
         self._telemetry = telemetry
@@ -33,10 +33,10 @@ class Generation:
         self._first_token_at: float | None = None
         self._ready_at: dict[int, float] = {}
 
-    async def run(self, system_prompt: str, put: Callable[[turns.Event], None], *, capture_text: bool) -> None:
+    async def run(self, system_prompt: str, put: Callable[[turn_events.Event], None], *, capture_text: bool) -> None:
         """Stream the answer; however it goes, `put` gets exactly one GenerationEnded at the end, unless cancelled."""
         effect, name = self._effect, self._model.name
-        ended = turns.GenerationEnded(turn=effect.turn, revision=effect.revision, outcome="stop")
+        ended = turn_events.GenerationEnded(turn=effect.turn, revision=effect.revision, outcome="stop")
         attributes = {words.OPERATION: "chat", words.PROVIDER: "ollama", words.REQUEST_MODEL: name}
         began_at = time.monotonic()
         with self._telemetry.span(
@@ -51,7 +51,7 @@ class Generation:
                     async for chunk in chunks:
                         if chunk.text:
                             self._note_first_token(span, began_at)
-                            put(turns.Tokens(turn=effect.turn, revision=effect.revision, text=chunk.text))
+                            put(turn_events.Tokens(turn=effect.turn, revision=effect.revision, text=chunk.text))
                         if chunk.ended:
                             self._note_usage(span, chunk)
                             ended = replace(ended, outcome=chunk.ended)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from parley_agent.turns import Rules
+from parley_agent.turn_state import Rules
 from parley_runtime.settings import Port, ServiceSettings
 
 

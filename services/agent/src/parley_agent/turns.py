@@ -7,18 +7,33 @@ commits when its utterances have ended and each has a transcript, whichever came
 and no model.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
-import msgspec
 from msgspec.structs import replace
 
-from parley_agent.history import Exchange, History, heard_part, max_history_chars
+from parley_agent.history import Exchange, max_history_chars
 from parley_agent.phrasing import Phrase, cut
+from parley_agent.turn_events import (
+    CancelGeneration,
+    Dismiss,
+    Effect,
+    Event,
+    Generate,
+    GenerationEnded,
+    KeepHistory,
+    SayDelta,
+    SayInterrupted,
+    SayPhrase,
+    SayReplyEnded,
+    SessionEnded,
+    Synthesize,
+    Tokens,
+)
+from parley_agent.turn_state import Conversation, Heard, Reply, Turn
 from parley_contract.frames import FRAME_MS
 from parley_contract.messages import (
     FinalTranscript,
     InterruptTurn,
-    Message,
     PhraseFailed,
     PhrasePlayed,
     PhraseSynthesized,
@@ -29,199 +44,8 @@ from parley_contract.messages import (
     UtteranceStarted,
 )
 
-PHRASES_AHEAD = 2
+PHRASES_AHEAD: Final = 2
 """Synthesis runs at most this many phrases ahead of playback (design section 2)."""
-
-
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings that the reducer decides by."""
-
-    language: str
-    system_prompt: str
-    num_predict: int
-    max_context_turns: int
-    num_ctx: int
-
-
-# Events beside the messages of the bus.
-
-
-class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """Text arrived from the model."""
-
-    turn: int
-    revision: int
-    text: str
-
-
-class GenerationEnded(msgspec.Struct, frozen=True, kw_only=True):
-    """The model has stopped: by itself, at `numPredict` (`length`), or by failing."""
-
-    turn: int
-    revision: int
-    outcome: Literal["stop", "length", "failed"]
-    reason: str = ""
-
-
-class SessionEnded(msgspec.Struct, frozen=True):
-    """Nobody is there any more."""
-
-
-Event = Message | Tokens | GenerationEnded | SessionEnded
-
-
-# Effects.
-
-
-class Generate(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask the model; answers come back as Tokens and GenerationEnded of this turn and revision."""
-
-    turn: int
-    revision: int
-    user: str
-    history: History
-
-
-class CancelGeneration(msgspec.Struct, frozen=True):
-    """Stop asking."""
-
-    turn: int
-
-
-class SayDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """Publish a ReplyDelta."""
-
-    turn: int
-    revision: int
-    index: int
-    text: str
-
-
-class SayPhrase(msgspec.Struct, frozen=True, kw_only=True):
-    """Publish a PhraseReady."""
-
-    turn: int
-    revision: int
-    phrase: int
-    text: str
-
-
-class Synthesize(msgspec.Struct, frozen=True, kw_only=True):
-    """Give a phrase to the tts workers."""
-
-    turn: int
-    revision: int
-    phrase: int
-    text: str
-
-
-class SayReplyEnded(msgspec.Struct, frozen=True, kw_only=True):
-    """Publish a ReplyEnded."""
-
-    turn: int
-    revision: int
-    phrases: int
-    outcome: Literal["complete", "cut", "failed"]
-    reason: str
-
-
-class Dismiss(msgspec.Struct, frozen=True, kw_only=True):
-    """Publish a TurnDismissed."""
-
-    turn: int
-    revision: int
-    outcome: Literal["empty", "failed"]
-    reason: str
-
-
-class SayInterrupted(msgspec.Struct, frozen=True, kw_only=True):
-    """Purge the turn's work and publish a TurnInterrupted with the new revision."""
-
-    turn: int
-    revision: int
-    reason: str
-
-
-class KeepHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """Save the history; `was_rewritten` means that the model's prefix is gone and worth warming while idle."""
-
-    history: History
-    was_rewritten: bool
-
-
-Effect = (
-    Generate
-    | CancelGeneration
-    | SayDelta
-    | SayPhrase
-    | Synthesize
-    | SayReplyEnded
-    | Dismiss
-    | SayInterrupted
-    | KeepHistory
-)
-
-
-# State.
-
-
-class Heard(msgspec.Struct, frozen=True):
-    """One utterance of a turn: how it ended and what it said, as far as known."""
-
-    ended: UtteranceEnded | None = None
-    final: FinalTranscript | None = None
-
-
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """A reply as it grows and is played."""
-
-    user: str
-    rest: str = ""
-    """Text that is no phrase yet."""
-    deltas: int = 0
-    phrases: tuple[Phrase, ...] = ()
-    sent: int = 0
-    """How many phrases the tts workers were given."""
-    durations_s: tuple[tuple[int, float], ...] = ()
-    playing: int = -1
-    """The highest phrase that began to play or was skipped."""
-    playing_since: float = 0.0
-    shares: tuple[tuple[int, float], ...] = ()
-    """Which share (0 to 1) of each phrase was played, as `(phrase, share)`."""
-    is_generated: bool = False
-
-    @property
-    def heard(self) -> str:
-        """The reply as far as it was played."""
-        shares = dict(self.shares)
-        return "".join(heard_part(phrase.text, shares.get(n, 0.0)) for n, phrase in enumerate(self.phrases)).strip()
-
-
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn: listening while `reply` is None."""
-
-    number: int
-    revision: int = 0
-    utterances: tuple[tuple[str, Heard], ...] = ()
-    reply: Reply | None = None
-
-
-class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the agent knows of a session."""
-
-    rules: Rules
-    epoch: int
-    history: History = History()
-    turns: tuple[Turn, ...] = ()
-    """Turns that are not over, oldest first."""
-    over: int = 0
-    """The highest turn that is over; a turn up to it that is not in `turns` is over too."""
-
-    @property
-    def latest(self) -> int:
-        """The highest turn number seen."""
-        return max((self.over, *(turn.number for turn in self.turns)))
-
 
 Step = tuple[Conversation, tuple[Effect, ...]]
 

@@ -11,13 +11,14 @@ from typing import Final, Literal, NamedTuple
 import structlog
 from msgspec.structs import replace
 
-from parley_agent import turns
-from parley_agent.announcements import Said, Speaker, announce
+from parley_agent import turn_events, turn_state, turns
+from parley_agent.announcements import Speaker, announce
 from parley_agent.engines import LanguageModel, Usage
 from parley_agent.generations import Generation
 from parley_agent.history import prompt
 from parley_agent.sessions import ABANDONED_AFTER_S, RENEW_EVERY_S, Lease, Records, SessionRecord
 from parley_agent.settings import AgentSettings
+from parley_agent.turn_events import Said
 from parley_contract import telemetry as words
 from parley_contract.errors import BusUnavailableError, LeaseLostError, ParleyError
 from parley_contract.messages import CloseSession, Heartbeat, TurnMessage
@@ -51,10 +52,10 @@ class SessionWorker:
         self._lease = lease
         self._record = record
         self._record_revision = record_revision
-        self._state = turns.Conversation(
+        self._state = turn_state.Conversation(
             rules=tools.settings.rules, epoch=record.epoch, history=record.history, over=record.next_turn - 1
         )
-        self._events: asyncio.Queue[turns.Event] = asyncio.Queue()
+        self._events: asyncio.Queue[turn_events.Event] = asyncio.Queue()
         self._ending: asyncio.Queue[Ending] = asyncio.Queue()
         self._parents: dict[int, Carrier] = {}
         self._generations: dict[int, tuple[Generation, asyncio.Task[None]]] = {}
@@ -73,7 +74,7 @@ class SessionWorker:
             case Heartbeat(epoch=self._record.epoch):
                 self._heard_from_at = self._clock()
             case CloseSession(epoch=self._record.epoch):
-                self._events.put_nowait(turns.SessionEnded())
+                self._events.put_nowait(turn_events.SessionEnded())
             case TurnMessage() as message:
                 # The turn's trace begins in the gateway, so whatever it says about a turn leads there.
                 self._parents.setdefault(message.turn, received.headers)
@@ -81,7 +82,7 @@ class SessionWorker:
 
     async def move(self, epoch: int) -> SessionRecord:
         """Go on in a new epoch, because the session's gateway was replaced: what was open there is over."""
-        self._state, effects = turns.step(self._state, turns.SessionEnded(), self._clock())
+        self._state, effects = turns.step(self._state, turn_events.SessionEnded(), self._clock())
         for effect in effects:
             await self._carry_out(effect)
         self._record = replace(self._record, epoch=epoch)
@@ -112,7 +113,7 @@ class SessionWorker:
             self._state, effects = turns.step(self._state, event, self._clock())
             for effect in effects:
                 await self._insist(effect)
-            if isinstance(event, turns.SessionEnded):
+            if isinstance(event, turn_events.SessionEnded):
                 self._ending.put_nowait("ended")
 
     async def _hold_lease(self) -> None:
@@ -125,11 +126,11 @@ class SessionWorker:
             except LeaseLostError:
                 self._ending.put_nowait("lost")
                 return
-        self._events.put_nowait(turns.SessionEnded())
+        self._events.put_nowait(turn_events.SessionEnded())
 
     # Carrying out what the reducer decided.
 
-    async def _insist(self, effect: turns.Effect) -> None:
+    async def _insist(self, effect: turn_events.Effect) -> None:
         """Carry out an effect; one that fails must not take the session's other turns with it."""
         try:
             await self._carry_out(effect)
@@ -138,14 +139,14 @@ class SessionWorker:
         except ParleyError as error:
             log.error("an effect failed", effect=type(effect).__name__, error=type(error).__name__, detail=str(error))
 
-    async def _carry_out(self, effect: turns.Effect) -> None:
+    async def _carry_out(self, effect: turn_events.Effect) -> None:
         match effect:
-            case turns.Generate():
+            case turn_events.Generate():
                 self._start_generation(effect)
-            case turns.CancelGeneration():
+            case turn_events.CancelGeneration():
                 if running := self._generations.get(effect.turn):
                     running[1].cancel()
-            case turns.KeepHistory():
+            case turn_events.KeepHistory():
                 await self._save()
                 for turn in [turn for turn in self._parents if turn <= self._state.over]:
                     self._forget(turn)
@@ -168,18 +169,18 @@ class SessionWorker:
         else:
             await bus.record(said.subject, said.message, message_id=said.message_id, headers=headers)
         match effect:
-            case turns.SayPhrase() if generation:
+            case turn_events.SayPhrase() if generation:
                 generation.note_phrase(effect.phrase)
-            case turns.Synthesize() if generation:
+            case turn_events.Synthesize() if generation:
                 generation.note_synthesis(effect.phrase)
-            case turns.SayInterrupted():
+            case turn_events.SayInterrupted():
                 await bus.purge(self._tools.layout.work, bus.subjects.phrase_work(speaker.session, effect.turn))
             case _:
                 pass
 
     # The model.
 
-    def _start_generation(self, effect: turns.Generate) -> None:
+    def _start_generation(self, effect: turn_events.Generate) -> None:
         telemetry, settings = self._tools.telemetry, self._tools.settings
         span = telemetry.start(
             words.AGENT_TURN,

@@ -1,0 +1,119 @@
+"""What happens to a turn and what the reducer wants done about it. Plain values; `turns` decides, `worker` does."""
+
+from typing import Literal
+
+import msgspec
+
+from parley_agent.history import History
+from parley_contract.messages import Message
+
+# Events beside the messages of the bus.
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """Text arrived from the model."""
+
+    turn: int
+    revision: int
+    text: str
+
+
+class GenerationEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """The model has stopped: by itself, at `numPredict` (`length`), or by failing."""
+
+    turn: int
+    revision: int
+    outcome: Literal["stop", "length", "failed"]
+    reason: str = ""
+
+
+class SessionEnded(msgspec.Struct, frozen=True):
+    """Nobody is there any more."""
+
+
+Event = Message | Tokens | GenerationEnded | SessionEnded
+
+
+# Effects.
+
+
+class Generate(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask the model; answers come back as Tokens and GenerationEnded of this turn and revision."""
+
+    turn: int
+    revision: int
+    user: str
+    history: History
+
+
+class CancelGeneration(msgspec.Struct, frozen=True):
+    """Stop asking."""
+
+    turn: int
+
+
+class SayDelta(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish a ReplyDelta."""
+
+    turn: int
+    revision: int
+    index: int
+    text: str
+
+
+class SayPhrase(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish a PhraseReady."""
+
+    turn: int
+    revision: int
+    phrase: int
+    text: str
+
+
+class Synthesize(msgspec.Struct, frozen=True, kw_only=True):
+    """Give a phrase to the tts workers."""
+
+    turn: int
+    revision: int
+    phrase: int
+    text: str
+
+
+class SayReplyEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish a ReplyEnded."""
+
+    turn: int
+    revision: int
+    phrases: int
+    outcome: Literal["complete", "cut", "failed"]
+    reason: str
+
+
+class Dismiss(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish a TurnDismissed."""
+
+    turn: int
+    revision: int
+    outcome: Literal["empty", "failed"]
+    reason: str
+
+
+class SayInterrupted(msgspec.Struct, frozen=True, kw_only=True):
+    """Purge the turn's work and publish a TurnInterrupted with the new revision."""
+
+    turn: int
+    revision: int
+    reason: str
+
+
+class KeepHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Save the history; `was_rewritten` means that the model's prefix is gone and worth warming while idle."""
+
+    history: History
+    was_rewritten: bool
+
+
+Said = SayDelta | SayPhrase | Synthesize | SayReplyEnded | Dismiss | SayInterrupted
+"""What becomes a message of the bus."""
+
+Effect = Generate | CancelGeneration | KeepHistory | Said

@@ -1,0 +1,75 @@
+"""All that the agent knows of a session's conversation. Plain values; `turns` makes the next ones."""
+
+import msgspec
+
+from parley_agent.history import History, heard_part
+from parley_agent.phrasing import Phrase
+from parley_contract.messages import FinalTranscript, UtteranceEnded
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that the reducer decides by."""
+
+    language: str
+    system_prompt: str
+    num_predict: int
+    max_context_turns: int
+    num_ctx: int
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """One utterance of a turn: how it ended and what it said, as far as known."""
+
+    ended: UtteranceEnded | None = None
+    final: FinalTranscript | None = None
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply as it grows and is played."""
+
+    user: str
+    rest: str = ""
+    """Text that is no phrase yet."""
+    deltas: int = 0
+    phrases: tuple[Phrase, ...] = ()
+    sent: int = 0
+    """How many phrases the tts workers were given."""
+    durations_s: tuple[tuple[int, float], ...] = ()
+    playing: int = -1
+    """The highest phrase that began to play or was skipped."""
+    playing_since: float = 0.0
+    shares: tuple[tuple[int, float], ...] = ()
+    """Which share (0 to 1) of each phrase was played, as `(phrase, share)`."""
+    is_generated: bool = False
+
+    @property
+    def heard(self) -> str:
+        """The reply as far as it was played."""
+        shares = dict(self.shares)
+        return "".join(heard_part(phrase.text, shares.get(n, 0.0)) for n, phrase in enumerate(self.phrases)).strip()
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn: listening while `reply` is None."""
+
+    number: int
+    revision: int = 0
+    utterances: tuple[tuple[str, Heard], ...] = ()
+    reply: Reply | None = None
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the agent knows of a session."""
+
+    rules: Rules
+    epoch: int
+    history: History = History()
+    turns: tuple[Turn, ...] = ()
+    """Turns that are not over, oldest first."""
+    over: int = 0
+    """The highest turn that is over; a turn up to it that is not in `turns` is over too."""
+
+    @property
+    def latest(self) -> int:
+        """The highest turn number seen."""
+        return max((self.over, *(turn.number for turn in self.turns)))
