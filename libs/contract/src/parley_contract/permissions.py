@@ -97,7 +97,7 @@ def _agent(subjects: Subjects, streams: Layout) -> _Rights:
         *(f"{_API}.STREAM.{verb}.{name}" for verb in ("INFO", "CREATE", "UPDATE", "PURGE") for name in names),
         *(f"{_API}.CONSUMER.INFO.{durable.stream}.{durable.name}" for durable in streams.durables),
         *(f"{_API}.CONSUMER.DURABLE.CREATE.{durable.stream}.{durable.name}" for durable in streams.durables),
-        f"{_API}.DIRECT.GET.{streams.events.name}",
+        *(f"{_API}.DIRECT.GET.{stream.name}" for stream in (streams.events, streams.dead)),
         *(f"{_API}.DIRECT.GET.KV_{bucket.name}.>" for bucket in streams.buckets),
         *(f"$KV.{bucket.name}.>" for bucket in streams.buckets),
     )

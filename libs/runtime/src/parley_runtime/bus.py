@@ -180,8 +180,9 @@ class Bus(abc.ABC):
     async def messages(self, *subjects: str, queue: str = "") -> AsyncIterator[AsyncIterator[Received]]:
         """Listen while the block lasts; what cannot be read is dead-lettered and left out.
 
-        The subscription is in force at the broker when the block begins. With `queue`, members of the same
-        queue share the messages.
+        The subscription is in force at the broker when the block begins. What falls under one of `subjects` comes
+        in the order in which its sender said it; between several of them nothing is promised. With `queue`, members
+        of the same queue share the messages.
         """
         async with self._listen(subjects, queue) as raws:
             yield self._readable(raws)

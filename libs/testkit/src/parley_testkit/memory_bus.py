@@ -1,22 +1,26 @@
-"""The bus without a broker, for unit tests: same rights, same streams, virtual time. Passes the real one's suite.
+"""The bus without a broker process, for unit tests: same rights, same streams, virtual time, and the same suite.
 
-A `MemoryBroker` stands for the server; `bus(service)` connects. What it does not imitate: losing the connection by
-itself (`broker.up` does that), limits on bytes, and anything between processes.
+A `MemoryBroker` stands for the server; `bus(service)` connects. It keeps streams, work and buckets, and lets them age,
+as `parley_contract.streams` describes them. Not imitated: limits on bytes, and anything between processes.
 """
 
 import asyncio
 import contextlib
+import functools
 import itertools
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from parley_contract.errors import BusUnavailableError
-from parley_contract.permissions import permissions
+from parley_contract.permissions import inbox_prefix, permissions
 from parley_contract.services import Service
 from parley_contract.streams import Bucket, Durable, Layout, Stream, layout
-from parley_runtime.bus import Bus, Entry, Raw, RawWork, Store
+from parley_runtime.bus import Bus, Raw, RawWork, Store
 from parley_runtime.telemetry import Carrier, Telemetry
+from parley_testkit.memory_streams import MemoryStore, MemoryWork, WorkQueue, matches, now
+
+_DUPLICATE_WINDOW_S: Final = 120.0
 
 
 class _Listener(NamedTuple):
@@ -25,27 +29,28 @@ class _Listener(NamedTuple):
     arrived: asyncio.Queue[Raw]
 
 
-class _Stored(NamedTuple):
+class _Kept(NamedTuple):
     raw: Raw
     at: float
 
 
 class MemoryBroker:
-    """One assistant's broker. `layout` is in force once an agent's bus has called `ensure`, or from the start."""
+    """One assistant's broker."""
 
     def __init__(self, assistant: str = "test_libra", *, streams: bool = True) -> None:
-        """Make an empty broker; `streams` False leaves the streams to the agent, as in production."""
-        self.assistant = assistant
+        """Make an empty broker; `streams` False leaves the streams to the agent's `ensure`, as in production."""
+        self.assistant: Final = assistant
         self.layout = layout(assistant)
         self.up = True
+        """Whether anybody can reach it; a test may switch it off and on."""
         self.sent: list[Raw] = []
         """Everything that was ever sent, in order."""
+        self._back = asyncio.Event()
         self._listeners: list[_Listener] = []
-        self._streams: dict[str, list[_Stored]] = {}
-        self._message_ids: set[tuple[str, str]] = set()
-        self._pending: dict[str, list[_MemoryWork]] = defaultdict(list)
-        self._arrived: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
-        self._buckets: dict[str, _MemoryStore] = {}
+        self._streams: dict[str, list[_Kept]] = {}
+        self._stored_at: dict[tuple[str, str], float] = {}
+        self._work: dict[str, WorkQueue] = {}
+        self._buckets: dict[str, MemoryStore] = {}
         self._inboxes = itertools.count()
         self._queue_turn = itertools.count()
         if streams:
@@ -57,21 +62,45 @@ class MemoryBroker:
 
     def make_streams(self) -> list[str]:
         """Make what is missing and return its names."""
-        names = [stream.name for stream in self.layout.streams if stream.name not in self._streams]
-        for name in names:
-            self._streams[name] = []
-        for bucket in self.layout.buckets:
-            if bucket.name not in self._buckets:
-                names.append(bucket.name)
-                self._buckets[bucket.name] = _MemoryStore(bucket.ttl_s)
-        return names
+        streams = [stream.name for stream in self.layout.streams if stream.name not in self._streams]
+        buckets = [bucket for bucket in self.layout.buckets if bucket.name not in self._buckets]
+        durables = [durable for durable in self.layout.durables if durable.name not in self._work]
+        self._streams.update({name: [] for name in streams})
+        self._buckets.update({bucket.name: MemoryStore(bucket, lambda: self.up) for bucket in buckets})
+        self._work.update(
+            {durable.name: WorkQueue(durable, functools.partial(self._forget, durable.stream)) for durable in durables}
+        )
+        return [
+            *streams,
+            *(bucket.name for bucket in buckets),
+            *(f"{durable.stream}/{durable.name}" for durable in durables),
+        ]
+
+    def crash(self) -> None:
+        """Die as a killed process does: nobody reaches it until `restart`."""
+        self.up = False
+
+    def restart(self) -> None:
+        """Come back with what was in files; streams in memory are gone, and every bus is told."""
+        for stream in self.layout.streams:
+            if stream.storage == "memory":
+                self._streams.pop(stream.name, None)
+        self.up = True
+        self._back.set()
+        self._back = asyncio.Event()
+
+    async def restarted(self) -> None:
+        """Wait for the next `restart`."""
+        await self._back.wait()
+
+    # Saying and hearing.
 
     def deliver(self, raw: Raw, message_id: str = "") -> bool:
         """Hand a message to listeners and streams; return whether some stream has it."""
         self.sent.append(raw)
         groups: dict[str, list[_Listener]] = defaultdict(list)
         for listener in self._listeners:
-            if _matches(listener.subject, raw.subject):
+            if matches(listener.subject, raw.subject):
                 if listener.queue:
                     groups[listener.queue].append(listener)
                 else:
@@ -80,80 +109,12 @@ class MemoryBroker:
             members[next(self._queue_turn) % len(members)].arrived.put_nowait(raw)
         return self._keep(raw, message_id)
 
-    def _keep(self, raw: Raw, message_id: str) -> bool:
-        kept = False
-        for stream in self.layout.streams:
-            if stream.name not in self._streams or not any(_matches(s, raw.subject) for s in stream.subjects):
-                continue
-            kept = True
-            if message_id and (stream.name, message_id) in self._message_ids:
-                continue
-            self._message_ids.add((stream.name, message_id))
-            self._streams[stream.name].append(_Stored(raw, _now()))
-            for durable in self.layout.durables:
-                if durable.stream == stream.name and _matches(durable.filter_subject, raw.subject):
-                    self._pending[durable.name].append(_MemoryWork(self, durable, raw))
-                    self._arrived[durable.name].set()
-        return kept
-
-    def stored(self, stream: Stream, subject: str) -> list[Raw]:
-        """Return what a stream has of a subject."""
-        if stream.name not in self._streams:
-            raise BusUnavailableError(f"there is no stream {stream.name}")
-        return [
-            kept.raw
-            for kept in self._streams[stream.name]
-            if _matches(subject, kept.raw.subject) and _now() - kept.at < stream.max_age_s
-        ]
-
-    def remove(self, stream_name: str, subject: str) -> None:
-        """Remove a subject's messages, and the work made of them."""
-        self._streams[stream_name] = [k for k in self._streams[stream_name] if not _matches(subject, k.raw.subject)]
-        for items in self._pending.values():
-            items[:] = [item for item in items if not _matches(subject, item.raw.subject)]
-
-    async def fetch(self, durable: Durable, timeout_s: float) -> "_MemoryWork | None":
-        """Wait for an item that is due."""
-        if durable.stream not in self._streams:
-            raise BusUnavailableError(f"there is no durable {durable.name}")
-        deadline = _now() + timeout_s
-        while True:
-            items = self._pending[durable.name]
-            spent = [item for item in items if item.due_at <= _now() and item.attempt >= durable.max_deliver]
-            for item in spent:
-                items.remove(item)
-            for item in items:
-                if item.due_at <= _now():
-                    item.attempt += 1
-                    item.due_at = _now() + durable.ack_wait_s
-                    return item
-            soonest = min([deadline, *(item.due_at for item in items)])
-            if _now() >= deadline:
-                return None
-            self._arrived[durable.name].clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived[durable.name].wait(), max(0.001, soonest - _now()))
-
-    def finish(self, work: "_MemoryWork") -> None:
-        """Forget an item for good."""
-        items = self._pending[work.durable.name]
-        if work in items:
-            items.remove(work)
-            kept = self._streams[work.durable.stream]
-            kept[:] = [item for item in kept if item.raw is not work.raw]
-
-    def bucket(self, name: str) -> "_MemoryStore":
-        """Open a bucket."""
-        if name not in self._buckets:
-            raise BusUnavailableError(f"there is no bucket {name}")
-        return self._buckets[name]
-
-    def new_inbox(self, service: Service) -> str:
-        """Return a fresh inbox below the service's prefix."""
-        return f"_INBOX_{service}.{next(self._inboxes)}"
+    def is_heard(self, subject: str) -> bool:
+        """Whether anybody listens to a subject."""
+        return any(matches(listener.subject, subject) for listener in self._listeners)
 
     @contextlib.contextmanager
-    def listening(self, subjects: tuple[str, ...], queue: str) -> Iterator[asyncio.Queue[Raw]]:
+    def listening(self, subjects: Sequence[str], queue: str) -> Iterator[asyncio.Queue[Raw]]:
         """Collect what is said on some subjects while the block lasts."""
         arrived: asyncio.Queue[Raw] = asyncio.Queue()
         listeners = [_Listener(subject, queue, arrived) for subject in subjects]
@@ -163,56 +124,65 @@ class MemoryBroker:
         finally:
             self._listeners = [listener for listener in self._listeners if listener not in listeners]
 
+    def new_inbox(self, service: Service) -> str:
+        """Return a fresh inbox below the service's prefix."""
+        return f"{inbox_prefix(service)}.{next(self._inboxes)}"
 
-class _MemoryWork:
-    """An item of a durable; `due_at` is when it is delivered (again)."""
+    # Keeping.
 
-    def __init__(self, broker: MemoryBroker, durable: Durable, raw: Raw) -> None:
-        self.raw = raw
-        self.durable = durable
-        self.attempt = 0
-        self.due_at = 0.0
-        self._broker = broker
+    def _keep(self, raw: Raw, message_id: str) -> bool:
+        kept = False
+        for stream in self.layout.streams:
+            if stream.name not in self._streams or not any(matches(s, raw.subject) for s in stream.subjects):
+                continue
+            kept = True
+            if message_id:
+                at = self._stored_at.get((stream.name, message_id))
+                if at is not None and now() - at < min(_DUPLICATE_WINDOW_S, stream.max_age_s):
+                    continue
+                self._stored_at[stream.name, message_id] = now()
+            self._streams[stream.name].append(_Kept(raw, now()))
+            for queue in self._work.values():
+                if matches(queue.durable.filter_subject, raw.subject):
+                    queue.add(raw, expires_at=now() + stream.max_age_s)
+        return kept
 
-    async def done(self) -> None:
-        self._broker.finish(self)
+    def stored(self, stream: Stream, subject: str) -> list[Raw]:
+        """Return what a stream has of a subject."""
+        return [
+            kept.raw
+            for kept in self._contents(stream.name)
+            if matches(subject, kept.raw.subject) and now() - kept.at < stream.max_age_s
+        ]
 
-    async def retry(self, delay_s: float) -> None:
-        self.due_at = _now() + delay_s
+    def remove(self, stream_name: str, subject: str) -> None:
+        """Remove a subject's messages, and the work made of them."""
+        contents = self._contents(stream_name)
+        contents[:] = [kept for kept in contents if not matches(subject, kept.raw.subject)]
+        for queue in self._work.values():
+            if queue.durable.stream == stream_name:
+                queue.remove(subject)
 
-    async def drop(self) -> None:
-        self._broker.finish(self)
+    def _forget(self, stream_name: str, raw: Raw) -> None:
+        contents = self._contents(stream_name)
+        contents[:] = [kept for kept in contents if kept.raw is not raw]
 
-    async def in_progress(self) -> None:
-        self.due_at = _now() + self.durable.ack_wait_s
+    def _contents(self, stream_name: str) -> list[_Kept]:
+        if stream_name not in self._streams:
+            raise BusUnavailableError(f"there is no stream {stream_name}")
+        return self._streams[stream_name]
 
+    async def fetch(self, durable: Durable, timeout_s: float) -> MemoryWork | None:
+        """Wait for an item that is due."""
+        if durable.name not in self._work:
+            raise BusUnavailableError(f"there is no durable {durable.name}")
+        return await self._work[durable.name].take(timeout_s)
 
-class _MemoryStore:
-    """A bucket whose values age."""
-
-    def __init__(self, ttl_s: float) -> None:
-        self._ttl_s = ttl_s
-        self._revisions = itertools.count(1)
-        self._values: dict[str, tuple[Entry, float]] = {}
-
-    async def get(self, key: str) -> Entry | None:
-        entry, at = self._values.get(key, (None, 0.0))
-        return entry if _now() - at < self._ttl_s else None
-
-    async def create(self, key: str, value: bytes) -> int | None:
-        return None if await self.get(key) else self._put(key, value)
-
-    async def update(self, key: str, value: bytes, *, revision: int) -> int | None:
-        entry = await self.get(key)
-        return self._put(key, value) if entry and entry.revision == revision else None
-
-    async def delete(self, key: str) -> None:
-        self._values.pop(key, None)
-
-    def _put(self, key: str, value: bytes) -> int:
-        revision = next(self._revisions)
-        self._values[key] = (Entry(value, revision), _now())
-        return revision
+    def bucket(self, name: str) -> MemoryStore:
+        """Open a bucket."""
+        if name not in self._buckets:
+            raise BusUnavailableError(f"there is no bucket {name}")
+        return self._buckets[name]
 
 
 class MemoryBus(Bus):
@@ -223,7 +193,6 @@ class MemoryBus(Bus):
         super().__init__(service, broker.assistant, telemetry)
         self.broker = broker
         self._rights = permissions(broker.assistant, service)
-        self._back = asyncio.Event()
 
     @property
     def connected(self) -> bool:
@@ -232,27 +201,22 @@ class MemoryBus(Bus):
 
     async def reconnected(self) -> None:
         """See Bus."""
-        await self._back.wait()
-
-    def come_back(self) -> None:
-        """Say that the connection came back."""
-        self._back.set()
-        self._back = asyncio.Event()
+        await self.broker.restarted()
 
     async def ensure(self, layout: Layout) -> list[str]:
         """See Bus."""
-        self._only_the_agent()
+        self._demand(f"$JS.API.STREAM.CREATE.{layout.work.name}")
         self.broker.layout = layout
         return self.broker.make_streams()
 
     async def purge(self, stream: Stream, subject: str) -> None:
         """See Bus."""
-        self._only_the_agent()
+        self._demand(f"$JS.API.STREAM.PURGE.{stream.name}")
         self.broker.remove(stream.name, subject)
 
     async def store(self, bucket: Bucket) -> Store:
         """See Bus."""
-        self._only_the_agent()
+        self._demand(f"$KV.{bucket.name}.any")
         return self.broker.bucket(bucket.name)
 
     async def _send(self, subject: str, data: bytes, headers: Carrier) -> None:
@@ -260,16 +224,17 @@ class MemoryBus(Bus):
             self.broker.deliver(Raw(subject, data, dict(headers)))
 
     async def _store(self, subject: str, data: bytes, headers: Carrier, message_id: str) -> None:
-        if not self._may_publish(subject) or not self.broker.up:
-            raise BusUnavailableError(f"{subject} was not acknowledged")
+        self._demand(subject)
         if not self.broker.deliver(Raw(subject, data, dict(headers)), message_id):
             raise BusUnavailableError(f"{subject} was not acknowledged: no stream has it")
 
     async def _ask(self, subject: str, data: bytes, headers: Carrier, timeout_s: float) -> Raw:
+        self._demand(subject)
+        if not self.broker.is_heard(subject):
+            raise BusUnavailableError(f"nobody answers on {subject}")
         inbox = self.broker.new_inbox(self.service)
         with self.broker.listening((inbox,), "") as arrived:
-            if self._may_publish(subject) and self.broker.up:
-                self.broker.deliver(Raw(subject, data, dict(headers), inbox))
+            self.broker.deliver(Raw(subject, data, dict(headers), inbox))
             try:
                 return await asyncio.wait_for(arrived.get(), timeout_s)
             except TimeoutError as error:
@@ -277,45 +242,35 @@ class MemoryBus(Bus):
 
     @contextlib.asynccontextmanager
     async def _listen(self, subjects: tuple[str, ...], queue: str) -> AsyncIterator[AsyncIterator[Raw]]:
-        allowed = tuple(s for s in subjects if any(_matches(right, s) for right in self._rights.subscribe))
+        allowed = [s for s in subjects if any(matches(right, s) for right in self._rights.subscribe)]
         with self.broker.listening(allowed, queue) as arrived:
             yield _drain(arrived)
 
     async def _fetch(self, durable: Durable, timeout_s: float) -> RawWork | None:
-        if not self.broker.up or not self._may_publish(f"$JS.API.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}"):
-            raise BusUnavailableError(f"cannot claim {durable.name}")
-        return await self.broker.fetch(durable, timeout_s)
+        right = f"$JS.API.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}"
+        self._demand(right)
+        work = await self.broker.fetch(durable, timeout_s)
+        if work is None:
+            self._demand(right)
+        return work
 
     async def _stored(self, stream: Stream, subject: str) -> list[Raw]:
-        if not self.broker.up or not self._may_publish(f"$JS.API.DIRECT.GET.{stream.name}"):
-            raise BusUnavailableError(f"cannot replay {stream.name}")
+        self._demand(f"$JS.API.DIRECT.GET.{stream.name}")
         return self.broker.stored(stream, subject)
+
+    def _demand(self, subject: str) -> None:
+        """Refuse what would wait for an acknowledgement in vain."""
+        if not self.broker.up:
+            raise BusUnavailableError(f"{subject}: the broker is away")
+        if not self._may_publish(subject):
+            raise BusUnavailableError(f"{subject}: {self.service} has no right to it")
 
     def _may_publish(self, subject: str) -> bool:
         if self._rights.may_respond and subject.startswith("_INBOX_"):
             return True
-        return any(_matches(right, subject) for right in self._rights.publish)
-
-    def _only_the_agent(self) -> None:
-        if self.service != "agent" or not self.broker.up:
-            raise BusUnavailableError("only the agent may touch streams, and only while the broker is up")
+        return any(matches(right, subject) for right in self._rights.publish)
 
 
 async def _drain(arrived: asyncio.Queue[Raw]) -> AsyncIterator[Raw]:
     while True:
         yield await arrived.get()
-
-
-def _matches(pattern: str, subject: str) -> bool:
-    """Whether a subject (or a narrower pattern) falls under a pattern with `*` and a final `>`."""
-    wanted, given = pattern.split("."), subject.split(".")
-    if wanted[-1] == ">":
-        wanted, given = wanted[:-1], given[: len(wanted) - 1] if len(given) >= len(wanted) else ["", *given]
-    return len(wanted) == len(given) and all(w in ("*", g) for w, g in zip(wanted, given, strict=True))
-
-
-def _now() -> float:
-    try:
-        return asyncio.get_running_loop().time()
-    except RuntimeError:
-        return 0.0

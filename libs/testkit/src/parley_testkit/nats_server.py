@@ -46,6 +46,11 @@ class NatsServer:
         return f"nats://127.0.0.1:{self._port}"
 
     @property
+    def log(self) -> str:
+        """What it has written so far."""
+        return (self._folder / "nats-server.log").read_text()
+
+    @property
     def seeds(self) -> Mapping[Service, Path]:
         """The seed file of each service."""
         return self._files.seeds
@@ -63,7 +68,7 @@ class NatsServer:
                 writer.close()
                 return
             await asyncio.sleep(0.02)
-        raise TimeoutError((self._folder / "nats-server.log").read_text())
+        raise TimeoutError(self.log)
 
     async def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -72,9 +77,9 @@ class NatsServer:
             await self._process.wait()
 
     @contextlib.asynccontextmanager
-    async def bus(self, service: Service) -> AsyncIterator[NatsBus]:
+    async def bus(self, service: Service, telemetry: Telemetry | None = None) -> AsyncIterator[NatsBus]:
         """Connect as one of the services, with its key and its permissions."""
-        telemetry = Telemetry(service, self.assistant)
+        telemetry = telemetry or Telemetry(service, self.assistant)
         seed = self.seeds[service].read_text()
         async with NatsBus.connect(service, self.assistant, telemetry, url=self.url, seed=seed) as bus:
             yield bus

@@ -150,7 +150,6 @@ class NatsBus(Bus):
 
     @contextlib.asynccontextmanager
     async def _listen(self, subjects: tuple[str, ...], queue: str) -> AsyncIterator[AsyncIterator[Raw]]:
-        # Several subjects, one order of arrival: the subscriptions share a queue instead of having one each.
         arrived: asyncio.Queue[Raw] = asyncio.Queue(_QUEUE_LIMIT)
 
         async def take(msg: Msg) -> None:
