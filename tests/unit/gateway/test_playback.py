@@ -294,7 +294,7 @@ def test_a_stop_tells_how_much_was_heard() -> None:
     listener.send(Stop(1))
 
     assert [action for _, action in listener.log[-3:]] == [
-        Cut(1, at_ms=500),
+        Cut(1, at_ms=500, next_ms=600),
         PhraseOver(1, 0, 1, played_ms=300, whole=False, at_ms=500),
         ReplyOver(1, 500, is_complete=False, phrase=1, phrase_played_ms=300, phrase_ms=1000),
     ]
@@ -323,7 +323,7 @@ def test_a_phrase_of_an_old_revision_is_never_played() -> None:
 
     assert listener.heard[-3:] == [(8, 0), (8, 1), (8, 2)]
     assert len(listener.heard) == 15 + 3
-    assert listener.of(Cut) == [(0.2, Cut(1, at_ms=200))]
+    assert listener.of(Cut) == [(0.2, Cut(1, at_ms=200, next_ms=300))]
 
 
 def test_a_newer_turn_ends_the_reply_of_the_older() -> None:
@@ -349,7 +349,7 @@ def test_a_pause_takes_back_what_was_not_heard_and_goes_on_from_there() -> None:
     listener.send(Resume())
     listener.wait(3)
 
-    assert listener.of(Cut) == [(0.15, Cut(1, at_ms=140))]
+    assert listener.of(Cut) == [(0.15, Cut(1, at_ms=140, next_ms=240))]
     assert listener.heard[paused:] == [(0, 7), (0, 8), (0, 9), *((1, n) for n in range(20))]
     assert listener.of(RanDry) == []
     assert listener.log[-1] == (3.15 + 0.46, ReplyOver(1, 600, is_complete=True))

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from parley_gateway.segments import (
     BACKDATE_SAMPLES,
     BLOCK_SAMPLES,
-    SILENT,
     WINDOW_SAMPLES,
+    Segment,
     SegmentRules,
     SpeechStarted,
     SpeechStopped,
@@ -23,7 +23,7 @@ QUIET = (-80.0,) * 4
 
 def listen(*windows: tuple[float, tuple[float, ...]]) -> list[tuple[int, SpeechStarted | SpeechStopped]]:
     """Run windows of (probability, levels) through the reducer; return (number of the window, what happened)."""
-    state, happened = SILENT, []
+    state, happened = Segment(), []
     for number, (probability, levels) in enumerate(windows, 1):
         state, change = step(state, SpeechWindow(number * WINDOW_SAMPLES, probability, levels), RULES)
         if change:
@@ -82,10 +82,18 @@ def test_a_long_weak_ending_is_still_speech() -> None:
     assert happened[1][1] == SpeechStopped(last_voiced=15 * WINDOW_SAMPLES - BACKDATE_SAMPLES)
 
 
-def test_in_noise_the_model_alone_decides() -> None:
-    noisy = (-24.0,) * 4
+def test_noise_that_the_model_still_calls_speech_is_not_voiced() -> None:
+    noise = (-40.0,) * 4
 
-    happened = listen(*[(0.9, LOUD)] * 5, (0.9, noisy), *[(0.0, noisy)] * 8)
+    happened = listen(*[(0.0, noise)] * 20, *[(0.9, LOUD)] * 5, (0.9, noise), *[(0.0, noise)] * 8)
+
+    assert happened[1][1] == SpeechStopped(last_voiced=25 * WINDOW_SAMPLES)
+
+
+def test_without_silence_before_it_nothing_counts_as_noise() -> None:
+    humming = (-40.0,) * 4
+
+    happened = listen(*[(0.9, LOUD)] * 5, (0.9, humming), *[(0.0, humming)] * 8)
 
     assert happened[1][1] == SpeechStopped(last_voiced=6 * WINDOW_SAMPLES)
 

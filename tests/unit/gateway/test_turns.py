@@ -314,7 +314,7 @@ def test_a_client_that_interrupts_hears_nothing_more_and_the_agent_learns_what_w
     assert [(report.outcome, report.reason, report.played_ms) for report in stage.reports] == [
         ("interrupted", "client", 500)
     ]
-    assert door.Cut(turn=1, at_ms=500) in stage.told
+    assert door.Cut(turn=1, at_ms=500, next_ms=600) in stage.told
 
 
 def test_an_interrupt_before_the_first_sound_ends_the_turn_too() -> None:

@@ -130,6 +130,8 @@ class Cut(msgspec.Struct, frozen=True):
 
     turn: int
     at_ms: int
+    next_ms: int
+    """Where in the stream the next frame will stand."""
 
 
 class ReplyOver(msgspec.Struct, frozen=True):

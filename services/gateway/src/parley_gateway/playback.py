@@ -195,7 +195,8 @@ def _take_back(state: Playback, reply: Reply, now: float) -> tuple[Timeline, Act
         return reply.line, ()
     line = reply.line.taken_back(reply.line.heard(now, state.lag_s))
     under_way = reply.line.sent - line.sent
-    return line, (Cut(reply.turn, (state.streamed - under_way) * FRAME_MS),) if under_way else ()
+    cut = Cut(reply.turn, (state.streamed - under_way) * FRAME_MS, state.streamed * FRAME_MS)
+    return line, (cut,) if under_way else ()
 
 
 def _pause(state: Playback, now: float) -> tuple[Playback, Actions]:

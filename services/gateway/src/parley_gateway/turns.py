@@ -243,8 +243,8 @@ class _Decision:
             case cues.RanDry(turn):
                 played = self.state.turns[turn].played
                 self._change(turn, played=replace(played, underruns=played.underruns + 1))
-            case cues.Cut(turn, at_ms):
-                self._tell(door.Cut(turn=turn, at_ms=at_ms))
+            case cues.Cut(turn, at_ms, next_ms):
+                self._tell(door.Cut(turn=turn, at_ms=at_ms, next_ms=next_ms))
             case cues.ReplyOver(turn, is_complete=True) if turn in self.state.turns:
                 self._conclude(turn, *outcome(self.state.turns[turn]))
             case cues.ReplyOver(turn):

@@ -14,7 +14,7 @@ import msgspec
 
 from parley_contract.frames import FRAME_SAMPLES, RATE_HZ
 from parley_gateway import segments
-from parley_gateway.segments import SILENT, Segment, SegmentRules, SpeechStarted, SpeechStopped, SpeechWindow
+from parley_gateway.segments import Segment, SegmentRules, SpeechStarted, SpeechStopped, SpeechWindow
 
 MEMORY_FRAMES: Final = 100
 """How far back an utterance may begin, 2 s: pre-roll plus the time it takes to be sure that it is speech."""
@@ -94,7 +94,7 @@ class Running(msgspec.Struct, frozen=True):
 class Hearing(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known of a speaker's sound."""
 
-    segment: Segment = SILENT
+    segment: Segment = Segment()
     frames: int = 0
     """How many frames were heard: the number of the next one."""
     heard_at: float = 0.0
@@ -190,7 +190,8 @@ def _quiet(state: Hearing) -> Hearing:
     if state.running:
         # The silence that ended it may serve as pre-roll of the next; what was voiced may not.
         floor = max(-(-state.running.last_voiced // FRAME_SAMPLES), state.running.first_frame)
-    return msgspec.structs.replace(state, segment=SILENT, floor_frame=floor, running=None)
+    segment = segments.silence(state.segment.noise_db)
+    return msgspec.structs.replace(state, segment=segment, floor_frame=floor, running=None)
 
 
 def _last_seq(state: Hearing, running: Running) -> int:

@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
-from parley_gateway.doors.events import Event
+from parley_gateway.doors.events import Error, Event
 
 
 class Door(Protocol):
-    """One listener's connection. Both calls return at once; a door that cannot keep up closes itself."""
+    """One listener's connection. All calls return at once; a door that cannot keep up closes itself."""
 
     def play(self, pcm: bytes) -> None:
         """Send one 20 ms frame of s16le at 16 kHz mono; it was paced already."""
@@ -14,4 +14,8 @@ class Door(Protocol):
 
     def tell(self, event: Event) -> None:
         """Say what happened, in order with the sound."""
+        ...
+
+    def close(self, why: Error | None) -> None:
+        """Send what waits and close, normally; or say at once why not, and close."""
         ...

@@ -82,10 +82,12 @@ class Mark(_Event, frozen=True, kw_only=True):
 
 
 class Cut(_Event, frozen=True, kw_only=True):
-    """Stop, and throw away what was sent and not played yet; it ended at `at_ms`."""
+    """Stop, and throw away what was sent and not played yet: the sound ended at `at_ms`."""
 
     turn: int
     at_ms: int
+    next_ms: int
+    """The position of the next frame that comes: what lies between was cut, whether it arrived or not."""
 
 
 class Turn(_Event, frozen=True, kw_only=True):

@@ -1,0 +1,283 @@
+"""The other three services, played by small actors over a real bus: for tests of the gateway, and of its overhead.
+
+They keep to the contract and do nothing of their own: asr understands how many frames it got, the agent answers with
+prepared phrases, tts speaks a tone. Each remembers what it was told. Not for anything that is about hearing,
+thinking or speaking.
+"""
+
+import asyncio
+import contextlib
+import math
+import secrets
+import struct
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from parley_contract.frames import FRAME_SAMPLES, RATE_HZ, Flag, Frame
+from parley_contract.messages import (
+    FinalTranscript,
+    InterruptTurn,
+    Message,
+    OpenSession,
+    PhraseReady,
+    PhraseSynthesized,
+    ReplyDelta,
+    ReplyEnded,
+    ResendFrames,
+    ResumeSession,
+    SessionOpened,
+    SessionRefused,
+    SynthesizePhrase,
+    TranscribeUtterance,
+    TurnInterrupted,
+    UtteranceEnded,
+)
+from parley_contract.streams import Layout
+from parley_contract.subjects import ANY
+from parley_runtime.bus import Bus, Received
+from parley_runtime.telemetry import Carrier
+from parley_testkit.nats_server import NatsServer
+
+_RESEND_AFTER_S: Final = 0.3
+_CLAIM_S: Final = 5.0
+
+
+def tone(frames: int) -> list[bytes]:
+    """A loud 440 Hz tone as PCM frames."""
+    samples = [round(9000 * math.sin(2 * math.pi * 440 * n / RATE_HZ)) for n in range(frames * FRAME_SAMPLES)]
+    step = FRAME_SAMPLES
+    return [struct.pack(f"<{step}h", *samples[n * step : (n + 1) * step]) for n in range(frames)]
+
+
+class AsrActor:
+    """Claims utterances, collects their frames, answers with their number."""
+
+    def __init__(self, bus: Bus, layout: Layout) -> None:
+        self.frames: dict[str, dict[int, Frame]] = defaultdict(dict)
+        """What it got of each utterance, by sequence."""
+        self.headers: dict[str, Carrier] = {}
+        """Of each work item."""
+        self.lose: set[int] = set()
+        """Sequences that get lost on their first way."""
+        self.text = "{frames} frames"
+        self._bus = bus
+        self._layout = layout
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                work = await self._bus.claim(self._layout.utterances, TranscribeUtterance, timeout_s=_CLAIM_S)
+                if work is not None:
+                    self.headers[work.message.utterance] = work.headers
+                    await work.done()
+                    tasks.create_task(self._transcribe(work.message))
+
+    async def _transcribe(self, asked: TranscribeUtterance) -> None:
+        subject = self._bus.subjects.audio(asked.session, asked.utterance)
+        got = self.frames[asked.utterance]
+        lost = set(self.lose)
+        async with self._bus.frames(subject) as live:
+            for frame in await self._bus.stored_frames(self._layout.audio_in, subject):
+                if frame.sequence not in lost:
+                    got[frame.sequence] = frame
+            while not _is_whole(got):
+                try:
+                    async with asyncio.timeout(_RESEND_AFTER_S):
+                        _, frame = await anext(live)
+                except TimeoutError:
+                    lost.clear()
+                    await self._ask_again(asked, min(set(range(len(got) + 1)) - set(got)))
+                    continue
+                if frame.sequence not in lost:
+                    got[frame.sequence] = frame
+        final = FinalTranscript(
+            session=asked.session,
+            epoch=asked.epoch,
+            turn=asked.turn,
+            utterance=asked.utterance,
+            speaker=asked.speaker,
+            outcome="speech",
+            text=self.text.format(frames=len(got) - 1),
+            last_seq=len(got) - 2,
+        )
+        await self._bus.record(
+            self._bus.subjects.transcript(asked.session, asked.utterance),
+            final,
+            message_id=f"{asked.session}-{asked.utterance}-final",
+            headers=self.headers[asked.utterance],
+        )
+
+    async def _ask_again(self, asked: TranscribeUtterance, first: int) -> None:
+        again = ResendFrames(
+            session=asked.session,
+            epoch=asked.epoch,
+            turn=asked.turn,
+            utterance=asked.utterance,
+            speaker=asked.speaker,
+            from_seq=first,
+        )
+        await self._bus.publish(self._bus.subjects.resend(asked.session), again)
+
+
+def _is_whole(got: dict[int, Frame]) -> bool:
+    return bool(got) and max(got) == len(got) - 1 and got[max(got)].is_end
+
+
+class AgentActor:
+    """Grants sessions, and answers each turn with the phrases it was given."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.heard: list[Message] = []
+        """Every message of the gateway and of asr, in order of arrival."""
+        self.phrases: Sequence[str] = ("Yes.", "I heard you.")
+        self.refuses = False
+        self._bus = bus
+        self._sessions: dict[str, tuple[str, int, int]] = {}
+        self._ended: dict[str, set[str]] = defaultdict(set)
+
+    def of(self, *kinds: type[Message]) -> list[Message]:
+        """Return what it heard of some kinds."""
+        return [message for message in self.heard if isinstance(message, kinds)]
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        subjects = self._bus.subjects
+        async with self._bus.messages(
+            subjects.open_session(),
+            subjects.speech(ANY, ANY),
+            subjects.transcript(ANY, ANY),
+            subjects.playback(ANY, ANY),
+            subjects.turn(ANY, ANY),
+            subjects.heartbeat(ANY),
+            subjects.interrupt(ANY),
+        ) as messages:
+            async for received in messages:
+                await self._take(received)
+
+    async def _take(self, received: Received) -> None:
+        message = received.message
+        self.heard.append(message)
+        match message:
+            case OpenSession() | ResumeSession():
+                await self._bus.answer(received, self._grant(message))
+            case UtteranceEnded() | FinalTranscript():
+                done = self._ended[f"{message.session}.{message.utterance}"]
+                done.add(type(message).__name__)
+                if len(done) == 2:  # noqa: PLR2004  # both
+                    await self._reply(message, received.headers)
+            case InterruptTurn():
+                interrupted = TurnInterrupted(
+                    session=message.session,
+                    epoch=message.epoch,
+                    turn=message.turn,
+                    revision=message.revision + 1,
+                    reason=message.reason,
+                )
+                subject = self._bus.subjects.reply(message.session, message.turn)
+                message_id = f"{message.session}-{message.turn}-interrupted"
+                await self._bus.record(subject, interrupted, message_id=message_id)
+            case _:
+                pass
+
+    def _grant(self, asked: OpenSession | ResumeSession) -> Message:
+        if self.refuses:
+            return SessionRefused(code="not_ready", sentence="The model is not loaded yet.")
+        if isinstance(asked, OpenSession):
+            session = secrets.token_hex(6)
+            self._sessions[session] = asked.token_hash, 1, 1
+            return SessionOpened(session=session, epoch=1, next_turn=1)
+        known = self._sessions.get(asked.session)
+        if known is None:
+            return SessionRefused(code="unknown_session", sentence="There is no such session.")
+        if known[0] != asked.token_hash:
+            return SessionRefused(code="wrong_token", sentence="The token is another session's.")
+        turns = [m.turn for m in self.heard if isinstance(m, UtteranceEnded) and m.session == asked.session]
+        epoch, next_turn = known[1] + 1, max(turns, default=0) + 1
+        self._sessions[asked.session] = asked.token_hash, epoch, next_turn
+        return SessionOpened(session=asked.session, epoch=epoch, next_turn=next_turn)
+
+    async def _reply(self, to: UtteranceEnded | FinalTranscript, headers: Carrier) -> None:
+        bus, session, epoch, turn = self._bus, to.session, to.epoch, to.turn
+        subject, name = bus.subjects.reply(session, turn), f"{session}-{epoch}-{turn}"
+        for number, text in enumerate(self.phrases):
+            delta = ReplyDelta(session=session, epoch=epoch, turn=turn, index=number, text=text)
+            await bus.publish(subject, delta, headers=headers)
+            ready = PhraseReady(session=session, epoch=epoch, turn=turn, phrase=number, text=text)
+            await bus.record(subject, ready, message_id=f"{name}-phrase-{number}", headers=headers)
+            work = SynthesizePhrase(
+                session=session, epoch=epoch, turn=turn, phrase=number, text=text, language="en", deadline_at=2e9
+            )
+            work_subject = bus.subjects.phrase_work(session, turn)
+            await bus.record(work_subject, work, message_id=f"{name}-work-{number}", headers=headers)
+        ended = ReplyEnded(session=session, epoch=epoch, turn=turn, phrases=len(self.phrases), outcome="complete")
+        await bus.record(subject, ended, message_id=f"{name}-ended", headers=headers)
+
+
+class TtsActor:
+    """Speaks every phrase as a tone of `frames` frames."""
+
+    def __init__(self, bus: Bus, layout: Layout) -> None:
+        self.frames = 25
+        self._bus = bus
+        self._layout = layout
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            work = await self._bus.claim(self._layout.phrases, SynthesizePhrase, timeout_s=_CLAIM_S)
+            if work is not None:
+                await self._speak(work.message, work.attempt)
+                await work.done()
+
+    async def _speak(self, asked: SynthesizePhrase, attempt: int) -> None:
+        bus = self._bus
+        subject = bus.subjects.voice(asked.session, asked.turn, asked.phrase)
+        for sequence, pcm in enumerate([*tone(self.frames), b""]):
+            frame = Frame(
+                sequence=sequence,
+                media_samples=sequence * FRAME_SAMPLES,
+                pcm=pcm,
+                epoch=asked.epoch,
+                revision=asked.revision,
+                attempt=attempt,
+                flags=Flag.NONE if pcm else Flag.END,
+            )
+            await bus.publish_frame(subject, frame)
+        done = PhraseSynthesized(
+            session=asked.session,
+            epoch=asked.epoch,
+            turn=asked.turn,
+            revision=asked.revision,
+            phrase=asked.phrase,
+            frames=self.frames,
+            engine="tone",
+            first_audio_s=0.0,
+            synthesis_s=0.0,
+        )
+        outcome = bus.subjects.phrase_outcome(asked.session, asked.turn, asked.phrase)
+        await bus.record(outcome, done, message_id=f"{asked.session}-{asked.turn}-{asked.phrase}-done")
+
+
+class Neighbours:
+    """All three."""
+
+    def __init__(self, asr: AsrActor, agent: AgentActor, tts: TtsActor) -> None:
+        self.asr: Final = asr
+        self.agent: Final = agent
+        self.tts: Final = tts
+
+
+@contextlib.asynccontextmanager
+async def neighbours(nats: NatsServer) -> AsyncIterator[Neighbours]:
+    """Let the three actors work on a broker whose streams are made, while the block lasts."""
+    async with nats.bus("asr") as asr_bus, nats.bus("agent") as agent_bus, nats.bus("tts") as tts_bus:
+        actors = Neighbours(AsrActor(asr_bus, nats.layout), AgentActor(agent_bus), TtsActor(tts_bus, nats.layout))
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(actor.run()) for actor in (actors.asr, actors.agent, actors.tts)]
+            try:
+                yield actors
+            finally:
+                for task in running:
+                    task.cancel()

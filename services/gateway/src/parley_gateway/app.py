@@ -1,0 +1,79 @@
+"""The gateway as a process: loads the voice detector, opens the doors, watches what it needs, and drains.
+
+Called by `__main__` through the lifecycle. Ready means that the detector is loaded, the broker is there and an agent
+answers. Not here: anything within a session.
+"""
+
+import asyncio
+import contextlib
+from typing import Final
+
+from parley_gateway.admissions import Admissions
+from parley_gateway.doors.web import add_web_door
+from parley_gateway.sessions import Surroundings
+from parley_gateway.settings import GatewaySettings
+from parley_gateway.vad import SileroModel
+from parley_runtime.http import service_app
+from parley_runtime.lifecycle import Runtime
+from parley_runtime.models import ModelStore
+
+_VAD: Final = "silero-vad"
+_VAD_FILE: Final = "silero_vad_16k_op15.onnx"
+_WATCH_S: Final = 0.25
+"""How often a gateway that is not ready looks again; a restart is over as soon as its slowest neighbour is there."""
+_WATCH_READY_S: Final = 5.0
+_DRAIN_S: Final = 8.0
+"""How long open turns may go on after SIGTERM, below the lifecycle's 10 s."""
+
+
+class App:
+    """The running service."""
+
+    def __init__(self, runtime: Runtime[GatewaySettings]) -> None:
+        """Prepare; `run` does the work."""
+        self._runtime = runtime
+        self._settings = runtime.settings
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        runtime, settings = self._runtime, self._settings
+        folder = ModelStore.at(settings.model_store).locate(_VAD, "vad")
+        model = await asyncio.to_thread(SileroModel, folder / _VAD_FILE)
+        around = Surroundings(runtime.bus, runtime.telemetry, settings, model.detector)
+        runtime.health.lacking("agent", "has not answered yet")
+        runtime.health.ready("service")
+        async with Admissions(around) as admissions:
+            http = service_app(
+                "gateway",
+                health=runtime.health,
+                telemetry=runtime.telemetry,
+                status=lambda: {
+                    "sessions": admissions.open,
+                    "busy": admissions.busy,
+                    "max_sessions": settings.max_sessions,
+                },
+            )
+            if settings.web_enabled:
+                add_web_door(http, admissions, settings, runtime.telemetry)
+            async with runtime.http(http), asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(self._watch(admissions))
+                await runtime.stopping.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(admissions.drained(), _DRAIN_S)
+                admissions.drain(at_once=True)
+                await admissions.drained()
+                watching.cancel()
+
+    async def _watch(self, admissions: Admissions) -> None:
+        """Keep `/readyz` true: the broker first, then an agent behind it."""
+        health = self._runtime.health
+        while True:
+            if not self._runtime.bus.connected:
+                health.lacking("broker", "not connected; trying again")
+            else:
+                health.ready("broker")
+                if await admissions.agent_answers():
+                    health.ready("agent")
+                else:
+                    health.lacking("agent", "does not answer: is its process running, and its model loaded?")
+            await asyncio.sleep(_WATCH_S if health.reasons else _WATCH_READY_S)

@@ -1,0 +1,172 @@
+"""Sound becomes segments and utterances: the way of one speaker's 20 ms frames from a door towards the bus.
+
+The front door of the reading path. A door's frames arrive at `Microphone.hear`; `vad` judges them, `segments` and
+`utterances` say what they mean, and the `Ears` (a `sessions.Session`) are told, with positions turned into times.
+The frames of an utterance are kept here until somebody says that its transcript is there, so that they can be sent
+again. Not here: turns, ids, and what becomes of the transcript.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final, Literal, Protocol
+
+from parley_contract.frames import FRAME_BYTES, FRAME_SAMPLES, Flag, Frame
+from parley_gateway import utterances
+from parley_gateway.captures import CaptureClock
+from parley_gateway.utterances import MEMORY_FRAMES, Began, Ended, Hearing, Paused, UtteranceRules
+from parley_gateway.vad import VoiceDetector
+
+_MEDIA_MASK: Final = 0xFFFF_FFFF
+"""A frame's media time is 32 bits wide: it wraps after three days of one session."""
+
+
+class Ears(Protocol):
+    """Whoever wants to know what a microphone hears. Times are monotonic seconds of capture."""
+
+    def speech_began(self, speaker: str, voiced_at: float, *, continues: bool) -> str:
+        """An utterance begins; return its id. Its frames follow, pre-roll first."""
+        ...
+
+    def speech_paused(self, speaker: str, last_seq: int) -> None:
+        """A segment of it ended at that frame."""
+        ...
+
+    def speech_ended(
+        self, speaker: str, last_seq: int, voiced_until: float, reason: Literal["endpoint", "max_length", "closed"]
+    ) -> None:
+        """It is over; its closing frame was given already."""
+        ...
+
+    def utterance_frame(self, utterance: str, frame: Frame) -> None:
+        """Another frame of it, in order."""
+        ...
+
+
+class Recording:
+    """The frames of one utterance."""
+
+    def __init__(self, utterance: str, first_frame: int, epoch: int) -> None:
+        self.utterance: Final = utterance
+        self._first_frame = first_frame
+        self._epoch = epoch
+        self._pcm: list[bytes] = []
+        self._is_closed = False
+
+    def add(self, pcm: bytes) -> Frame:
+        """Append 20 ms and return the frame."""
+        self._pcm.append(pcm)
+        return self._frame(len(self._pcm) - 1)
+
+    def close(self) -> Frame:
+        """Append the closing frame and return it."""
+        self._is_closed = True
+        return self._frame(len(self._pcm))
+
+    def frames(self, from_seq: int, to_seq: int | None) -> Iterator[Frame]:
+        """Return the frames of a range (to the end for None), the closing one included, as far as there are any."""
+        there = len(self._pcm) + self._is_closed
+        for sequence in range(max(0, from_seq), there if to_seq is None else min(there, to_seq + 1)):
+            yield self._frame(sequence)
+
+    def _frame(self, sequence: int) -> Frame:
+        is_end = sequence == len(self._pcm)
+        return Frame(
+            sequence=sequence,
+            media_samples=(self._first_frame + sequence) * FRAME_SAMPLES & _MEDIA_MASK,
+            pcm=b"" if is_end else self._pcm[sequence],
+            epoch=self._epoch & 0xFFFF,
+            flags=Flag.END if is_end else Flag.NONE,
+        )
+
+
+class Microphone:
+    """One speaker."""
+
+    def __init__(self, speaker: str, ears: Ears, detector: VoiceDetector, rules: UtteranceRules, *, epoch: int) -> None:
+        """Begin to listen to `speaker`; `epoch` is the session's."""
+        self._speaker = speaker
+        self._ears = ears
+        self._detector = detector
+        self._rules = rules
+        self._epoch = epoch
+        self._clock = CaptureClock()
+        self._state = Hearing()
+        self._recent: deque[bytes] = deque(maxlen=MEMORY_FRAMES)
+        self._running: Recording | None = None
+        self._kept: dict[str, Recording] = {}
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether an utterance is running."""
+        return self._running is not None
+
+    @property
+    def due(self) -> float | None:
+        """When to call `wait_over` unless a frame comes first; None while nobody speaks."""
+        return utterances.due(self._state, self._rules)
+
+    def hear(self, pcm: bytes, now: float) -> None:
+        """Take the next frame.
+
+        Args:
+            pcm: 20 ms of s16le at 16 kHz mono.
+            now: monotonic seconds of its arrival.
+
+        Raises:
+            ValueError: the frame has another size; nothing was taken.
+        """
+        if len(pcm) != FRAME_BYTES:
+            raise ValueError(f"a frame has {FRAME_BYTES} bytes, this one {len(pcm)}")
+        windows = self._detector.feed(pcm)
+        self._recent.append(pcm)
+        self._clock.arrived((self._state.frames + 1) * FRAME_SAMPLES, now)
+        if self._running:
+            self._ears.utterance_frame(self._running.utterance, self._running.add(pcm))
+        self._take(utterances.FrameHeard(windows), now)
+
+    def wait_over(self, now: float) -> None:
+        """No frame came until `due`."""
+        self._take(utterances.TimePassed(), now)
+
+    def close(self, now: float) -> None:
+        """The door closed; frames may come again later, after a gap."""
+        self._take(utterances.DoorClosed(), now)
+
+    def again(self, utterance: str, from_seq: int, to_seq: int | None) -> Iterator[Frame]:
+        """Return frames of an utterance that is kept; none for one that is not."""
+        recording = self._kept.get(utterance)
+        return iter(()) if recording is None else recording.frames(from_seq, to_seq)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The utterances whose frames are kept."""
+        return tuple(self._kept)
+
+    def forget(self, utterance: str) -> None:
+        """The frames of this utterance are of no more use."""
+        self._kept.pop(utterance, None)
+
+    def _take(self, event: utterances.Event, now: float) -> None:
+        self._state, happened = utterances.step(self._state, event, now, self._rules)
+        for thing in happened:
+            match thing:
+                case Began():
+                    self._begin(thing)
+                case Paused(last_seq):
+                    self._ears.speech_paused(self._speaker, last_seq)
+                case Ended() if self._running:
+                    self._end(self._running, thing)
+
+    def _begin(self, began: Began) -> None:
+        voiced_at = self._clock.captured_at(began.first_voiced)
+        utterance = self._ears.speech_began(self._speaker, voiced_at, continues=began.continues)
+        self._running = self._kept[utterance] = Recording(utterance, began.first_frame, self._epoch)
+        heard_already = self._state.frames - began.first_frame
+        for pcm in list(self._recent)[len(self._recent) - heard_already :]:
+            self._ears.utterance_frame(utterance, self._running.add(pcm))
+
+    def _end(self, running: Recording, ended: Ended) -> None:
+        self._running = None
+        self._ears.utterance_frame(running.utterance, running.close())
+        voiced_until = self._clock.captured_at(ended.last_voiced)
+        self._ears.speech_ended(self._speaker, ended.last_seq, voiced_until, ended.reason)

@@ -1,0 +1,370 @@
+"""One session: carries sound, messages and time to the reducers, and what they decide to the bus and the door.
+
+The gateway's worker, made by `admissions`, one per session; it outlives its connections. All decisions are those of
+`utterances` (in `inbound`) and `turns`; here they meet the world. Every method that a door calls returns at once.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple
+
+import structlog
+
+from parley_contract import telemetry as words
+from parley_contract.frames import Frame
+from parley_contract.messages import (
+    CloseSession,
+    Heartbeat,
+    InterruptTurn,
+    ResendFrames,
+    SessionOpened,
+    SpeechMessage,
+    TranscribeUtterance,
+    TurnMessage,
+    TurnReport,
+    UtteranceStarted,
+)
+from parley_contract.subjects import ANY, Subjects
+from parley_gateway import cues, turn_events, turns
+from parley_gateway.doors import Door, events
+from parley_gateway.inbound import Microphone
+from parley_gateway.outbox import Outbox
+from parley_gateway.reports import Moments
+from parley_gateway.settings import GatewaySettings
+from parley_gateway.tracing import TurnTraces, account
+from parley_gateway.turn_state import Turns, due
+from parley_gateway.vad import VoiceDetector
+from parley_runtime.bus import Bus
+from parley_runtime.telemetry import Telemetry
+
+log: Final = structlog.get_logger()
+
+HEARTBEAT_S: Final = 5.0
+"""The agent ends a session after 30 s without one, so five may be lost."""
+SPEAKER: Final = "user"
+"""The one voice behind a web door."""
+_SUBSCRIPTIONS: Final = 2
+_FLUSH_S: Final = 2.0
+_SHORTEST_WAIT_S: Final = 0.001
+"""uvloop's timers count milliseconds: a shorter wait would come back at once and too early."""
+
+
+class Surroundings(NamedTuple):
+    """What every session uses."""
+
+    bus: Bus
+    telemetry: Telemetry
+    settings: GatewaySettings
+    detector: Callable[[], VoiceDetector]
+    """Makes a detector for one more speaker."""
+
+
+class Session:
+    """One stay of an assistant with one listener."""
+
+    def __init__(self, around: Surroundings, opened: SessionOpened, secret: str) -> None:
+        """Take up a session that the agent granted; `run` does the work. `secret` is what a client resumes it with."""
+        settings = around.settings
+        self.id: Final = opened.session
+        self.secret: Final = secret
+        self._around = around
+        self._epoch = opened.epoch
+        self._state = Turns(
+            rules=settings.turn_rules,
+            session=opened.session,
+            epoch=opened.epoch,
+            unix_offset_s=time.time() - time.monotonic(),
+            next_turn=opened.next_turn,
+        )
+        self._microphone = Microphone(SPEAKER, self, around.detector(), settings.utterance_rules, epoch=opened.epoch)
+        self._traces = TurnTraces(around.telemetry, opened.session, endpoint_ms=settings.endpoint_ms)
+        self._outbox = Outbox(around.bus, around.telemetry)
+        self._door: Door | None = None
+        self._left_at = time.monotonic()
+        self._frames = {"in": 0, "out": 0}
+        self._awake = asyncio.Event()
+        self._asleep_until = float("inf")
+        self._ending: Literal["", "closed", "handed on"] = ""
+        self._ended = asyncio.Event()
+        self._listening = asyncio.Semaphore(0)
+
+    async def listening(self) -> None:
+        """Wait until `run` has subscribed to all that concerns the session."""
+        for _ in range(_SUBSCRIPTIONS):
+            await self._listening.acquire()
+
+    # What a door does.
+
+    def join(self, door: Door) -> None:
+        """Let `door` be where this session is heard; another one that was there is closed."""
+        if self._door is not None:
+            self._door.close(
+                events.Error(
+                    code="replaced",
+                    sentence="The session goes on in another connection. Do not reconnect from here.",
+                    fatal=True,
+                )
+            )
+            self._lose_listener()
+        self._door = door
+        self._decide(turn_events.ListenerJoined())
+
+    def leave(self, door: Door) -> None:
+        """The door's connection is gone; the session waits `resumeGraceS` for another."""
+        if self._door is door:
+            self._lose_listener()
+
+    def hear(self, pcm: bytes) -> None:
+        """Take 20 ms of sound.
+
+        Raises:
+            ValueError: the frame has another size.
+        """
+        if self._ending and not self._microphone.is_speaking:
+            return
+        self._frames["in"] += 1
+        self._microphone.hear(pcm, time.monotonic())
+        self._wake()
+
+    def interrupt(self) -> None:
+        """Stop the reply."""
+        self._decide(turn_events.ClientInterrupted())
+
+    def position(self, at_ms: float) -> None:
+        """The listener has played so much of what was sent on this connection."""
+        self._decide(cues.PositionReported(at_ms))
+
+    def close(self, door: Door) -> None:
+        """The client said goodbye through `door`: end the session."""
+        if self._door is door:
+            self._end()
+
+    # What happens to it.
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a turn is open."""
+        return bool(self._state.turns)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a client may come back to it."""
+        return not self._ending
+
+    def hand_on(self, *, at_once: bool = False) -> None:
+        """Let open turns end, unless it has to be `at_once`; then leave the session to another gateway process."""
+        self._ending = self._ending or "handed on"
+        if at_once:
+            self._ended.set()
+        self._wake()
+
+    def abandon(self) -> None:
+        """`run` has ended; tell a listener who is still there."""
+        if self._door is not None:
+            self._door.close(
+                events.Error(code="internal", sentence="Something broke here. Reconnect to talk on.", fatal=True)
+            )
+            self._door = None
+
+    async def run(self) -> None:
+        """Work until the session is closed or handed on and its last turn is over."""
+        self._around.telemetry.record(words.SESSIONS, 1)
+        log.info("session opened", session=self.id, epoch=self._epoch)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(self._outbox.run())
+                following = [
+                    tasks.create_task(work)
+                    for work in (
+                        self._follow_messages(),
+                        self._follow_voice(),
+                        self._keep_time(),
+                        self._live(),
+                        self._mend(),
+                    )
+                ]
+                await self._ended.wait()
+                for task in following:
+                    task.cancel()
+                self._leave_the_world()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._outbox.flush(), _FLUSH_S)
+                sending.cancel()
+        finally:
+            self._around.telemetry.record(words.SESSIONS, -1)
+            log.info("session left", session=self.id, why=self._ending or "failed")
+
+    async def _follow_messages(self) -> None:
+        subjects, session = self._around.bus.subjects, self.id
+        async with self._around.bus.messages(
+            subjects.transcript(session, ANY),
+            subjects.reply(session, ANY),
+            subjects.phrase_outcome(session, ANY, ANY),
+            subjects.resend(session),
+        ) as messages:
+            self._listening.release()
+            async for received in messages:
+                if isinstance(received.message, ResendFrames):
+                    self._send_again(received.message)
+                else:
+                    self._decide(received.message)
+
+    async def _follow_voice(self) -> None:
+        async with self._around.bus.frames(self._around.bus.subjects.voice(self.id, ANY, ANY)) as frames:
+            self._listening.release()
+            async for subject, frame in frames:
+                # `voice.<session>.<turn>.<phrase>`: a subject that we subscribed to, so both are there.
+                _, turn, phrase = subject.rsplit(".", 2)
+                self._decide(cues.FrameArrived(int(turn), int(phrase), frame))
+
+    async def _keep_time(self) -> None:
+        """Come back whenever a reducer asked for it."""
+        while True:
+            self._awake.clear()
+            now = time.monotonic()
+            moments = [moment for moment in (due(self._state), self._microphone.due) if moment is not None]
+            if self._ending and not moments and not self.is_busy:
+                self._ended.set()
+            self._asleep_until = min(moments, default=float("inf"))
+            if self._asleep_until > now:
+                with contextlib.suppress(TimeoutError):
+                    wait_s = None if not moments else max(_SHORTEST_WAIT_S, self._asleep_until - now)
+                    await asyncio.wait_for(self._awake.wait(), wait_s)
+            now = time.monotonic()
+            if (moment := self._microphone.due) is not None and now >= moment:
+                self._microphone.wait_over(now)
+            if (moment := due(self._state)) is not None and now >= moment:
+                self._decide(cues.TimePassed())
+
+    async def _live(self) -> None:
+        """Tell the agent that the session lives; end it when nobody came back."""
+        while True:
+            heartbeat = Heartbeat(session=self.id, epoch=self._epoch)
+            self._outbox.say(self._around.bus.subjects.heartbeat(self.id), heartbeat, {})
+            for direction, count in self._frames.items():
+                self._around.telemetry.record(words.FRAMES, count, direction=direction)
+                self._frames[direction] = 0
+            await asyncio.sleep(HEARTBEAT_S)
+            if self._door is None and time.monotonic() - self._left_at > self._around.settings.resume_grace_s:
+                self._end()
+
+    async def _mend(self) -> None:
+        """When the broker comes back its memory may be gone: send what is still being transcribed again."""
+        while True:
+            await self._around.bus.reconnected()
+            for utterance in self._microphone.kept:
+                for frame in self._microphone.again(utterance, 0, None):
+                    self.utterance_frame(utterance, frame)
+
+    def _lose_listener(self) -> None:
+        self._door = None
+        self._left_at = time.monotonic()
+        self._microphone.close(self._left_at)
+        self._decide(turn_events.ListenerLeft())
+
+    def _end(self) -> None:
+        self._ending = "closed"
+        self._ended.set()
+
+    def _leave_the_world(self) -> None:
+        """Give what is still open its outcome, and say goodbye to both sides."""
+        self._microphone.close(time.monotonic())
+        self._decide(turn_events.SessionClosed())
+        if self._ending == "closed":
+            goodbye = CloseSession(session=self.id, epoch=self._epoch, reason="the client left")
+            self._outbox.say(self._around.bus.subjects.heartbeat(self.id), goodbye, {})
+        if self._door is not None:
+            restart = events.Error(code="draining", sentence="The gateway restarts. Reconnect with resume.", fatal=True)
+            self._door.close(None if self._ending == "closed" else restart)
+            self._door = None
+
+    # Ears of the microphone.
+
+    def speech_began(self, speaker: str, voiced_at: float, *, continues: bool) -> str:
+        """See Ears."""
+        self._decide(turn_events.SpeechBegan(speaker=speaker, voiced_at=voiced_at, continues=continues))
+        return self._state.utterance_of(speaker)
+
+    def speech_paused(self, speaker: str, last_seq: int) -> None:
+        """See Ears."""
+        self._decide(turn_events.SpeechPaused(speaker=speaker, last_seq=last_seq))
+
+    def speech_ended(
+        self, speaker: str, last_seq: int, voiced_until: float, reason: Literal["endpoint", "max_length", "closed"]
+    ) -> None:
+        """See Ears."""
+        self._decide(
+            turn_events.SpeechEnded(speaker=speaker, last_seq=last_seq, voiced_until=voiced_until, reason=reason)
+        )
+
+    def utterance_frame(self, utterance: str, frame: Frame) -> None:
+        """See Ears."""
+        self._outbox.frame(self._around.bus.subjects.audio(self.id, utterance), frame)
+
+    def _send_again(self, asked: ResendFrames) -> None:
+        if asked.epoch == self._epoch:
+            for frame in self._microphone.again(asked.utterance, asked.from_seq, asked.to_seq):
+                self.utterance_frame(asked.utterance, frame)
+
+    # Carrying out what the reducer decided.
+
+    def _decide(self, event: turn_events.Event) -> None:
+        now = time.monotonic()
+        self._state, effects = turns.step(self._state, event, now)
+        for effect in effects:
+            self._carry_out(effect, now)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let the timer look again if something is due earlier than it thought."""
+        moments = [moment for moment in (due(self._state), self._microphone.due) if moment is not None]
+        if self._ending or min(moments, default=float("inf")) < self._asleep_until:
+            self._awake.set()
+
+    def _carry_out(self, effect: turn_events.Effect, now: float) -> None:
+        match effect:
+            case turn_events.Record(message, message_id):
+                if isinstance(message, UtteranceStarted):
+                    self._traces.begin(message.turn, self._state.turns[message.turn].moments.began_at)
+                subject = _subject(self._around.bus.subjects, message)
+                self._outbox.record(subject, message, message_id, self._traces.headers(message.turn))
+            case turn_events.Say(message):
+                subject = _subject(self._around.bus.subjects, message)
+                self._outbox.say(subject, message, self._traces.headers(message.turn))
+            case turn_events.Tell(event):
+                if self._door is not None:
+                    self._door.tell(event)
+            case turn_events.Play(pcm):
+                self._frames["out"] += 1
+                if self._door is not None:
+                    self._door.play(pcm)
+            case turn_events.Forget(utterance):
+                self._microphone.forget(utterance)
+            case turn_events.Conclude(report, moments):
+                self._conclude(report, moments, now)
+
+    def _conclude(self, report: TurnReport, moments: Moments, now: float) -> None:
+        headers = self._traces.headers(report.turn)
+        report = self._traces.end(report, moments, now)
+        subject = _subject(self._around.bus.subjects, report)
+        self._outbox.record(subject, report, f"{self.id}-{report.epoch}-{report.turn}-report", headers)
+        if self._door is not None:
+            self._door.tell(events.Turn(report=report))
+        account(self._around.telemetry, report)
+
+
+def _subject(subjects: Subjects, message: TurnMessage) -> str:
+    """Return where a message of the gateway belongs."""
+    match message:
+        case TranscribeUtterance():
+            return subjects.utterance_work(message.session, message.utterance)
+        case SpeechMessage():
+            return subjects.speech(message.session, message.utterance)
+        case InterruptTurn():
+            return subjects.interrupt(message.session)
+        case TurnReport():
+            return subjects.turn(message.session, message.turn)
+        case _:
+            return subjects.playback(message.session, message.turn)

@@ -1,0 +1,80 @@
+"""What the gateway is told, and why each thing can be told. Read from the environment by the lifecycle."""
+
+from typing import Annotated
+
+import msgspec
+
+from parley_gateway.cues import PlaybackRules
+from parley_gateway.segments import Probability, SegmentRules
+from parley_gateway.turn_state import TurnRules
+from parley_gateway.utterances import UtteranceRules
+from parley_runtime.settings import ServiceSettings
+
+_Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+
+
+class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
+    """The resource's `spec.turnTaking`, `spec.doors.web` and `spec.maxSessions`; the rest is for people who measure."""
+
+    language: str = "en"
+    """Told to clients; the gateway itself hears voices, not languages."""
+    web_enabled: bool = True
+    """Whether `/v1/talk` is open."""
+    worker_shared_secret: str = ""
+    """What a client has to know; empty lets everybody in who reaches the address."""
+    max_sessions: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
+    """Sessions at once, those that wait for their client to come back included; more are refused with a sentence."""
+    resume_grace_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
+    """How long a session waits for a client whose connection was lost; as long as an agent remembers one."""
+
+    endpoint_ms: Annotated[int, msgspec.Meta(ge=100, le=5000)] = 500
+    """Silence after which the speaker has finished. The floor of E2FT, and what decides false cut-offs."""
+    min_speech_ms: Annotated[int, msgspec.Meta(ge=32, le=2000)] = 100
+    """Voice shorter than this is no speech. Below 100 ms clicks begin turns, above 250 ms "yes" is lost."""
+    max_utterance_s: Annotated[float, msgspec.Meta(ge=5, le=90)] = 30.0
+    """A longer utterance is cut at a pause and goes on in another of the same turn."""
+    hangover_ms: Annotated[int, msgspec.Meta(ge=32, le=1000)] = 100
+    """Silence after which a segment has ended, so that work on it may begin before the endpoint."""
+    pre_roll_ms: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 300
+    """Sound before the first voiced sample that belongs to the utterance."""
+    stall_ms: Annotated[int, msgspec.Meta(ge=100, le=5000)] = 800
+    """How long frames may stay away within a word before that counts as silence: a bad network pauses, too."""
+    vad_enter: Probability = 0.5
+    vad_exit: Probability = 0.35
+
+    ahead_ms: Annotated[int, msgspec.Meta(ge=20, le=100)] = 100
+    """Sound sent before it is due: what a client can lose to its network without a gap."""
+    fail_after_s: _Seconds = 12.0
+    """A turn without a sound for so long has failed. Raised where models need longer."""
+
+    def __post_init__(self) -> None:
+        """Check what concerns two settings."""
+        if self.vad_exit > self.vad_enter:
+            raise ValueError("VAD_EXIT must not be above VAD_ENTER")
+        if self.hangover_ms > self.endpoint_ms:
+            raise ValueError("HANGOVER_MS must not be above ENDPOINT_MS")
+
+    @property
+    def utterance_rules(self) -> UtteranceRules:
+        """How utterances begin and end."""
+        return UtteranceRules(
+            segments=SegmentRules(
+                enter=self.vad_enter,
+                exit=self.vad_exit,
+                min_speech_ms=self.min_speech_ms,
+                hangover_ms=self.hangover_ms,
+            ),
+            endpoint_ms=self.endpoint_ms,
+            pre_roll_ms=self.pre_roll_ms,
+            max_utterance_s=self.max_utterance_s,
+            stall_ms=self.stall_ms,
+        )
+
+    @property
+    def turn_rules(self) -> TurnRules:
+        """How long turns may take, and how they are played."""
+        return TurnRules(
+            playback=PlaybackRules(ahead_ms=self.ahead_ms),
+            max_utterance_s=self.max_utterance_s,
+            fail_after_s=self.fail_after_s,
+        )

@@ -1,0 +1,101 @@
+"""What can be seen of a turn: its trace from the first voiced sample to the end of playback, its figures, its log line.
+
+Used by `sessions`. The root's context travels in the headers of everything the gateway says about the turn, so that
+all other processes' spans lie below it. Decides nothing, and knows nothing of what was said.
+"""
+
+from typing import Final
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from parley_contract import telemetry as words
+from parley_contract.messages import TurnReport
+from parley_gateway.reports import Moments
+from parley_runtime.telemetry import Attributes, Carrier, Span, Telemetry, trace_id_of
+
+log: Final = structlog.get_logger()
+
+_NOWHERE: Final[Carrier] = {}
+
+
+class TurnTraces:
+    """The open turns of one session."""
+
+    def __init__(self, telemetry: Telemetry, session: str, *, endpoint_ms: int) -> None:
+        """Trace turns of `session`; `endpoint_ms` is what its endpointing waits are configured to."""
+        self._telemetry = telemetry
+        self._session = session
+        self._endpoint_ms = endpoint_ms
+        self._roots: dict[int, Span] = {}
+
+    def begin(self, turn: int, began_at: float) -> None:
+        """Open a turn's root, back to its first voiced sample; a turn that is open stays as it is."""
+        if turn not in self._roots:
+            attributes: Attributes = {words.SESSION: self._session, words.TURN_NUMBER: turn}
+            # An empty parent: a turn is a trace of its own, whatever span happens to be current.
+            self._roots[turn] = self._telemetry.start(
+                words.TURN, parent=_NOWHERE, attributes=attributes, start_s=began_at
+            )
+
+    def headers(self, turn: int) -> Carrier:
+        """Return what makes the receiver of a message a child of the turn."""
+        root = self._roots.get(turn)
+        return self._telemetry.carrier(root) if root else _NOWHERE
+
+    def end(self, report: TurnReport, moments: Moments, now: float) -> TurnReport:
+        """Draw the stages, close the root, and return the report with its trace id."""
+        root = self._roots.pop(report.turn, None)
+        if root is None:
+            return report
+        parent = self._telemetry.carrier(root)
+        waited: Attributes = {words.CONFIGURED_MS: self._endpoint_ms}
+        self._past(words.USER_SPEAKING, moments.began_at, moments.voiced_until, parent)
+        self._past(words.ENDPOINTING, moments.voiced_until, moments.decided_at, parent, waited)
+        self._past(words.E2FT, moments.voiced_until, moments.first_token_at, parent)
+        self._past(words.PLAYBACK_WAIT, moments.first_frame_at, moments.sounded_at, parent)
+        self._past(words.PLAYBACK, moments.played_from, now, parent)
+        root.set_attribute(words.TURN_REVISION, report.revision)
+        root.set_attribute(words.TURN_OUTCOME, report.outcome)
+        root.end(end_time=self._telemetry.wall_ns(now))
+        return replace(report, trace_id=trace_id_of(root))
+
+    def _past(
+        self,
+        name: str,
+        start_s: float | None,
+        end_s: float | None,
+        parent: Carrier,
+        attributes: Attributes | None = None,
+    ) -> None:
+        if start_s is not None and end_s is not None and end_s >= start_s:
+            self._telemetry.past(name, start_s, end_s, parent=parent, attributes=attributes)
+
+
+def account(telemetry: Telemetry, report: TurnReport) -> None:
+    """Count the turn and leave its log line: figures and reasons, never what was said."""
+    telemetry.record(words.TURNS, outcome=report.outcome)
+    if report.e2ft_ms is not None:
+        telemetry.record(words.TURN_E2FT, report.e2ft_ms / 1000)
+    if report.e2fa_ms is not None:
+        telemetry.record(words.TURN_E2FA, report.e2fa_ms / 1000)
+    if report.underruns:
+        telemetry.record(words.UNDERRUNS, report.underruns)
+    stages: dict[str, float | None] = msgspec.structs.asdict(report.stages)
+    for name, duration_ms in stages.items():
+        if duration_ms is not None:
+            telemetry.record(words.TURN_STAGE, duration_ms / 1000, stage=name.removesuffix("_ms"))
+    log.info(
+        "turn over",
+        session=report.session,
+        turn=report.turn,
+        outcome=report.outcome,
+        reason=report.reason,
+        E2FT_ms=report.e2ft_ms,
+        E2FA_ms=report.e2fa_ms,
+        **stages,
+        played_ms=report.played_ms,
+        underruns=report.underruns,
+        trace_id=report.trace_id,
+    )
