@@ -58,3 +58,6 @@ class ScriptedModel:
     async def residency(self) -> Residency | None:
         """See LanguageModel."""
         return Residency(self.name, 1, 0, 2048) if self._is_loaded else None
+
+    async def aclose(self) -> None:
+        """See LanguageModel."""

@@ -43,7 +43,8 @@ _WATCH_MODEL_EVERY_S: Final = 15.0
 
 async def main(runtime: Runtime[AgentSettings]) -> None:
     """Serve until told to stop; called by the lifecycle."""
-    await Agent(runtime, OllamaModel(runtime.settings)).run()
+    async with contextlib.aclosing(OllamaModel(runtime.settings)) as model:
+        await Agent(runtime, model).run()
 
 
 class Agent:

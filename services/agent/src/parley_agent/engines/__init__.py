@@ -72,3 +72,7 @@ class LanguageModel(Protocol):
             ModelUnavailableError: the server does not answer.
         """
         ...
+
+    async def aclose(self) -> None:
+        """Let go of the server."""
+        ...

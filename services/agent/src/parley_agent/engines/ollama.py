@@ -86,6 +86,10 @@ class OllamaModel:
                 )
         return None
 
+    async def aclose(self) -> None:
+        """See LanguageModel."""
+        await self._client.close()  # type: ignore[no-untyped-call]  # untyped in ollama 0.6
+
     def _translate(self, error: ollama.ResponseError) -> ModelMissingError | ModelUnavailableError:
         if error.status_code == _NOT_FOUND:
             return ModelMissingError(

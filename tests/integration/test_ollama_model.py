@@ -1,0 +1,56 @@
+"""The real model passes the suite of the fake, and what Ollama refuses becomes an error that says what to do."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from parley_agent.engines import ModelMissingError, ModelUnavailableError
+from parley_agent.engines.ollama import OllamaModel
+from parley_agent.settings import AgentSettings
+from parley_testkit.language_model_suite import QUESTION, LanguageModelSuite
+from parley_testkit.nats_server import free_port
+from parley_testkit.ollama_server import MODEL, OllamaServer, running_ollama
+
+
+@pytest.fixture(scope="module")
+def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OllamaServer]:
+    with running_ollama(tmp_path_factory.mktemp("ollama") / "ollama.log") as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def model_at(url: str, name: str = MODEL) -> AsyncIterator[OllamaModel]:
+    settings = AgentSettings(
+        assistant="test_libra",
+        nats_url="",
+        nats_seed_file=Path("unused"),
+        system_prompt="",
+        ollama_url=url,
+        llm_model=name,
+        num_ctx=2048,
+        num_thread=1,
+        temperature=0,
+    )
+    async with contextlib.aclosing(OllamaModel(settings)) as model:
+        yield model
+
+
+class TestOllamaModel(LanguageModelSuite):
+    @pytest.fixture
+    async def model(self, ollama: OllamaServer) -> AsyncIterator[OllamaModel]:
+        async with model_at(ollama.url) as model:
+            yield model
+
+
+async def test_a_model_that_is_not_there_is_named_with_the_command_that_pulls_it(ollama: OllamaServer) -> None:
+    async with model_at(ollama.url, "none:1b") as model:
+        with pytest.raises(ModelMissingError, match="parley models pull none:1b"):
+            await model.warm(QUESTION)
+
+
+async def test_a_server_that_is_away_may_come_back() -> None:
+    async with model_at(f"http://127.0.0.1:{free_port()}") as model:
+        with pytest.raises(ModelUnavailableError, match="does not answer"):
+            await model.residency()
