@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("parley_testkit.bus_suite")
+pytest.register_assert_rewrite("parley_testkit.bus_suite", "parley_testkit.language_model_suite")
