@@ -7,15 +7,21 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from parley_cli import catalogue_commands
+from parley_cli import catalogue_commands, demo_command, looking, talk_command
+from parley_cli.demo_command import Errand
 from parley_cli.interrupts import run_until_interrupted
 from parley_cli.launches import LOOPBACK
 from parley_cli.manifests import read_manifest
 from parley_cli.narration import ways_on
+from parley_cli.places import find_running
 from parley_cli.preparing import Wish
+from parley_cli.questions import question, sample_questions
 from parley_cli.screen import Screen
 from parley_cli.starting import running
+from parley_cli.talk_command import STDIN
 from parley_runtime.models import ModelStore
+
+DEFAULT_REPLIES: Final = Path("out")
 
 app: Final = App(
     name="parley",
@@ -35,6 +41,10 @@ Manifest = Annotated[
 AnyPort = Annotated[
     bool, Parameter(name="--any-port", negative="", help="Where a usual port is taken, use a free one.")
 ]
+Assistant = Annotated[
+    str, Parameter(help="Name of a running assistant; not needed while only one runs on this machine.")
+]
+Replies = Annotated[Path, Parameter(name="--out", help="Folder for the WAVs of the replies.")]
 Store = Annotated[str, Parameter(name="--model-store", help="Folder of models; the user's cache if not given.")]
 
 
@@ -73,6 +83,81 @@ def up(
 
     # Being interrupted is how it is meant to end.
     return run_until_interrupted(keep_up, when_interrupted=0)
+
+
+@app.command
+def talk(
+    *sources: Annotated[str, Parameter(help="Sound files of any kind; `-` for sound on standard input.")],
+    assistant: Assistant = "",
+    out: Replies = DEFAULT_REPLIES,
+) -> int:
+    """Speak files to a running assistant as if into a microphone, and keep what it answers.
+
+    Every file is spoken in real time through the web door, in one conversation; silence follows it until the answer has
+    been heard. A file may hold several turns. The transcript, the reply and the timings are printed as they come, and
+    each reply becomes a WAV. Exits with 1 if nobody was heard to speak in a file.
+
+    Examples: `parley talk hello.wav`; `parley talk meeting.m4a --assistant libra`;
+    `arecord -f S16_LE -r 16000 | parley talk -`.
+    """
+    state = find_running(assistant)
+    chosen = sources or (STDIN,)
+    screen = Screen()
+    return run_until_interrupted(lambda _: talk_command.talk(state, chosen, replies=out, screen=screen))
+
+
+@app.command
+def demo(
+    *wavs: Annotated[Path, Parameter(help="Sound files to ask with; the sample's spoken questions if none.")],
+    file: Manifest = None,
+    json: Annotated[Path | None, Parameter(help="Write every turn's transcript, reply and timings here.")] = None,
+    out: Replies = DEFAULT_REPLIES,
+    model_store: Store = "",
+) -> int:
+    """Start an assistant, ask it aloud, show every turn with its timings, and stop it.
+
+    The questions go through the whole of it: speech is recognised, the language model answers, a voice speaks. Each
+    turn is drawn as a waterfall from the end of the question (E2FT: to the model's first token; E2FA: to the first
+    audible sample). The answers become WAVs. Exits with 1 if a question got no spoken answer.
+
+    Where a usual port is taken, a free one is used.
+
+    Examples: `parley demo`; `parley demo hello.wav --json turns.json`; `parley demo -f assistant.yaml`.
+    """
+    manifest = read_manifest(file)
+    questions = [question(wav) for wav in wavs] or sample_questions()
+    errand = Errand(questions=questions, replies=out, json=json)
+    wish = Wish(any_port=True, model_store=model_store)
+    screen = Screen()
+    return run_until_interrupted(lambda hurry: demo_command.demo(manifest, wish, errand, screen, hurry))
+
+
+@app.command
+def status(*, assistant: Assistant = "") -> int:
+    """Show the parts of a running assistant: which are ready, what the others wait for, and how quick the turns were.
+
+    Exits with 1 unless every part is ready.
+    """
+    state, screen = find_running(assistant), Screen()
+    return run_until_interrupted(lambda _: looking.show_status(state, screen))
+
+
+@app.command
+def trace(
+    *,
+    number: Annotated[
+        int, Parameter(name=["--number", "-n"], help="How many turns, the latest ones (at most 20).")
+    ] = 5,
+    assistant: Assistant = "",
+) -> int:
+    """Draw where the time of the latest turns went, from the end of speech to the first audible sample.
+
+    Needs no tracing backend; with one, the trace id leads to every span of the turn.
+
+    Example: `parley trace -n 1`.
+    """
+    state, screen = find_running(assistant), Screen()
+    return run_until_interrupted(lambda _: looking.show_turns(state, number, screen))
 
 
 @models.command(name="list")

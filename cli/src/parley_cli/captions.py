@@ -1,0 +1,89 @@
+"""Prints a conversation as it happens: what was understood, the reply phrase by phrase, the timings, the reply's WAV.
+
+`talk` and `demo` pass it on to `talking` as the listener. What it prints is for people; `reports` is for scripts.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from rich.text import Text
+
+from parley_cli.audio import write_wav
+from parley_cli.conversation import Turn
+from parley_cli.door_events import Error, Event, Phrase, Transcript
+from parley_cli.door_events import Turn as TurnOver
+from parley_cli.screen import Screen
+from parley_cli.waterfall import waterfall
+from parley_contract.frames import RATE_HZ
+from parley_contract.messages import TurnReport
+
+_NAME_WIDTH: Final = 9
+
+
+class Captions:
+    """Writes under the conversation what is said in it."""
+
+    def __init__(self, screen: Screen, *, assistant: str, replies: Path) -> None:
+        """Print on `screen`; put the WAVs of replies into `replies`."""
+        self._screen = screen
+        self._assistant = assistant
+        self._replies = replies
+        self._speaking: int | None = None
+        self.reply_wavs: Final[dict[int, Path]] = {}
+        """The WAV of each turn that had a reply."""
+
+    def take(self, event: Event, turn: Turn | None) -> None:
+        """Take in an event and the turn it is about."""
+        match event:
+            case Transcript() if turn:
+                self._end_line()
+                self._line("you", event.text.strip() or f"({event.outcome})")
+            case Phrase() if turn:
+                self._say(turn.number, event.text.strip())
+            case TurnOver() if turn:
+                self._end_line()
+                self._over(turn, event.report)
+            case Error():
+                self._end_line()
+                self._screen.say(f"  the assistant says: {event.sentence}")
+            case _:
+                pass
+
+    def _say(self, number: int, text: str) -> None:
+        if self._speaking != number:
+            self._end_line()
+            self._screen.console.print(_label(self._assistant), end="", soft_wrap=True)
+            self._speaking = number
+        self._screen.console.print(Text(f"{text} "), end="", soft_wrap=True)
+
+    def _over(self, turn: Turn, report: TurnReport) -> None:
+        if report.outcome != "answered":
+            self._line("", f"{report.outcome}{f': {report.reason}' if report.reason else ''}")
+        if sound := turn.sound:
+            wav = self._replies / reply_name(turn.source, taken={path.name for path in self.reply_wavs.values()})
+            write_wav(wav, sound)
+            self.reply_wavs[turn.number] = wav
+            self._line("", f"{len(sound) / 2 / RATE_HZ:.1f} s of speech in {wav}")
+        self._screen.show(waterfall(report))
+
+    def _line(self, who: str, text: str) -> None:
+        self._screen.console.print(_label(who) + Text(text), soft_wrap=True)
+
+    def _end_line(self) -> None:
+        if self._speaking is not None:
+            self._screen.say("")
+            self._speaking = None
+
+
+def reply_name(source: str, taken: set[str]) -> str:
+    """Return a file name for a reply to `source`: `hello.reply.wav`, then `hello.reply-2.wav`."""
+    stem = "stdin" if source == "-" else Path(source).stem
+    name, number = f"{stem}.reply.wav", 1
+    while name in taken:
+        number += 1
+        name = f"{stem}.reply-{number}.wav"
+    return name
+
+
+def _label(who: str) -> Text:
+    return Text(f"  {who:<{_NAME_WIDTH}}", style="bold" if who else "dim")
