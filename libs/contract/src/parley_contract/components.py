@@ -201,6 +201,7 @@ def _gateway(assistant: VoiceAssistant) -> Component:
             "ENDPOINT_MS": str(taking.endpoint_ms),
             "MIN_SPEECH_MS": str(taking.min_speech_ms),
             "MAX_UTTERANCE_S": str(taking.max_utterance_s),
+            "FAIL_AFTER_S": str(taking.watchdog.fail_after_s),
         },
         connections=(_TO_NATS,),
         models=(ModelNeed(kind="vad", name="silero-vad"),),
