@@ -207,7 +207,14 @@ class AgentActor:
             ready = PhraseReady(session=session, epoch=epoch, turn=turn, phrase=number, text=text)
             await bus.record(subject, ready, message_id=f"{name}-phrase-{number}", headers=headers)
             work = SynthesizePhrase(
-                session=session, epoch=epoch, turn=turn, phrase=number, text=text, language="en", deadline_at=2e9
+                session=session,
+                epoch=epoch,
+                turn=turn,
+                phrase=number,
+                text=text,
+                language="en",
+                sent_at=0.0,
+                deadline_at=2e9,
             )
             work_subject = bus.subjects.phrase_work(session, turn)
             await bus.record(work_subject, work, message_id=f"{name}-work-{number}", headers=headers)

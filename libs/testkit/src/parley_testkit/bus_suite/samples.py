@@ -65,7 +65,7 @@ def utterance_work(utterance: str = "1-0") -> TranscribeUtterance:
 def phrase_work(turn: int = 1, phrase: int = 0) -> SynthesizePhrase:
     """Return work for tts."""
     return SynthesizePhrase(
-        session="s1", epoch=1, turn=turn, phrase=phrase, text="Hello.", language="en", deadline_at=9e9
+        session="s1", epoch=1, turn=turn, phrase=phrase, text="Hello.", language="en", sent_at=0.0, deadline_at=9e9
     )
 
 
