@@ -1,0 +1,1 @@
+"""Phrase in, frames out."""

@@ -1,0 +1,192 @@
+"""espeak-ng, always as a process (GPL): the voice of last resort, and the phonemizer of Piper voices.
+
+Starting it takes 10 ms, so every phrase gets a process of its own; what is said goes through standard input, because
+arguments can be read by everybody on the machine.
+"""
+
+import contextlib
+import re
+import shutil
+import subprocess
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import IO, Final, cast
+
+import numpy as np
+
+from parley_tts.engines import (
+    CannotSpeakError,
+    EngineUnusableError,
+    Samples,
+    Speech,
+    SynthesisFailedError,
+    Take,
+    Voice,
+)
+
+_WORDS_PER_MINUTE: Final = 165
+"""espeak-ng's own default is 175, a little fast to follow."""
+_SLOWEST_WPM, _FASTEST_WPM = 80, 450
+"""What espeak-ng's `-s` takes sensibly."""
+_WAV_HEADER_BYTES: Final = 44
+_BLOCK_BYTES: Final = 8192
+"""0.19 s of sound."""
+_TIMEOUT_S: Final = 10.0
+_LANGUAGE_SWITCH: Final = re.compile(r"\([a-z-]+\)")
+"""espeak-ng's note, among the phonemes, that a word is of another language."""
+
+
+def find_espeak() -> str:
+    """Return the program's path.
+
+    Raises:
+        EngineUnusableError: it is not installed.
+    """
+    if path := shutil.which("espeak-ng"):
+        return path
+    raise EngineUnusableError("espeak-ng is not on PATH: apt-get install espeak-ng")
+
+
+def load(voice: str = "") -> "EspeakSynthesizer":
+    """Find espeak-ng and ask it about the voice.
+
+    Args:
+        voice: one of espeak-ng's voices (`ko`, `en-us`); empty for the language of each phrase.
+
+    Raises:
+        EngineUnusableError: not installed, or it knows no such voice.
+    """
+    program = find_espeak()
+    if voice and not _knows(program, voice):
+        raise EngineUnusableError(f"espeak-ng knows no voice {voice!r}: `espeak-ng --voices` lists them")
+    header = _run([program, "--stdout", "-v", voice or "en"], "a")[:_WAV_HEADER_BYTES]
+    return EspeakSynthesizer(program, Voice(engine="espeak", name=voice, rate_hz=_rate_hz(header)))
+
+
+class EspeakSynthesizer:
+    """A process per phrase."""
+
+    def __init__(self, program: str, voice: Voice) -> None:
+        """Use what `load` found."""
+        self._program = program
+        self._voice = voice
+        self._known: dict[str, str] = {}
+
+    @property
+    def voice(self) -> Voice:
+        """See Synthesizer."""
+        return self._voice
+
+    def speak(self, speech: Speech, take: Take) -> None:
+        """See Synthesizer."""
+        voice = self._voice.name or self._voice_of(speech.language)
+        pace = min(_FASTEST_WPM, max(_SLOWEST_WPM, round(_WORDS_PER_MINUTE * speech.speed)))
+        command = [self._program, "--stdin", "--stdout", "-b", "1", "-v", voice, "-s", str(pace)]
+        heard = False
+        with _fed(command, speech.text) as (process, sound):
+            if len(sound.read(_WAV_HEADER_BYTES)) == _WAV_HEADER_BYTES:
+                for samples in _blocks(sound):
+                    heard = True
+                    if not take(samples):
+                        return
+            _expect_success(process)
+        if not heard:
+            raise CannotSpeakError("espeak-ng finds nothing to say in this text")
+
+    def _voice_of(self, language: str) -> str:
+        """Return the voice of a language: of its region if there is one, else of the language alone."""
+        if language not in self._known:
+            wanted = language.replace("_", "-").lower()
+            found = [name for name in (wanted, wanted.partition("-")[0]) if _knows(self._program, name)]
+            if not found:
+                raise CannotSpeakError(f"espeak-ng has no voice for {language!r}")
+            self._known[language] = found[0]
+        return self._known[language]
+
+
+def phonemes(program: str, voice: str, clauses: Sequence[str]) -> list[str]:
+    """Return the IPA of each clause, as single code points in the order in which Piper voices were trained on them.
+
+    Args:
+        program: from `find_espeak`.
+        voice: the voice whose pronunciation it is, from the Piper voice's configuration.
+        clauses: no punctuation that ends a clause, below 1000 bytes each (espeak-ng's buffer for a line).
+
+    Raises:
+        SynthesisFailedError: the process broke.
+    """
+    # Without --stdin it takes each line for a text of its own and answers in a line, an empty one if need be.
+    command = [program, "-q", "--ipa", "-b", "1", "-v", voice]
+    answer = _run(command, "".join(f"{_one_line(clause)}\n" for clause in clauses)).decode()
+    lines = answer.split("\n")[:-1]
+    if len(lines) != len(clauses):
+        # It saw a pause where we did not: ask one by one, and take all its lines for that clause.
+        lines = [_run(command, f"{_one_line(clause)}\n").decode().replace("\n", " ") for clause in clauses]
+    return [unicodedata.normalize("NFD", _LANGUAGE_SWITCH.sub("", line)).strip() for line in lines]
+
+
+def _one_line(clause: str) -> str:
+    # [[ begins phoneme mnemonics, which nobody means to say.
+    return " ".join(clause.replace("[[", " ").split())
+
+
+def _knows(program: str, voice: str) -> bool:
+    asked = subprocess.run(
+        [program, "-q", "-v", voice, "--", "a"], capture_output=True, timeout=_TIMEOUT_S, check=False
+    )
+    return asked.returncode == 0
+
+
+def _run(command: Sequence[str], text: str) -> bytes:
+    try:
+        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SynthesisFailedError(f"espeak-ng did not answer: {type(error).__name__}") from error
+    if done.returncode:
+        raise SynthesisFailedError(f"espeak-ng ended with {done.returncode}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def _fed(command: Sequence[str], text: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """Run a process that is fed `text`, and yield it with its output; it does not outlive the block."""
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+        )
+    except OSError as error:
+        raise SynthesisFailedError(f"espeak-ng does not start: {type(error).__name__}") from error
+    with process:
+        stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+        try:
+            # A phrase fits into the pipe's buffer (64 KiB), so writing all of it first cannot block both sides.
+            with contextlib.suppress(BrokenPipeError), stdin:
+                stdin.write(text.replace("[[", " ").encode())
+            yield process, stdout
+        finally:
+            process.kill()
+
+
+def _expect_success(process: subprocess.Popen[bytes]) -> None:
+    try:
+        status = process.wait(_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise SynthesisFailedError("espeak-ng did not end") from error
+    if status:
+        raise SynthesisFailedError(f"espeak-ng ended with {status}")
+
+
+def _blocks(sound: IO[bytes]) -> Iterator[Samples]:
+    rest = b""
+    while block := sound.read(_BLOCK_BYTES):
+        data = rest + block
+        whole = len(data) - len(data) % 2
+        rest = data[whole:]
+        yield np.frombuffer(data[:whole], dtype="<i2").astype(np.float32) / np.float32(32768)
+
+
+def _rate_hz(header: bytes) -> int:
+    """Read the sampling rate off a WAV header (bytes 24 to 27)."""
+    if len(header) < _WAV_HEADER_BYTES or not header.startswith(b"RIFF"):
+        raise EngineUnusableError("espeak-ng writes no WAV")
+    return int.from_bytes(header[24:28], "little")
