@@ -36,6 +36,7 @@ log: Final = structlog.get_logger()
 _QUEUE_LIMIT: Final = 16_384
 """Messages a slow reader may be behind before the newest are dropped (and counted): 5 minutes of one speaker."""
 _RECONNECT_WAIT_S: Final = 0.25
+_FLUSH_TIMEOUT_S: Final = 5
 _PING_S: Final = 10
 """A dead peer is noticed after two of these; the default is 120."""
 
@@ -163,7 +164,7 @@ class NatsBus(Bus):
                 for subject in subjects:
                     subscription = await self._client.subscribe(subject, queue=queue, cb=take)
                     subscriptions.push_async_callback(_unsubscribe, subscription)
-                await self._client.flush(timeout=5)
+                await _settle(self._client)
             yield _drain(arrived)
 
     async def _fetch(self, durable: Durable, timeout_s: float) -> RawWork | None:
@@ -223,6 +224,15 @@ class _NatsWork:
     async def in_progress(self) -> None:
         with translated("could not claim any longer"):
             await self._msg.in_progress()
+
+
+async def _settle(client: Client) -> None:
+    """Wait until the broker has taken everything that was said to it.
+
+    Twice, because nats-py's flush sends its PING ahead of what is still buffered: only the second comes after.
+    """
+    await client.flush(timeout=_FLUSH_TIMEOUT_S)
+    await client.flush(timeout=_FLUSH_TIMEOUT_S)
 
 
 async def _unsubscribe(subscription: Subscription) -> None:
