@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from parley_asr.engines import Decoded, Decoding, Samples
 from parley_asr.hearing import Hearing, Listening
@@ -11,7 +12,7 @@ from parley_asr.windows import limits
 from parley_contract.frames import RATE_HZ
 from parley_testkit.toy_speech import WORDS, ToyTranscriber, speak
 
-HOW = Listening(limits=limits(window_s=10, overlap_ms=300), beam_size=3)
+HOW = Listening(limits=limits(encoder_window_s=10, overlap_ms=300), beam_size=3)
 
 
 class Engine:
@@ -106,6 +107,26 @@ async def test_a_window_that_loops_is_decoded_again_in_safe_mode_for_a_final() -
     assert [how.is_safe for _, how in engine.toy.told] == [False, True]
 
 
+async def test_a_sentence_in_silence_is_heard_again_in_safe_mode() -> None:
+    async def decode(_: Samples, how: Decoding) -> Decoded:
+        no_speech_prob = 0.2 if how.is_safe else 0.61
+        return Decoded(text="turn on the light", language="en", no_speech_prob=no_speech_prob, tokens=4)
+
+    understood = await Hearing(HOW).final(speak("alpha"), decode)
+
+    assert (understood.verdict, understood.text) == ("speech", "turn on the light")
+
+
+async def test_an_engine_without_another_mode_is_asked_once() -> None:
+    engine = Engine()
+    engine.toy.loops_for = 1
+
+    understood = await Hearing(structs.replace(HOW, has_safe_mode=False)).final(speak("alpha"), engine.decode)
+
+    assert understood.text == "bravo"
+    assert len(engine.toy.told) == 1
+
+
 async def test_a_partial_that_loops_is_only_cut() -> None:
     engine = Engine()
     engine.toy.loops_for = 1
@@ -133,7 +154,7 @@ async def test_an_utterance_keeps_to_the_language_of_its_first_window(configured
         languages.append(how.language)
         return Decoded(text="안녕", language=how.language or "ko", no_speech_prob=0.1, tokens=2)
 
-    how = Listening(limits=limits(window_s=10, overlap_ms=120), language=configured)
+    how = Listening(limits=limits(encoder_window_s=10, overlap_ms=120), language=configured)
     await Hearing(how).final(speak(text_of(50)), decode)
 
     assert languages == asked
@@ -147,7 +168,7 @@ async def test_an_utterance_keeps_to_the_language_of_its_first_window(configured
 )
 async def test_no_word_is_lost_or_doubled_at_any_border(words: list[str], pause_s: float, window_s: float) -> None:
     text = " ".join(words)
-    how = Listening(limits=limits(window_s=window_s, overlap_ms=120))
+    how = Listening(limits=limits(encoder_window_s=window_s, overlap_ms=120))
 
     understood = await Hearing(how).final(speak(text, pause_s=pause_s), Engine().decode)
 

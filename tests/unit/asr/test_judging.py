@@ -30,6 +30,16 @@ def test_a_window_is_judged(text: str, no_speech_prob: float, verdict: str, hear
     assert (judged.verdict, judged.text) == (verdict, heard)
 
 
-def test_a_cut_loop_is_marked_so_that_a_safer_decode_may_be_tried() -> None:
-    assert judge(decoded("you " * 40), no_speech_threshold=0.6).had_loop
-    assert not judge(decoded("you"), no_speech_threshold=0.6).had_loop
+@pytest.mark.parametrize(
+    "text, no_speech_prob, is_doubtful",
+    [
+        ("you", 0.1, False),
+        ("you " * 40, 0.1, True),
+        ("o" * 120, 0.1, True),
+        ("you", 0.95, False),
+        (". . . . . .", 0.95, False),
+        ("I'm going to do it.", 0.65, True),
+    ],
+)
+def test_a_loop_and_a_sentence_in_silence_are_doubtful(text: str, no_speech_prob: float, *, is_doubtful: bool) -> None:
+    assert judge(decoded(text, no_speech_prob), no_speech_threshold=0.6).is_doubtful is is_doubtful

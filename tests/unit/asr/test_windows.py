@@ -11,7 +11,7 @@ from parley_asr.engines import Samples
 from parley_asr.windows import Limits, Window, limits, plan, quietest
 from parley_contract.frames import RATE_HZ
 
-TEN_SECONDS = limits(window_s=10, overlap_ms=120)
+TEN_SECONDS = limits(encoder_window_s=10.5, overlap_ms=120)
 
 
 def speech(*parts: tuple[float, float], seed: int = 0) -> Samples:
@@ -93,7 +93,11 @@ def test_silence_is_cut_without_overlap() -> None:
 
 
 def test_an_overlap_of_more_than_half_a_window_is_taken_as_half() -> None:
-    assert limits(window_s=8, overlap_ms=7900) == Limits(window=128_000, overlap=64_000)
+    assert limits(encoder_window_s=8.5, overlap_ms=7900) == Limits(window=128_000, overlap=64_000)
+
+
+def test_a_window_leaves_room_in_the_encoder_to_notice_the_end() -> None:
+    assert limits(encoder_window_s=10, overlap_ms=120).window / RATE_HZ == 9.5
 
 
 def test_the_quietest_place_is_seen_in_a_window_of_its_own() -> None:
@@ -104,7 +108,7 @@ def test_the_quietest_place_is_seen_in_a_window_of_its_own() -> None:
 
 
 _PARTS = st.lists(st.tuples(st.floats(0.02, 4), st.sampled_from([0.0, 0.001, 0.05, 0.1, 0.3])), min_size=1, max_size=12)
-_LIMITS = st.builds(limits, window_s=st.sampled_from([1.0, 2.0, 8.0]), overlap_ms=st.integers(0, 4000))
+_LIMITS = st.builds(limits, encoder_window_s=st.sampled_from([1.5, 2.5, 8.5]), overlap_ms=st.integers(0, 4000))
 
 
 @settings(max_examples=60, deadline=None)

@@ -61,7 +61,7 @@ class Asr:
                 layout=broker.layout,
                 decoder=self.decoder,
                 telemetry=telemetry,
-                listening=Listening(limits=limits(window_s=window_s, overlap_ms=120)),
+                listening=Listening(limits=limits(encoder_window_s=window_s, overlap_ms=120)),
                 patience=Patience(),
                 clock=now,
                 wall_clock=now,

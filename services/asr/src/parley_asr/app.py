@@ -14,7 +14,7 @@ import structlog
 
 from parley_asr.decoder import Decoder, decoder_thread
 from parley_asr.engines import Decoding, Transcriber
-from parley_asr.engines.whisper import LoadOptions, load
+from parley_asr.engines.whisper import SAFE_WINDOW_S, LoadOptions, load
 from parley_asr.hearing import Listening
 from parley_asr.settings import AsrSettings
 from parley_asr.transcription import Surroundings
@@ -105,10 +105,11 @@ def _worker(runtime: Runtime[AsrSettings], decoder: Decoder) -> Worker:
         decoder=decoder,
         telemetry=runtime.telemetry,
         listening=Listening(
-            limits=limits(window_s=decoder.engine.window_s, overlap_ms=settings.window_overlap_ms),
+            limits=limits(encoder_window_s=decoder.engine.window_s, overlap_ms=settings.window_overlap_ms),
             beam_size=settings.beam_size,
             language=settings.language,
             no_speech_threshold=settings.no_speech_threshold,
+            has_safe_mode=decoder.engine.window_s < SAFE_WINDOW_S,
         ),
         patience=Patience(
             partial_interval_s=settings.window_s,

@@ -31,6 +31,8 @@ class Listening(msgspec.Struct, frozen=True, kw_only=True):
     beam_size: int = 1
     language: str = ""
     no_speech_threshold: float = 0.6
+    has_safe_mode: bool = True
+    """Whether the engine's safe mode is another than its usual one."""
 
 
 class Understood(NamedTuple):
@@ -57,7 +59,7 @@ class Hearing:
         return await self._understand(samples, decode, is_final=False)
 
     async def final(self, samples: Samples, decode: Decode) -> Understood:
-        """Understand the whole utterance, and a window that looped once more with the engine's safe mode."""
+        """Understand the whole utterance, and doubtful windows once more in the engine's safe mode."""
         return await self._understand(samples, decode, is_final=True)
 
     async def _understand(self, samples: Samples, decode: Decode, *, is_final: bool) -> Understood:
@@ -81,12 +83,12 @@ class Hearing:
         )
         threshold = self._how.no_speech_threshold
         heard = judge(await decode(samples, decoding), no_speech_threshold=threshold)
-        if not (heard.had_loop and is_careful):
+        if not (heard.is_doubtful and is_careful and self._how.has_safe_mode):
             return heard
         safe = judge(
             await decode(samples, msgspec.structs.replace(decoding, is_safe=True)), no_speech_threshold=threshold
         )
-        return heard if safe.had_loop else safe
+        return heard if safe.is_doubtful else safe
 
     def _detected_language(self) -> str:
         """The language of the first window that had speech in it: an utterance keeps to one."""

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from parley_asr.engines import Decoded
-from parley_asr.loops import unloop
+from parley_asr.loops import WORDS, unloop
 
 Verdict = Literal["speech", "silence", "looping"]
 
@@ -20,32 +20,35 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     language: str = ""
     no_speech_prob: float = 0.0
-    had_loop: bool = False
-    """A loop was cut out of the text; a safer decode might say more."""
+    is_doubtful: bool = False
+    """A loop was cut, or silence came with a whole sentence: a safer decode might say something else."""
 
 
-_NOTHING: Final = ""
+_SENTENCE_WORDS: Final = 4
+"""From so many words on, silence is doubted: a window full of dense speech once had 0.61. Silence that hallucinates
+says "you" or a mark; if it does say a sentence, the safe decode finds silence again (at least 0.79)."""
 
 
 def judge(decoded: Decoded, *, no_speech_threshold: float) -> Heard:
     """Decide what a decoded window is worth.
 
-    `no_speech_prob` decides alone: on tiny.en it is at least 0.77 for silence, hum and noise and at most 0.2 for
-    speech, while the stock rule, which also wants a low log-probability, lets "you" and ". . ." through.
+    `no_speech_prob` decides alone: on tiny.en it is at least 0.65 for silence, hum and noise and below 0.6 for speech
+    (0.2 for short speech), while the stock rule, which also wants a low log-probability, lets "you" through.
     """
 
-    def heard(verdict: Verdict, text: str = _NOTHING, *, had_loop: bool = False) -> Heard:
+    def heard(verdict: Verdict, text: str = "", *, is_doubtful: bool = False) -> Heard:
         return Heard(
             verdict=verdict,
             text=text,
             language=decoded.language,
             no_speech_prob=decoded.no_speech_prob,
-            had_loop=had_loop,
+            is_doubtful=is_doubtful,
         )
 
-    if decoded.no_speech_prob > no_speech_threshold or not any(map(str.isalnum, decoded.text)):
-        return heard("silence")
+    words = sum(any(map(str.isalnum, word)) for word in WORDS.findall(decoded.text))
+    if decoded.no_speech_prob > no_speech_threshold or not words:
+        return heard("silence", is_doubtful=words >= _SENTENCE_WORDS)
     unlooped = unloop(decoded.text)
     if unlooped.is_refused:
-        return heard("looping", had_loop=True)
-    return heard("speech", unlooped.text, had_loop=unlooped.had_loop)
+        return heard("looping", is_doubtful=True)
+    return heard("speech", unlooped.text, is_doubtful=unlooped.had_loop)

@@ -22,6 +22,9 @@ _PAUSE_BELOW_SPEECH_DB: Final = 15.0
 SILENCE_DBFS: Final = -60.0
 """Below this it is quiet whatever the rest of the window is like."""
 _FLOOR_DBFS: Final = -100.0
+_ROOM_S: Final = 0.5
+"""Left empty in the encoder's window: where speech fills it to the brim, the decoder misses that it ended and goes on
+(tiny.en, 10 s, 17 minutes of dense speech: 4 loops in 138 windows without room, 1 in 142 with it)."""
 
 
 class Limits(NamedTuple):
@@ -47,9 +50,9 @@ class Cut(NamedTuple):
     is_pause: bool
 
 
-def limits(*, window_s: float, overlap_ms: int) -> Limits:
+def limits(*, encoder_window_s: float, overlap_ms: int) -> Limits:
     """Express settings in samples; an overlap of more than half a window is taken as half."""
-    window = round(window_s * RATE_HZ)
+    window = round((encoder_window_s - _ROOM_S) * RATE_HZ)
     return Limits(window=window, overlap=min(overlap_ms * RATE_HZ // 1000, window // 2))
 
 
