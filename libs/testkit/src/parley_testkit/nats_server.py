@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 import time
@@ -73,8 +72,15 @@ class NatsServer:
     async def kill(self) -> None:
         """End it at once, as a crash would."""
         if self._process is not None and self._process.returncode is None:
-            os.kill(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             await self._process.wait()
+
+    def rotate(self, service: Service) -> None:
+        """Give a service a new key and take the old one from whoever has it, as deleting its seed does."""
+        self.seeds[service].unlink()
+        self._files = write_broker_files(self._folder, self.assistant, port=self._port)
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
 
     @contextlib.asynccontextmanager
     async def bus(self, service: Service, telemetry: Telemetry | None = None) -> AsyncIterator[NatsBus]:

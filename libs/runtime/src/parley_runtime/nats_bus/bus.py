@@ -37,6 +37,9 @@ _QUEUE_LIMIT: Final = 16_384
 """Messages a slow reader may be behind before the newest are dropped (and counted): 5 minutes of one speaker."""
 _RECONNECT_WAIT_S: Final = 0.25
 _FLUSH_TIMEOUT_S: Final = 5
+_REFUSED: Final = "Authorization Violation"
+"""What nats-server says to a key that it does not know."""
+_REFUSAL: Final = "the broker does not know this service's key: it was rotated, or belongs to another assistant"
 _PING_S: Final = 10
 """A dead peer is noticed after two of these; the default is 120."""
 
@@ -51,7 +54,8 @@ class NatsBus(Bus):
         self._js = client.jetstream(timeout=ACK_TIMEOUT_S)
         self._pulls: dict[str, JetStreamContext.PullSubscription] = {}
         self._back = asyncio.Event()
-        self._closed = asyncio.Event()
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._was_connected = False
         self._closing = False
         self._waiting = False
 
@@ -68,6 +72,9 @@ class NatsBus(Bus):
             telemetry: where drops and reconnects are counted.
             url: `nats://host:port`.
             seed: the service's nkey seed.
+
+        Raises:
+            BusUnavailableError: the broker does not know the key.
         """
         client = Client()
         bus = cls(service, assistant, telemetry, client)
@@ -85,7 +92,7 @@ class NatsBus(Bus):
                 reconnected_cb=bus._on_reconnected,
                 closed_cb=bus._on_closed,
             )
-            bus._waiting = False
+            bus._was_connected, bus._waiting = True, False
             yield bus
         finally:
             # Every subscription ended with its block, so a flush empties what a drain would, without its time-out.
@@ -98,6 +105,13 @@ class NatsBus(Bus):
     async def _on_error(self, error: Exception) -> None:
         if isinstance(error, nats.errors.SlowConsumerError):
             self._telemetry.record(words.BUS_DROPPED)
+        if _REFUSED in str(error):
+            self._lose(_REFUSAL)
+            if not self._was_connected:
+                # Out of `connect`, which would try for ever; later this runs in a task of nats-py's, see `lost`.
+                raise BusUnavailableError(_REFUSAL)
+        if isinstance(error, nats.errors.UnexpectedEOF):
+            return  # said again, and better, by the disconnection that follows
         if self.connected:
             log.warning("the broker reports an error", error=type(error).__name__, detail=str(error))
         elif not self._waiting and not self._closing:
@@ -117,7 +131,12 @@ class NatsBus(Bus):
         self._back = asyncio.Event()
 
     async def _on_closed(self) -> None:
-        self._closed.set()
+        if not self._closing:
+            self._lose(f"the broker ended the connection for good: {self._client.last_error}")
+
+    def _lose(self, why: str) -> None:
+        if not self._lost.done():
+            self._lost.set_result(why)
 
     @property
     def connected(self) -> bool:
@@ -129,13 +148,12 @@ class NatsBus(Bus):
         await self._back.wait()
 
     async def lost(self) -> NoReturn:
-        """Wait until the broker ends the connection for good, as it does to a key that was revoked.
+        """Wait until the connection is lost for good: the key was rotated, or the broker threw this client out.
 
         Raises:
             BusUnavailableError: then; only a new process, which reads its key again, can go on.
         """
-        await self._closed.wait()
-        raise BusUnavailableError(f"the broker ended the connection for good: {self._client.last_error}")
+        raise BusUnavailableError(await asyncio.shield(self._lost))
 
     async def _send(self, subject: str, data: bytes, headers: Carrier) -> None:
         with translated(f"could not publish to {subject}"):
