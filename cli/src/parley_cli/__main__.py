@@ -6,8 +6,9 @@ from typing import Final
 from rich.console import Console
 
 from parley_cli.app import app
-from parley_cli.refusals import RefusedError
+from parley_cli.errors import BadRequestError
 from parley_contract.errors import InvalidDocumentError, ParleyError
+from parley_runtime.catalogue import UnknownModelError
 
 _FAILED: Final = 1
 _REFUSED: Final = 2
@@ -36,7 +37,7 @@ def _tell(group: BaseExceptionGroup[BaseException]) -> int:
             code = max(code, _tell(error))
             continue
         console.print(f"parley: {error}", markup=False, soft_wrap=True, style="red")
-        if isinstance(error, InvalidDocumentError | RefusedError):
+        if isinstance(error, BadRequestError | InvalidDocumentError | UnknownModelError):
             code = _REFUSED
     return code
 

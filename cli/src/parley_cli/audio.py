@@ -6,22 +6,25 @@ The only importer of PyAV. Pacing is `talking`'s: these frames come as fast as t
 import wave
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import av
 from av.audio.resampler import AudioResampler
 
-from parley_contract.errors import PermanentError
+from parley_cli.errors import BadRequestError
+from parley_cli.live_wavs import Readable, Rewound, skip_header
 from parley_contract.frames import FRAME_BYTES, RATE_HZ
 
 SILENCE: Final = bytes(FRAME_BYTES)
+_LIVE_BLOCK_BYTES: Final = 1024
+"""What FFmpeg reads at a time of something that is just being said."""
 
 
-class UnreadableAudioError(PermanentError):
+class UnreadableAudioError(BadRequestError):
     """What was given is no sound that can be decoded."""
 
 
-def read_frames(source: Path | BinaryIO, name: str) -> Iterator[bytes]:
+def read_frames(source: Path | Readable, name: str) -> Iterator[bytes]:
     """Decode sound, frame by frame; the last one is filled up with silence.
 
     Args:
@@ -36,7 +39,7 @@ def read_frames(source: Path | BinaryIO, name: str) -> Iterator[bytes]:
     """
     rest = b""
     try:
-        with av.open(str(source) if isinstance(source, Path) else source, mode="r") as container:
+        with _opened(source) as container:
             if not container.streams.audio:
                 raise UnreadableAudioError(f"{name} holds no sound, only {_kinds(container)}")
             resampler = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
@@ -76,6 +79,17 @@ def write_wav(path: Path, pcm: bytes) -> None:
         file.setsampwidth(2)
         file.setframerate(RATE_HZ)
         file.writeframes(pcm)
+
+
+def _opened(source: Path | Readable) -> av.container.InputContainer:
+    if isinstance(source, Path):
+        return av.open(str(source), mode="r")
+    stream = Rewound(source)
+    if plain := skip_header(stream):
+        layout = f"{plain.channels} channels" if plain.channels > 2 else ("mono", "stereo")[plain.channels - 1]  # noqa: PLR2004
+        options = {"sample_rate": str(plain.rate_hz), "ch_layout": layout}
+        return av.open(stream, mode="r", format="s16le", options=options, buffer_size=_LIVE_BLOCK_BYTES)
+    return av.open(stream, mode="r")
 
 
 def _cut(pcm: bytes) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from parley_cli.conversation import Turn
 from parley_cli.door_events import Error, Event, Phrase, Transcript
 from parley_cli.door_events import Turn as TurnOver
 from parley_cli.screen import Screen
-from parley_cli.waterfall import waterfall
+from parley_cli.waterfall import Waterfall
 from parley_contract.frames import RATE_HZ
 from parley_contract.messages import TurnReport
 
@@ -64,7 +64,7 @@ class Captions:
             write_wav(wav, sound)
             self.reply_wavs[turn.number] = wav
             self._line("", f"{len(sound) / 2 / RATE_HZ:.1f} s of speech in {wav}")
-        self._screen.show(waterfall(report))
+        self._screen.show(Waterfall(report))
 
     def _line(self, who: str, text: str) -> None:
         self._screen.console.print(_label(who) + Text(text), soft_wrap=True)

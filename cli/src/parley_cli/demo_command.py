@@ -10,6 +10,7 @@ from rich.table import Table
 
 from parley_cli.audio import check_sound
 from parley_cli.captions import Captions
+from parley_cli.errors import BadRequestError
 from parley_cli.narration import duration
 from parley_cli.places import Running
 from parley_cli.preparing import Wish
@@ -19,11 +20,10 @@ from parley_cli.screen import Screen
 from parley_cli.starting import running
 from parley_cli.talk_command import PATIENCE_S, display_name, frames_of, read_token
 from parley_cli.talking import connected
-from parley_contract.errors import PermanentError
 from parley_contract.resource import VoiceAssistant
 
 
-class UnwritableFileError(PermanentError):
+class UnwritableFileError(BadRequestError):
     """A file that a command shall write cannot be written."""
 
 

@@ -13,7 +13,7 @@ from parley_cli.narration import reasons
 from parley_cli.places import Part, Running
 from parley_cli.probes import answers
 from parley_cli.screen import Screen
-from parley_cli.waterfall import waterfall
+from parley_cli.waterfall import Waterfall
 from parley_contract.errors import RetryableError
 from parley_contract.messages import TurnReport
 
@@ -79,7 +79,7 @@ async def show_turns(running: Running, number: int, screen: Screen) -> int:
             f"turn {report.turn} of session {report.session}: {speech_s:.1f} s of speech, {report.outcome}{reason}, "
             f"{report.phrases} phrases, {report.played_ms / 1000:.1f} s played, trace {report.trace_id or 'not kept'}"
         )
-        screen.show(waterfall(report))
+        screen.show(Waterfall(report))
     if not turns:
         screen.say("there were no turns yet: say something with `parley talk FILE.wav`")
     return 0

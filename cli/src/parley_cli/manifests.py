@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from parley_contract.errors import PermanentError
+from parley_cli.errors import BadRequestError
 from parley_contract.resource import VoiceAssistant, load_manifest
 
 SAMPLES: Final = Path(__file__).with_name("samples")
@@ -11,7 +11,7 @@ SAMPLES: Final = Path(__file__).with_name("samples")
 LAPTOP: Final = SAMPLES / "laptop.yaml"
 
 
-class UnreadableFileError(PermanentError):
+class UnreadableFileError(BadRequestError):
     """A file that a command was given cannot be read."""
 
 

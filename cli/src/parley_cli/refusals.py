@@ -3,12 +3,12 @@
 import ipaddress
 from collections.abc import Mapping
 
+from parley_cli.errors import BadRequestError
 from parley_contract.components import ComponentName, unsupported
-from parley_contract.errors import PermanentError
 from parley_contract.resource import VoiceAssistant
 
 
-class RefusedError(PermanentError):
+class RefusedError(BadRequestError):
     """The assistant cannot be started here; every reason is listed, and nothing was begun."""
 
     def __init__(self, assistant: str, problems: list[str]) -> None:

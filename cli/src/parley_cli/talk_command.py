@@ -1,5 +1,6 @@
 """`parley talk`: speaks files, or what comes on standard input, to an assistant that runs."""
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,7 +37,8 @@ async def talk(running: Running, sources: Sequence[str], *, replies: Path, scree
 def frames_of(source: str) -> Iterator[bytes]:
     """Return the frames of a file, or of standard input for `-`."""
     if source == STDIN:
-        return read_frames(sys.stdin.buffer, "standard input")
+        # Unbuffered: a buffered read waits until a whole second of a microphone has come.
+        return read_frames(io.FileIO(sys.stdin.fileno(), closefd=False), "standard input")
     return read_frames(Path(source), source)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from parley_contract.messages import Stages, TurnReport
@@ -18,7 +18,10 @@ STAGES: Final = (
 )
 """Field of `Stages`, what people call it, colour; in the order in which they follow each other."""
 _BLOCKS: Final = " ▏▎▍▌▋▊▉█"
-_LABEL_WIDTH: Final = 14
+_LABEL_WIDTH: Final = 13
+_BESIDE_THE_BARS: Final = 2 + _LABEL_WIDTH + len(" 123456 ms  E2FT 123456 ms")
+_WIDEST: Final = 60
+_NARROWEST: Final = 10
 
 
 class Bar(NamedTuple):
@@ -43,31 +46,34 @@ def bars(stages: Stages) -> list[Bar]:
     return found
 
 
-def waterfall(report: TurnReport, *, width: int = 60) -> RenderableType:
-    """Draw a turn.
+class Waterfall:
+    """A drawing of one turn, as wide as the terminal allows."""
 
-    Args:
-        report: the turn.
-        width: columns for the bars alone.
-    """
-    return Group(*_rows(report, width))
+    def __init__(self, report: TurnReport) -> None:
+        """Draw this turn."""
+        self._report = report
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        """Give rich a row per stage."""
+        width = max(_NARROWEST, min(_WIDEST, options.max_width - _BESIDE_THE_BARS))
+        yield from rows(self._report, width)
 
 
-def _rows(report: TurnReport, width: int) -> Iterator[Text]:
+def rows(report: TurnReport, width: int) -> Iterator[Text]:
+    """Draw a turn with bars that are at most `width` columns long."""
     drawn = bars(report.stages)
     end_ms = max((bar.begin_ms + bar.length_ms for bar in drawn), default=0.0)
     if not end_ms:
-        yield Text(f"  nothing to draw: the turn ended as {report.outcome}", style="dim")
         return
     columns_per_ms = width / end_ms
     for bar in drawn:
-        row = Text(f"  {bar.label:<{_LABEL_WIDTH}}", style="dim")
+        row = Text(f"  {bar.label:<{_LABEL_WIDTH}}", style="dim", no_wrap=True)
         row.append(_bar(bar.begin_ms * columns_per_ms, bar.length_ms * columns_per_ms, width), style=bar.colour)
-        row.append(f" {bar.length_ms:6.0f} ms", style="default")
+        row.append(f" {bar.length_ms:6.0f} ms", style="not dim")
         if bar.field == "llm_ttft_ms" and report.e2ft_ms is not None:
-            row.append(f"   E2FT {report.e2ft_ms:.0f} ms", style="bold")
+            row.append(f"  E2FT {report.e2ft_ms:.0f} ms", style="not dim bold")
         if bar is drawn[-1] and report.e2fa_ms is not None:
-            row.append(f"   E2FA {report.e2fa_ms:.0f} ms", style="bold")
+            row.append(f"  E2FA {report.e2fa_ms:.0f} ms", style="not dim bold")
         yield row
 
 

@@ -1,0 +1,17 @@
+"""The kind of error that decides the exit code; the errors themselves stand where they are raised.
+
+    PermanentError
+    └── BadRequestError           what was asked for cannot be done as it was asked: exit code 2, as for a wrong option
+        ├── RefusedError          this machine or this version cannot run the assistant (`refusals`)
+        ├── UnreadableFileError   a manifest or a token that is not there (`manifests`)
+        ├── UnwritableFileError   a record that cannot be written (`demo_command`)
+        └── UnreadableAudioError  no sound (`audio`)
+
+Every other ParleyError ends a command with 1.
+"""
+
+from parley_contract.errors import PermanentError
+
+
+class BadRequestError(PermanentError):
+    """What was asked for cannot be done as it was asked."""

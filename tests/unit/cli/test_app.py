@@ -1,0 +1,112 @@
+"""The command line: what it teaches, and how it fails."""
+
+from pathlib import Path
+
+import pytest
+
+from parley_cli.__main__ import run
+
+
+@pytest.fixture(autouse=True)
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(
+    "command,taught",
+    [
+        ([], "parley up"),
+        (["up"], "--any-port"),
+        (["talk"], "--assistant"),
+        (["demo"], "--json"),
+        (["status"], "Exits with 1"),
+        (["trace"], "-n"),
+        (["models"], "verify"),
+        (["models", "pull"], "Example"),
+    ],
+)
+def test_every_command_teaches_with_help(command: list[str], taught: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run([*command, "--help"])
+
+    assert code == 0
+    assert taught in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["status"], ["trace"], ["talk", "hello.wav"]])
+def test_without_a_running_assistant_one_sentence_says_how_to_start_one(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(command)
+
+    error = capsys.readouterr().err
+    assert code == 1
+    assert error == "parley: no assistant runs on this machine: start one with `parley up`\n"
+
+
+def test_a_manifest_with_problems_is_refused_with_all_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "assistant.yaml"
+    manifest.write_text(
+        "apiVersion: parley.dev/v1alpha1\nkind: VoiceAssistant\nmetadata: {name: libra}\n"
+        "spec: {profile: laptop, languag: en, maxSessions: 0}\n"
+    )
+
+    code = run(["up", "-f", str(manifest)])
+
+    error = capsys.readouterr().err
+    assert code == 2
+    assert "spec.languag: unknown field; did you mean language?" in error
+    assert "spec.maxSessions" in error
+
+
+def test_a_missing_manifest_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["up", "-f", "nowhere.yaml"])
+
+    assert code == 2
+    assert "cannot read the manifest nowhere.yaml" in capsys.readouterr().err
+
+
+def test_what_the_services_cannot_do_yet_is_refused_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "assistant.yaml"
+    manifest.write_text(
+        "apiVersion: parley.dev/v1alpha1\nkind: VoiceAssistant\nmetadata: {name: libra}\n"
+        "spec: {profile: laptop, suspend: true, turnTaking: {endpointing: smart}}\n"
+    )
+
+    code = run(["up", "-f", str(manifest)])
+
+    error = capsys.readouterr().err
+    assert code == 2
+    assert "spec.suspend" in error
+    assert "spec.turnTaking.endpointing" in error
+
+
+def test_a_demo_with_a_file_that_is_no_sound_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.wav").write_text("no sound")
+
+    code = run(["demo", str(tmp_path / "notes.wav")])
+
+    said = capsys.readouterr()
+    assert code == 2
+    assert "notes.wav cannot be read as sound" in said.err
+    assert said.out == ""
+
+
+def test_an_unknown_model_is_refused_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["models", "pull", "tiny.eng"])
+
+    assert code == 2
+    assert "did you mean tiny.en?" in capsys.readouterr().err
+
+
+def test_the_catalogue_is_listed_with_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["models", "list"])
+
+    listed = capsys.readouterr().out
+    assert code == 0
+    assert "smollm2:135m" in listed
+    assert "missing" in listed

@@ -1,0 +1,20 @@
+"""How the WAVs of replies are called."""
+
+import pytest
+
+from parley_cli.captions import reply_name
+
+
+@pytest.mark.parametrize(
+    "source,taken,name",
+    [
+        ("/music/hello.wav", set(), "hello.reply.wav"),
+        ("hello.mp4", {"hello.reply.wav"}, "hello.reply-2.wav"),
+        ("hello.wav", {"hello.reply.wav", "hello.reply-2.wav"}, "hello.reply-3.wav"),
+        ("-", set(), "stdin.reply.wav"),
+    ],
+)
+def test_a_reply_is_called_after_its_question_and_never_overwrites_another(
+    source: str, taken: set[str], name: str
+) -> None:
+    assert reply_name(source, taken) == name
