@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("parley_testkit.bus_suite", "parley_testkit.language_model_suite")
+pytest.register_assert_rewrite(
+    "parley_testkit.bus_suite", "parley_testkit.language_model_suite", "parley_testkit.transcriber_suite"
+)

@@ -18,7 +18,7 @@ from parley_asr.transcription import Surroundings
 from parley_asr.utterances import Patience
 from parley_asr.windows import limits
 from parley_asr.worker import Worker
-from parley_contract.frames import Frame, decode_frame, encode_frame
+from parley_contract.frames import Frame
 from parley_contract.messages import (
     FinalTranscript,
     Message,
@@ -457,8 +457,3 @@ def test_whatever_is_lost_doubled_or_out_of_order_the_transcript_is_whole(seed: 
         loop.close()
 
     assert (final.outcome, final.text, final.missing_frames) == ("speech", text, 0)
-
-
-def test_the_frames_of_toy_speech_survive_the_wire() -> None:
-    for frame in frames_of(speak("alpha papa")):
-        assert decode_frame(encode_frame(frame)) == frame
