@@ -12,8 +12,9 @@ import secrets
 import struct
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
+from parley_contract.errors import BusUnavailableError
 from parley_contract.frames import FRAME_SAMPLES, RATE_HZ, Flag, Frame
 from parley_contract.messages import (
     FinalTranscript,
@@ -33,13 +34,14 @@ from parley_contract.messages import (
     TurnInterrupted,
     UtteranceEnded,
 )
-from parley_contract.streams import Layout
+from parley_contract.streams import Durable, Layout
 from parley_contract.subjects import ANY
-from parley_runtime.bus import Bus, Received
+from parley_runtime.bus import Bus, Received, Work
 from parley_runtime.telemetry import Carrier
 from parley_testkit.nats_server import NatsServer
 
-_RESEND_AFTER_S: Final = 0.3
+_QUIET_S: Final = 0.1
+"""Without a frame for so long, asr asks for what it lacks."""
 _CLAIM_S: Final = 5.0
 
 
@@ -50,8 +52,22 @@ def tone(frames: int) -> list[bytes]:
     return [struct.pack(f"<{step}h", *samples[n * step : (n + 1) * step]) for n in range(frames)]
 
 
+M = TypeVar("M", bound=Message)
+
+
+async def _claimed(bus: Bus, durable: Durable, kind: type[M]) -> Work[M] | None:
+    """Claim; a broker that is away is waited for."""
+    try:
+        return await bus.claim(durable, kind, timeout_s=_CLAIM_S)
+    except BusUnavailableError:
+        await asyncio.sleep(_QUIET_S)
+        return None
+
+
 class AsrActor:
     """Claims utterances, collects their frames, answers with their number."""
+
+    text = "{frames} frames"
 
     def __init__(self, bus: Bus, layout: Layout) -> None:
         self.frames: dict[str, dict[int, Frame]] = defaultdict(dict)
@@ -60,7 +76,6 @@ class AsrActor:
         """Of each work item."""
         self.lose: set[int] = set()
         """Sequences that get lost on their first way."""
-        self.text = "{frames} frames"
         self._bus = bus
         self._layout = layout
 
@@ -68,30 +83,23 @@ class AsrActor:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                work = await self._bus.claim(self._layout.utterances, TranscribeUtterance, timeout_s=_CLAIM_S)
+                work = await _claimed(self._bus, self._layout.utterances, TranscribeUtterance)
                 if work is not None:
                     self.headers[work.message.utterance] = work.headers
                     await work.done()
                     tasks.create_task(self._transcribe(work.message))
 
     async def _transcribe(self, asked: TranscribeUtterance) -> None:
-        subject = self._bus.subjects.audio(asked.session, asked.utterance)
-        got = self.frames[asked.utterance]
-        lost = set(self.lose)
-        async with self._bus.frames(subject) as live:
-            for frame in await self._bus.stored_frames(self._layout.audio_in, subject):
-                if frame.sequence not in lost:
-                    got[frame.sequence] = frame
+        got, more = self.frames[asked.utterance], asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            collecting = tasks.create_task(self._collect(asked, got, more))
             while not _is_whole(got):
+                more.clear()
                 try:
-                    async with asyncio.timeout(_RESEND_AFTER_S):
-                        _, frame = await anext(live)
+                    await asyncio.wait_for(more.wait(), _QUIET_S)
                 except TimeoutError:
-                    lost.clear()
                     await self._ask_again(asked, min(set(range(len(got) + 1)) - set(got)))
-                    continue
-                if frame.sequence not in lost:
-                    got[frame.sequence] = frame
+            collecting.cancel()
         final = FinalTranscript(
             session=asked.session,
             epoch=asked.epoch,
@@ -109,6 +117,16 @@ class AsrActor:
             headers=self.headers[asked.utterance],
         )
 
+    async def _collect(self, asked: TranscribeUtterance, got: dict[int, Frame], more: asyncio.Event) -> None:
+        subject, lost = self._bus.subjects.audio(asked.session, asked.utterance), set(self.lose)
+        async with self._bus.frames(subject) as live:
+            for frame in await self._bus.stored_frames(self._layout.audio_in, subject):
+                _keep(frame, got, lost)
+            more.set()
+            async for _, frame in live:
+                _keep(frame, got, lost)
+                more.set()
+
     async def _ask_again(self, asked: TranscribeUtterance, first: int) -> None:
         again = ResendFrames(
             session=asked.session,
@@ -121,6 +139,13 @@ class AsrActor:
         await self._bus.publish(self._bus.subjects.resend(asked.session), again)
 
 
+def _keep(frame: Frame, got: dict[int, Frame], lost: set[int]) -> None:
+    if frame.sequence in lost:
+        lost.discard(frame.sequence)
+    else:
+        got[frame.sequence] = frame
+
+
 def _is_whole(got: dict[int, Frame]) -> bool:
     return bool(got) and max(got) == len(got) - 1 and got[max(got)].is_end
 
@@ -128,11 +153,12 @@ def _is_whole(got: dict[int, Frame]) -> bool:
 class AgentActor:
     """Grants sessions, and answers each turn with the phrases it was given."""
 
+    phrases: Sequence[str] = ("Yes.", "I heard you.")
+    refuses = False
+
     def __init__(self, bus: Bus) -> None:
         self.heard: list[Message] = []
         """Every message of the gateway and of asr, in order of arrival."""
-        self.phrases: Sequence[str] = ("Yes.", "I heard you.")
-        self.refuses = False
         self._bus = bus
         self._sessions: dict[str, tuple[str, int, int]] = {}
         self._ended: dict[str, set[str]] = defaultdict(set)
@@ -225,15 +251,16 @@ class AgentActor:
 class TtsActor:
     """Speaks every phrase as a tone of `frames` frames."""
 
+    frames = 25
+
     def __init__(self, bus: Bus, layout: Layout) -> None:
-        self.frames = 25
         self._bus = bus
         self._layout = layout
 
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
-            work = await self._bus.claim(self._layout.phrases, SynthesizePhrase, timeout_s=_CLAIM_S)
+            work = await _claimed(self._bus, self._layout.phrases, SynthesizePhrase)
             if work is not None:
                 await self._speak(work.message, work.attempt)
                 await work.done()
@@ -274,6 +301,15 @@ class Neighbours:
         self.asr: Final = asr
         self.agent: Final = agent
         self.tts: Final = tts
+
+    def begin_anew(self) -> None:
+        """Forget what was heard and answer as at first, for the next test on the same processes."""
+        self.asr.frames.clear()
+        self.asr.headers.clear()
+        self.asr.lose, self.asr.text = set(), AsrActor.text
+        self.agent.heard.clear()
+        self.agent.phrases, self.agent.refuses = AgentActor.phrases, AgentActor.refuses
+        self.tts.frames = TtsActor.frames
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from parley_contract.frames import FRAME_BYTES, FRAME_MS
 
 Event = dict[str, Any]
+_CLOSE_S: Final = 5.0
 _SILENCE: Final = bytes(FRAME_BYTES)
 
 
@@ -25,12 +26,13 @@ class Talker:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket: Final = socket
         self.events: list[Event] = []
-        """Every event, with its arrival as `_at` (monotonic seconds) and the number of frames before it as `_frames`."""
+        """Every event, with the time of its arrival as `_at` and the number of frames before it as `_frames`."""
         self.sound: list[tuple[float, bytes]] = []
         """Every frame, with the time of its arrival."""
         self.spoken: list[bytes] = []
         """Every frame sent."""
         self._changed = asyncio.Condition()
+        self._is_over = False
 
     @property
     def session(self) -> Event:
@@ -49,6 +51,7 @@ class Talker:
                 async with self._changed:
                     self._changed.notify_all()
         async with self._changed:
+            self._is_over = True
             self._changed.notify_all()
 
     async def say(self, pcm: bytes, *, then_silence_s: float = 0.0) -> None:
@@ -65,8 +68,8 @@ class Talker:
         """Send an event."""
         await self.socket.send(json.dumps(event))
 
-    async def until(self, kind: str, matches: Callable[[Event], bool] = lambda _: True, timeout_s: float = 15) -> Event:
-        """Wait for the first event of a kind that matches, or return the one that came already.
+    async def until(self, kind: str, *, count: int = 1, timeout_s: float = 15) -> Event:
+        """Wait until there are `count` events of a kind, those that came already included, and return that one.
 
         Raises:
             TimeoutError: none came in time.
@@ -74,12 +77,16 @@ class Talker:
         """
         async with asyncio.timeout(timeout_s), self._changed:
             while True:
-                for event in self.events:
-                    if event["event"] == kind and matches(event):
-                        return event
-                if self.socket.close_code is not None:
+                if len(found := self.of(kind)) >= count:
+                    return found[count - 1]
+                if self._is_over:
                     raise EOFError(f"closed with {self.socket.close_code} before {kind}")
                 await self._changed.wait()
+
+    async def closed(self) -> None:
+        """Wait until the gateway has closed the connection."""
+        async with asyncio.timeout(_CLOSE_S):
+            await self.socket.wait_closed()
 
     def of(self, kind: str) -> list[Event]:
         """Return the events of a kind."""

@@ -1,0 +1,547 @@
+"""The gateway as a process with a real broker, the real voice detector and a real WebSocket client.
+
+The other services are played by `parley_testkit.neighbours`.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from parley_contract.messages import (
+    CloseSession,
+    Heartbeat,
+    InterruptTurn,
+    SessionMessage,
+    TurnReport,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+from parley_runtime.catalogue import find_model
+from parley_runtime.models import ModelStore
+from parley_runtime.pulls import pull
+from parley_testkit.nats_server import NatsServer, running_nats
+from parley_testkit.neighbours import Neighbours, neighbours, tone
+from parley_testkit.service_process import ServiceProcess, running_service
+from parley_testkit.talker import Talker, talking
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WAIT_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def hello() -> bytes:
+    """1.1 s of real speech as PCM."""
+    pull(ModelStore.at(), find_model("silero-vad"))
+    data = (pull(ModelStore.at(), find_model("audioeval")) / "en/hello_world.wav").read_bytes()
+    samples = np.frombuffer(data[data.index(b"data") + 8 :], "<f4")
+    pcm: bytes = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+    return pcm
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
+    async with running_nats(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def actors(nats: NatsServer) -> AsyncIterator[Neighbours]:
+    async with neighbours(nats) as actors:
+        yield actors
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(
+    nats: NatsServer, actors: Neighbours, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ServiceProcess]:
+    folder = tmp_path_factory.mktemp("gateway")
+    async with running_service("gateway", nats, folder, {"MAX_SESSIONS": "100"}) as process:
+        yield process
+
+
+@pytest.fixture
+def others(actors: Neighbours) -> Neighbours:
+    """The other services, as if they had just started."""
+    actors.begin_anew()
+    return actors
+
+
+M = TypeVar("M", bound=SessionMessage)
+
+
+async def heard(others: Neighbours, talker: Talker, kind: type[M], count: int = 1) -> list[M]:
+    """Wait until the agent has heard so many messages of a kind about a session, and return them."""
+    async with asyncio.timeout(WAIT_S):
+        while len(found := heard_so_far(others, talker, kind)) < count:  # noqa: ASYNC110  # a list tells nobody
+            await asyncio.sleep(0.01)
+    return found
+
+
+def heard_so_far(others: Neighbours, talker: Talker, kind: type[M]) -> list[M]:
+    messages = [message for message in others.agent.heard if isinstance(message, kind)]
+    return [message for message in messages if message.session == talker.session["session"]]
+
+
+async def first_answer(process: ServiceProcess, path: str) -> Any:  # noqa: ANN401  # JSON of any shape
+    """Wait until a process that just started answers at all, and return what."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                return await process.get(path)
+            await asyncio.sleep(0.05)
+
+
+def resident_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1])
+
+
+async def refusal(url: str, *, query: str = "", headers: dict[str, str] | None = None) -> tuple[str, int]:
+    """Return the error's code and the close code that a connection ends with."""
+    async with talking(url, query=query, headers=headers, wait=False) as talker:
+        error = await talker.until("error")
+        await talker.closed()
+        assert talker.socket.close_code is not None
+        return error["code"], talker.socket.close_code
+
+
+class TestATurn:
+    async def test_a_question_is_heard_understood_and_answered(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=1.0)
+            report = (await talker.until("turn"))["report"]
+
+        kinds = [event["event"] for event in talker.events]
+        assert kinds[:5] == ["session", "speech_started", "transcript", "delta", "phrase"]
+        assert sorted(kinds[5:-1]) == ["delta", "mark", "mark", "mark", "mark", "phrase"]
+        assert kinds[-1] == "turn"
+        assert [(mark["phrase"], mark["edge"], mark["at_ms"]) for mark in talker.of("mark")] == [
+            (0, "begin", 0),
+            (1, "begin", 500),
+            (0, "end", 500),
+            (1, "end", 1000),
+        ]
+        assert [pcm for _, pcm in talker.sound] == [*tone(25), *tone(25)]
+        assert (report["outcome"], report["turn"], report["phrases"], report["played_ms"]) == ("answered", 1, 2, 1000)
+
+    async def test_what_asr_gets_is_what_was_said(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        async with talking(gateway.url) as talker:
+            await talker.say(bytes(32_000) + hello, then_silence_s=1.0)
+            await talker.until("turn")
+
+        [got] = others.asr.frames.values()
+        audio = b"".join(got[sequence].pcm for sequence in range(len(got) - 1))
+        spoken = b"".join(talker.spoken)
+        start = spoken.index(audio[-640 * 40 :]) + 640 * 40 - len(audio)
+        assert spoken[start : start + len(audio)] == audio
+        assert start < 32_000 - 640 * 5
+        assert start + len(audio) > 32_000 + len(hello)
+
+    async def test_the_stages_add_up_and_the_endpoint_takes_what_was_configured(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=1.0)
+            report = (await talker.until("turn"))["report"]
+
+        stages = report["stages"]
+        first_three = stages["endpoint_ms"] + stages["asr_ms"] + stages["llm_ttft_ms"]
+        rest = stages["first_phrase_ms"] + stages["tts_first_audio_ms"] + stages["playback_wait_ms"]
+        assert stages["endpoint_ms"] == pytest.approx(510, abs=40)
+        assert first_three == pytest.approx(report["e2ft_ms"], abs=0.5)
+        assert first_three + rest == pytest.approx(report["e2fa_ms"], abs=0.5)
+        assert report["e2ft_ms"] < 700
+
+    async def test_a_client_that_falls_silent_reaches_the_endpoint_on_the_wall_clock(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=0.2)
+            report = (await talker.until("turn"))["report"]
+
+        assert report["outcome"] == "answered"
+        assert report["stages"]["endpoint_ms"] == pytest.approx(500, abs=40)
+
+    async def test_sound_comes_in_real_time_at_most_100_ms_ahead(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=1.0)
+            await talker.until("turn")
+
+        began_at = talker.sound[0][0]
+        ahead_ms = [(n + 1) * 20 - (at - began_at) * 1000 for n, (at, _) in enumerate(talker.sound)]
+        # Arrival is seen through two event loops on a busy machine; the figures proper are those of the unit tests.
+        assert max(ahead_ms) <= 100 + 30
+        assert min(ahead_ms) > -50
+
+    async def test_two_turns_are_one_session(self, gateway: ServiceProcess, others: Neighbours, hello: bytes) -> None:
+        async with talking(gateway.url) as talker:
+            for turn in (1, 2):
+                await talker.say(hello, then_silence_s=1.0)
+                await talker.until("turn", count=turn)
+
+        started = await heard(others, talker, UtteranceStarted, 2)
+        assert [(message.turn, message.utterance) for message in started] == [(1, "1-0"), (2, "1-1")]
+
+    async def test_frames_that_got_lost_are_sent_again(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        others.asr.lose = {3, 4, 20}
+
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=1.0)
+            transcript = await talker.until("transcript")
+
+        [got] = others.asr.frames.values()
+        assert transcript["text"] == f"{len(got) - 1} frames"
+        assert {3, 4, 20} <= set(got)
+
+
+class TestInterrupting:
+    async def test_after_an_interrupt_nothing_more_is_heard_and_the_agent_knows_how_much_was(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        others.tts.frames = 200
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=0.6)
+            mark = await talker.until("mark")
+            await asyncio.sleep(0.5)
+            await talker.send(event="interrupt")
+            cut = await talker.until("cut")
+            report = (await talker.until("turn"))["report"]
+            await asyncio.sleep(0.3)
+
+        [interrupt] = await heard(others, talker, InterruptTurn)
+        assert len(talker.sound) == cut["_frames"]
+        assert cut["at_ms"] == pytest.approx((cut["_at"] - mark["_at"]) * 1000, abs=60)
+        assert cut["next_ms"] - cut["at_ms"] <= 100
+        assert (report["outcome"], report["reason"], report["played_ms"]) == ("interrupted", "client", cut["at_ms"])
+        assert (interrupt.phrase, interrupt.played_ms, interrupt.phrase_ms) == (0, cut["at_ms"], 4000)
+
+    async def test_a_client_that_is_behind_has_heard_less(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        others.tts.frames = 200
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=0.6)
+            await talker.until("mark")
+            await asyncio.sleep(0.5)
+            await talker.send(event="position", at_ms=200)
+            await talker.send(event="interrupt")
+            await talker.until("turn")
+
+        [interrupt] = await heard(others, talker, InterruptTurn)
+        assert interrupt.played_ms == pytest.approx(200, abs=20)
+
+    async def test_a_new_question_ends_the_old_answer(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        others.tts.frames = 200
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=1.0)
+            await talker.say(hello, then_silence_s=1.0)
+            report = (await talker.until("turn"))["report"]
+
+        assert (report["turn"], report["outcome"], report["reason"]) == (1, "interrupted", "speech")
+
+
+class TestComingBack:
+    async def test_a_client_that_comes_back_goes_on_with_its_session(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=1.0)
+            await talker.until("turn")
+        async with talking(gateway.url, query=f"resume={talker.session['resume']}") as again:
+            await again.say(hello, then_silence_s=1.0)
+            report = (await again.until("turn"))["report"]
+
+        assert again.session["resumed"] is True
+        assert again.session["session"] == talker.session["session"]
+        assert report["turn"] == 2
+
+    async def test_a_reply_goes_on_where_the_connection_was_lost(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        others.tts.frames = 60
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=0.6)
+            await talker.until("mark")
+            await asyncio.sleep(0.4)
+        await asyncio.sleep(0.5)
+        async with talking(gateway.url, query=f"resume={talker.session['resume']}") as again:
+            report = (await again.until("turn"))["report"]
+
+        assert (report["outcome"], report["played_ms"]) == ("answered", 2400)
+        assert 120 <= len(talker.sound) + len(again.sound) <= 120 + 10
+        assert again.sound[-1][1] == tone(60)[-1]
+
+    async def test_words_said_before_the_connection_was_lost_are_answered_after_it(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        async with talking(gateway.url) as talker:
+            await talker.say(hello)
+        async with talking(gateway.url, query=f"resume={talker.session['resume']}") as again:
+            report = (await again.until("turn"))["report"]
+
+        [ended] = await heard(others, talker, UtteranceEnded)
+        assert ended.reason == "closed"
+        assert report["outcome"] == "answered"
+
+    async def test_a_second_connection_takes_the_session_over(
+        self, gateway: ServiceProcess, others: Neighbours
+    ) -> None:
+        async with talking(gateway.url) as talker, talking(gateway.url, query=f"resume={talker.session['resume']}"):
+            error = await talker.until("error")
+            await talker.closed()
+
+        assert error["code"] == "replaced"
+
+    async def test_a_session_outlives_its_gateway(
+        self, nats: NatsServer, others: Neighbours, tmp_path: Path, hello: bytes
+    ) -> None:
+        async with running_service("gateway", nats, tmp_path, {}) as first, talking(first.url) as talker:
+            await talker.say(hello, then_silence_s=1.0)
+            await talker.until("turn")
+            await first.kill()
+        async with (
+            running_service("gateway", nats, tmp_path, {}) as second,
+            talking(second.url, query=f"resume={talker.session['resume']}") as again,
+        ):
+            await again.say(hello, then_silence_s=1.0)
+            report = (await again.until("turn"))["report"]
+
+        assert again.session["resumed"] is True
+        assert (report["session"], report["epoch"], report["turn"]) == (talker.session["session"], 2, 2)
+
+    @pytest.mark.parametrize("token", ["", "nonsense", "000000000000.secret", "a.b.c", "%00.x", "*.x"])
+    async def test_a_token_that_leads_nowhere_gets_a_new_session(self, gateway: ServiceProcess, token: str) -> None:
+        async with talking(gateway.url, query=f"resume={token}") as talker:
+            pass
+
+        assert talker.session["resumed"] is False
+
+    async def test_somebody_elses_session_cannot_be_resumed(self, gateway: ServiceProcess) -> None:
+        async with talking(gateway.url) as talker:
+            guess = f"resume={talker.session['session']}.guess"
+            async with talking(gateway.url, query=guess) as thief:
+                pass
+
+        assert thief.session["session"] != talker.session["session"]
+
+    async def test_a_session_nobody_comes_back_to_is_closed(
+        self, nats: NatsServer, others: Neighbours, tmp_path: Path
+    ) -> None:
+        settings = {"RESUME_GRACE_S": "0.1"}
+        async with running_service("gateway", nats, tmp_path, settings) as gateway:
+            async with talking(gateway.url) as talker:
+                await heard(others, talker, Heartbeat)
+            [closed] = await heard(others, talker, CloseSession)
+
+        assert closed.epoch == 1
+
+
+class TestRefusing:
+    @pytest.mark.parametrize("frame", [b"", bytes(639), bytes(641), bytes(1280), bytes(100_000)])
+    async def test_a_frame_of_another_size(self, gateway: ServiceProcess, frame: bytes) -> None:
+        async with talking(gateway.url) as talker:
+            await talker.socket.send(frame)
+            error = await talker.until("error")
+            await talker.closed()
+
+        assert (error["code"], talker.socket.close_code) == ("bad_frame", 1003)
+        assert "640 bytes" in error["sentence"]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "hello",
+            "{}",
+            "[]",
+            "1",
+            '{"event": "dance"}',
+            '{"event": "position"}',
+            '{"event":"position","at_ms":-1}',
+        ],
+    )
+    async def test_text_that_is_no_event(self, gateway: ServiceProcess, text: str) -> None:
+        async with talking(gateway.url) as talker:
+            await talker.socket.send(text)
+            error = await talker.until("error")
+            await talker.closed()
+
+        assert (error["code"], talker.socket.close_code) == ("bad_event", 1007)
+
+    async def test_more_sessions_than_allowed(self, nats: NatsServer, others: Neighbours, tmp_path: Path) -> None:
+        async with (
+            running_service("gateway", nats, tmp_path, {"MAX_SESSIONS": "2"}) as gateway,
+            talking(gateway.url),
+            talking(gateway.url),
+        ):
+            refused = await refusal(gateway.url)
+            status = await gateway.get("/status")
+
+        assert (status["sessions"], status["max_sessions"], status["ready"]) == (2, 2, True)
+        assert refused == ("too_many_sessions", 1013)
+
+    async def test_a_page_of_another_site(self, gateway: ServiceProcess) -> None:
+        assert await refusal(gateway.url, headers={"Origin": "https://evil.example"}) == ("forbidden_origin", 1008)
+
+    async def test_our_own_page_is_let_in(self, gateway: ServiceProcess) -> None:
+        async with talking(gateway.url, headers={"Origin": gateway.url}) as talker:
+            pass
+
+        assert talker.session["frame_bytes"] == 640
+
+    async def test_an_agent_that_is_not_ready(self, gateway: ServiceProcess, others: Neighbours) -> None:
+        others.agent.refuses = True
+
+        assert await refusal(gateway.url) == ("agent_unavailable", 1013)
+
+    async def test_who_does_not_know_the_secret(self, nats: NatsServer, others: Neighbours, tmp_path: Path) -> None:
+        settings = {"WORKER_SHARED_SECRET": "open sesame"}
+        async with running_service("gateway", nats, tmp_path, settings) as gateway:
+            without = await refusal(gateway.url)
+            wrong = await refusal(gateway.url, query="token=open")
+            async with talking(gateway.url, query="token=open%20sesame") as by_query:
+                pass
+            async with talking(gateway.url, headers={"Authorization": "Bearer open sesame"}) as by_header:
+                pass
+
+        assert without == wrong == ("unauthorized", 1008)
+        assert by_query.session["event"] == by_header.session["event"] == "session"
+
+
+class TestLeaving:
+    async def test_bye_closes_the_session_with_the_agent_and_ends_its_turn(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        others.tts.frames = 200
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=0.6)
+            await talker.until("mark")
+            await talker.send(event="bye")
+            report = (await talker.until("turn"))["report"]
+            await talker.closed()
+
+        [closed] = await heard(others, talker, CloseSession)
+        assert talker.socket.close_code == 1000
+        assert (report["outcome"], report["reason"]) == ("interrupted", "closed")
+        assert closed.epoch == 1
+
+    async def test_a_gateway_told_to_stop_finishes_its_turns_first(
+        self, nats: NatsServer, others: Neighbours, hello: bytes, tmp_path: Path
+    ) -> None:
+        async with running_service("gateway", nats, tmp_path, {}) as gateway, talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=0.6)
+            await talker.until("mark")
+            status = await gateway.stop()
+            report = (await talker.until("turn"))["report"]
+            error = await talker.until("error")
+
+        assert status == 0
+        assert report["outcome"] == "answered"
+        assert (error["code"], talker.socket.close_code) == ("draining", 1012)
+        assert heard_so_far(others, talker, CloseSession) == []
+
+
+class TestBeingWatched:
+    async def test_ready_means_that_an_agent_answers(
+        self, nats: NatsServer, others: Neighbours, tmp_path: Path
+    ) -> None:
+        others.agent.refuses = True
+        async with running_service("gateway", nats, tmp_path, {}, wait=False) as gateway:
+            before = await first_answer(gateway, "/readyz")
+            others.agent.refuses = False
+            await gateway.until_ready()
+
+        assert list(before["reasons"]) == ["agent"]
+
+    async def test_a_turn_is_one_trace_that_all_messages_and_the_report_share(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=1.0)
+            told = (await talker.until("turn"))["report"]
+
+        [recorded] = await heard(others, talker, TurnReport)
+        [work] = others.asr.headers.values()
+        assert len(recorded.trace_id) == 32
+        assert recorded.trace_id == told["trace_id"] == work["traceparent"].split("-")[1]
+
+    async def test_the_log_has_a_line_per_turn_with_e2ft_and_without_text(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        others.asr.text = "the secret word is canary"
+        others.agent.phrases = ("Canary, understood.",)
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=1.0)
+            report = (await talker.until("turn"))["report"]
+        lines = [json.loads(line) for line in gateway.log().splitlines() if "E2FT" in line]
+
+        [line] = [line for line in lines if line["session"] == report["session"]]
+        assert line["E2FT_ms"] == report["e2ft_ms"]
+        assert "anary" not in gateway.log()
+
+    async def test_metrics_count_turns_and_sessions(
+        self, nats: NatsServer, others: Neighbours, hello: bytes, tmp_path: Path
+    ) -> None:
+        async with running_service("gateway", nats, tmp_path, {}) as gateway, talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=1.0)
+            await talker.until("turn")
+            async with httpx.AsyncClient(trust_env=False) as client:
+                metrics = (await client.get(f"{gateway.url}/metrics")).text
+
+        assert "parley_turn_e2ft_seconds_count 1.0" in metrics
+        assert "parley_turn_e2fa_seconds_count 1.0" in metrics
+        assert 'parley_turns_total{outcome="answered"} 1.0' in metrics
+        assert 'parley_turn_stage_seconds_count{stage="endpoint"} 1.0' in metrics
+        assert "parley_sessions 1.0" in metrics
+
+    async def test_it_stays_below_180_mib(self, gateway: ServiceProcess, others: Neighbours, hello: bytes) -> None:
+        async with talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=1.0)
+            await talker.until("turn")
+            resident_mib = resident_kib(gateway.process.pid) / 1024
+
+        assert resident_mib < 180
+
+    async def test_a_wrong_setting_is_named_with_all_others(self, nats: NatsServer, tmp_path: Path) -> None:
+        settings = {"ENDPOINT_MS": "20", "MAX_SESSIONS": "none"}
+        async with running_service("gateway", nats, tmp_path, settings, wait=False) as gateway:
+            status = await asyncio.wait_for(gateway.process.wait(), WAIT_S)
+
+        assert status == 2
+        assert "ENDPOINT_MS" in gateway.log()
+        assert "MAX_SESSIONS" in gateway.log()
+
+
+async def test_a_broker_that_dies_while_somebody_speaks_loses_no_word(
+    nats: NatsServer, gateway: ServiceProcess, others: Neighbours, hello: bytes
+) -> None:
+    async with talking(gateway.url) as talker:
+        await talker.say(hello[: 640 * 25])
+        await nats.kill()
+        await nats.start()
+        async with nats.bus("agent") as agent:
+            await agent.ensure(nats.layout)
+        await talker.say(hello[640 * 25 :], then_silence_s=1.0)
+        report = (await talker.until("turn", timeout_s=30))["report"]
+
+    assert report["outcome"] == "answered"
