@@ -1,5 +1,4 @@
 """Buckets: compare-and-set by revision, and values that age."""
-# ruff: noqa: S101, D102  # a page of tests that two test files share; their names are their sentences
 
 import asyncio
 

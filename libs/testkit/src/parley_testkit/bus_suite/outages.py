@@ -1,5 +1,4 @@
 """Streams that are made, lost and made again, and a broker that goes away and comes back."""
-# ruff: noqa: S101, D102  # a page of tests that two test files share; their names are their sentences
 
 import asyncio
 

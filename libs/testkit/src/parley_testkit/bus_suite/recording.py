@@ -1,5 +1,4 @@
 """Acknowledged publishes and frames: what streams keep and give back, and what becomes of bytes nobody can read."""
-# ruff: noqa: S101, D102  # a page of tests that two test files share; their names are their sentences
 
 import hashlib
 

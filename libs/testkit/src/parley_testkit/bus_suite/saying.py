@@ -1,5 +1,4 @@
 """Plain publishes: heard live, in order, by whoever may, and by one member of a queue."""
-# ruff: noqa: S101, D102  # a page of tests that two test files share; their names are their sentences
 
 import asyncio
 

@@ -1,5 +1,4 @@
 """Work: claimed by one, delivered again when its worker dies, given up after its last delivery."""
-# ruff: noqa: S101, PLR2004, D102  # a page of tests that two test files share; their names are their sentences
 
 import asyncio
 
