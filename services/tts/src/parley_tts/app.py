@@ -19,7 +19,8 @@ from parley_runtime.models import ModelStore
 from parley_tts.engines import Speech, Synthesizer, espeak, sherpa
 from parley_tts.settings import EngineName, TtsSettings
 from parley_tts.speaking import Speaker
-from parley_tts.worker import CONSUMER, Surroundings, Worker
+from parley_tts.synthesis import Surroundings
+from parley_tts.worker import CONSUMER, Worker
 
 log: Final = structlog.get_logger()
 
@@ -64,9 +65,12 @@ class App:
                         layout=layout(settings.assistant),
                         speaker=speaker,
                         telemetry=runtime.telemetry,
-                        health=health,
                         speed=settings.tts_speed,
-                    )
+                        capture_text=settings.capture_text,
+                        clock=time.monotonic,
+                        wall_clock=time.time,
+                    ),
+                    health,
                 )
                 await self._worker.run(runtime.stopping)
 
