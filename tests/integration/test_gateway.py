@@ -29,6 +29,7 @@ from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.nats_server import NatsServer, running_nats
 from parley_testkit.neighbours import Neighbours, neighbours, tone
+from parley_testkit.otlp_receiver import running_otlp_receiver
 from parley_testkit.service_process import ServiceProcess, running_service
 from parley_testkit.talker import Talker, talking
 
@@ -484,6 +485,27 @@ class TestBeingWatched:
         [work] = others.asr.headers.values()
         assert len(recorded.trace_id) == 32
         assert recorded.trace_id == told["trace_id"] == work["traceparent"].split("-")[1]
+
+    async def test_the_trace_shows_what_the_gateway_did_and_waited_for(
+        self, nats: NatsServer, others: Neighbours, hello: bytes, tmp_path: Path
+    ) -> None:
+        with running_otlp_receiver() as receiver:
+            settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
+            async with running_service("gateway", nats, tmp_path, settings) as gateway, talking(gateway.url) as talker:
+                await talker.say(hello, then_silence_s=1.0)
+                report = (await talker.until("turn"))["report"]
+            spans = receiver.trace(report["trace_id"])
+
+        [root] = [span for span in spans if not span.parent_id]
+        stages = [span for span in spans if span.parent_id]
+        length_ms = {span.name: (span.end_ns - span.start_ns) / 1e6 for span in stages}
+        assert root.name == "turn"
+        assert {span.parent_id for span in stages} == {root.span_id}
+        assert set(length_ms) == {"user_speaking", "endpointing", "e2ft", "playback.wait", "playback"}
+        assert length_ms["endpointing"] == pytest.approx(report["stages"]["endpoint_ms"], abs=1)
+        assert length_ms["e2ft"] == pytest.approx(report["e2ft_ms"], abs=1)
+        assert root.start_ns / 1e9 == pytest.approx(report["started_at"], abs=0.01)
+        assert root.end_ns == max(span.end_ns for span in stages)
 
     async def test_the_log_has_a_line_per_turn_with_e2ft_and_without_text(
         self, gateway: ServiceProcess, others: Neighbours, hello: bytes

@@ -317,6 +317,21 @@ def test_a_client_that_interrupts_hears_nothing_more_and_the_agent_learns_what_w
     assert door.Cut(turn=1, at_ms=500, next_ms=600) in stage.told
 
 
+def test_a_sound_that_was_cut_on_its_way_was_not_heard() -> None:
+    stage = Stage()
+    quiet_then_loud = bytes(640) + LOUD
+
+    stage.speak()
+    stage.transcribe()
+    for n in range(2):
+        pcm = quiet_then_loud[640 * n : 640 * (n + 1)]
+        stage.send(FrameArrived(1, 0, Frame(sequence=n, media_samples=320 * n, pcm=pcm, epoch=2)))
+    stage.wait(0.01)
+    stage.send(ClientInterrupted())
+
+    assert [report.e2fa_ms for report in stage.reports] == [None]
+
+
 def test_an_interrupt_before_the_first_sound_ends_the_turn_too() -> None:
     stage = Stage()
 

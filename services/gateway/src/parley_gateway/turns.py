@@ -322,6 +322,9 @@ class _Decision:
             turns={other: open_turn for other, open_turn in state.turns.items() if other != number},
             speaking={who: running for who, running in state.speaking.items() if running != number},
         )
+        if turn.moments.sounded_at is not None and turn.moments.sounded_at > self.now:
+            # Its first audible sample was under way and has been cut: nobody heard it.
+            turn = replace(turn, moments=replace(turn.moments, sounded_at=None))
         self.effects += [Forget(utterance) for utterance in turn.utterances if utterance not in turn.transcribed]
         identity = Identity(
             session=state.session, epoch=state.epoch, turn=number, revision=turn.revision, speaker=turn.speaker

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import deque
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -42,6 +42,22 @@ OUTGOING_LIMIT: Final = 512
 
 _requests: Final = msgspec.json.Decoder(events.Request)
 _events: Final = msgspec.json.Encoder()
+
+
+class Socket(Protocol):
+    """What a door needs of a WebSocket to send; starlette's fits."""
+
+    async def send_text(self, data: str) -> None:
+        """Send a text message; wait while the client takes nothing."""
+        ...
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send a binary message, as above."""
+        ...
+
+    async def close(self, code: int) -> None:
+        """Close with a code of RFC 6455."""
+        ...
 
 
 class WebDoor:
@@ -80,7 +96,7 @@ class WebDoor:
         self._close_code = CLOSE_CODES[why.code] if why else _NORMAL
         self._changed.set()
 
-    async def send_all(self, socket: WebSocket) -> None:
+    async def send_all(self, socket: Socket) -> None:
         """Send until the door is closed from this side, then close the socket; return at once if the client is gone."""
         with contextlib.suppress(WebSocketDisconnect):
             while self._waiting or self._close_code is None:
