@@ -1,0 +1,179 @@
+"""From the first frame to the final: partials, replay, holes, silence, length and loss; on virtual time."""
+
+import random
+
+import looptime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parley_contract.messages import FinalTranscript, PartialTranscript
+from parley_testkit.memory_bus import MemoryBroker
+from parley_testkit.toy_asr import DECODE_S, ToyAsr, finals, is_all_acknowledged, microphone, now, recorded, until
+from parley_testkit.toy_speech import WORDS, frames_of, speak
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_a_spoken_utterance_becomes_one_final_and_is_acknowledged() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker), microphone(broker)
+
+    async with asr.running():
+        await speaker.begin("1-0")
+        await speaker.send("1-0", frames_of(speak("alpha bravo charlie")))
+        await until(lambda: is_all_acknowledged(broker))
+
+    [final] = finals(broker)
+    assert (final.outcome, final.text, final.language, final.attempt) == ("speech", "alpha bravo charlie", "en", 1)
+    assert (final.session, final.turn, final.utterance, final.speaker) == ("s1", 1, "1-0", "anna")
+    assert (final.last_seq, final.missing_frames, final.reason) == (74, 0, "")
+    assert final.audio_s == pytest.approx(1.5)
+
+
+async def test_the_final_comes_one_decode_after_the_closing_frame() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker), microphone(broker)
+
+    async with asr.running():
+        await speaker.begin("1-0")
+        await speaker.send("1-0", frames_of(speak("alpha"))[:-1])
+        await speaker.send("1-0", frames_of(speak("alpha"))[-1:], every_s=0)
+        closed_at = now()
+        await until(lambda: finals(broker) != [])
+        waited_s = now() - closed_at
+
+    assert waited_s == pytest.approx(DECODE_S, abs=0.02)
+
+
+async def test_a_running_utterance_has_a_revision_for_every_second_of_new_speech() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker), microphone(broker)
+
+    async with asr.running():
+        await speaker.begin("1-0")
+        await speaker.send("1-0", frames_of(speak("alpha bravo charlie delta echo foxtrot golf hotel")))
+        await until(lambda: finals(broker) != [])
+
+    partials = recorded(broker, PartialTranscript)
+    assert [(partial.number, partial.covers_seq) for partial in partials] == [(1, 49), (2, 99), (3, 149)]
+    assert [partial.text for partial in partials] == [
+        "alpha bravo",
+        "alpha bravo charlie delta",
+        "alpha bravo charlie delta echo foxtrot",
+    ]
+
+
+async def test_frames_from_before_the_claim_are_replayed() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker), microphone(broker)
+    frames = frames_of(speak("alpha bravo charlie"))
+    await speaker.begin("1-0")
+    await speaker.send("1-0", frames[:50])
+
+    async with asr.running():
+        await speaker.send("1-0", frames[50:])
+        await until(lambda: finals(broker) != [])
+
+    assert finals(broker)[0].text == "alpha bravo charlie"
+
+
+async def test_lost_frames_are_asked_for_and_the_transcript_is_whole() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker), microphone(broker)
+    frames = frames_of(speak("alpha bravo charlie delta"))
+
+    async with speaker.listening(), asr.running():
+        await speaker.begin("1-0")
+        await speaker.send("1-0", frames, every_s=0, lost=[*range(20, 45), *range(60, 100)])
+        await until(lambda: finals(broker) != [], timeout_s=1)
+
+    [final] = finals(broker)
+    assert (final.text, final.missing_frames) == ("alpha bravo charlie delta", 0)
+
+
+async def test_frames_that_never_come_are_reported_after_a_bounded_wait() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker), microphone(broker, answers=False)
+    frames = frames_of(speak("alpha bravo charlie"))
+
+    async with speaker.listening(), asr.running():
+        await speaker.begin("1-0")
+        started_at = now()
+        await speaker.send("1-0", [*frames[:30], *frames[34:]], every_s=0)
+        await until(lambda: finals(broker) != [])
+        waited_s = now() - started_at
+
+    [final] = finals(broker)
+    assert (final.outcome, final.missing_frames, final.reason) == ("speech", 4, "4 frames did not come within 1.5 s")
+    assert waited_s == pytest.approx(1.5 + DECODE_S, abs=0.05)
+
+
+async def test_silence_is_an_outcome_without_text() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker), microphone(broker)
+
+    async with asr.running():
+        await speaker.begin("1-0")
+        await speaker.send("1-0", frames_of(0 * speak("alpha bravo")))
+        await until(lambda: finals(broker) != [])
+
+    assert (finals(broker)[0].outcome, finals(broker)[0].text) == ("silence", "")
+
+
+async def test_a_long_utterance_comes_out_whole() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker), microphone(broker)
+    text = " ".join(WORDS[index * 5 % 16] for index in range(120))
+
+    async with asr.running():
+        await speaker.begin("1-0", deadline_s=120)
+        await speaker.send("1-0", frames_of(speak(text)))
+        await until(lambda: finals(broker) != [])
+
+    assert finals(broker)[0].audio_s == pytest.approx(60.0)
+    assert finals(broker)[0].text == text
+
+
+async def test_an_utterance_past_its_deadline_fails_instead_of_coming_late() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker), microphone(broker)
+    await speaker.begin("1-0", deadline_s=2)
+    await speaker.send("1-0", frames_of(speak("alpha bravo charlie delta echo")))
+
+    async with asr.running():
+        await until(lambda: finals(broker) != [])
+
+    assert finals(broker)[0].outcome == "failed"
+    assert asr.transcriber.told == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), loss=st.sampled_from([0.0, 0.1, 0.5, 0.95]), head=st.integers(0, 150))
+def test_whatever_is_lost_doubled_or_out_of_order_the_transcript_is_whole(seed: int, loss: float, head: int) -> None:
+    text = " ".join(random.Random(seed).choices(WORDS, k=6))
+
+    async def scenario() -> list[FinalTranscript]:
+        broker = MemoryBroker()
+        asr, speaker = ToyAsr(broker), microphone(broker)
+        frames = frames_of(speak(text))
+        await speaker.send("1-0", frames, every_s=0, lost=range(len(frames)))
+        chance = random.Random(seed)
+        sent = [frame for frame in frames for _ in range(chance.randint(1, 2)) if chance.random() >= loss]
+        for index in range(len(sent) - 1):
+            if chance.random() < 0.3:
+                sent[index], sent[index + 1] = sent[index + 1], sent[index]
+        await speaker.begin("1-0")
+        await speaker.send("1-0", sent[:head], every_s=0)
+        async with speaker.listening(), asr.running():
+            await speaker.send("1-0", sent[head:])
+            await until(lambda: is_all_acknowledged(broker))
+        return finals(broker)
+
+    loop = looptime.new_event_loop()
+    try:
+        [final] = loop.run_until_complete(scenario())
+    finally:
+        loop.close()
+
+    assert (final.outcome, final.text, final.missing_frames) == ("speech", text, 0)
