@@ -91,6 +91,9 @@ class Synthesis:
         except PermanentError as error:
             log.error("a phrase was not spoken", phrase=self._asked.phrase, reason=str(error))
             return self._failed("failed", str(error))
+        if was_interrupted and not self._sequence:
+            self._around.telemetry.record(words.TTS_PHRASES, engine="none", outcome="stale")
+            return None
         synthesis_s = self._around.clock() - self._claimed_at
         self._account(span, synthesis_s, "cut" if was_interrupted else "spoken")
         if was_interrupted:
