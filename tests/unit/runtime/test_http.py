@@ -68,6 +68,20 @@ async def test_a_service_may_lose_its_readiness(surface: Surface) -> None:
     assert answer.json()["reasons"] == {"broker": "it is away"}
 
 
+async def test_what_a_service_needs_is_asked_for_anew_each_time(surface: Surface) -> None:
+    connected = True
+    surface.health.ready("service")
+    surface.health.ready("model")
+    surface.health.needs("broker", lambda: connected, "it cannot be reached")
+
+    with_it = await surface.client.get("/readyz")
+    connected = False
+    without_it = await surface.client.get("/readyz")
+
+    assert (with_it.status_code, without_it.status_code) == (200, 503)
+    assert without_it.json()["reasons"] == {"broker": "it cannot be reached"}
+
+
 async def test_a_service_that_drains_is_not_ready(surface: Surface) -> None:
     surface.health.ready("service")
     surface.health.ready("model")

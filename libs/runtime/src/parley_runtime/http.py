@@ -18,6 +18,7 @@ class Health:
     def __init__(self, **reasons: str) -> None:
         """Begin with the things that are not there yet, as `thing="why"`."""
         self._reasons: dict[str, str] = dict(reasons)
+        self._needs: dict[str, tuple[Callable[[], bool], str]] = {}
         self.draining = False
 
     def ready(self, thing: str) -> None:
@@ -28,10 +29,15 @@ class Health:
         """Say that this thing is missing, and why."""
         self._reasons[thing] = why
 
+    def needs(self, thing: str, is_there: Callable[[], bool], why: str) -> None:
+        """Ask each time whether this thing is there, and say why it is not."""
+        self._needs[thing] = is_there, why
+
     @property
     def reasons(self) -> dict[str, str]:
         """Everything that is missing; a service that drains is never ready."""
-        return {**self._reasons, **({"service": "draining"} if self.draining else {})}
+        missing = {thing: why for thing, (is_there, why) in self._needs.items() if not is_there()}
+        return {**self._reasons, **missing, **({"service": "draining"} if self.draining else {})}
 
 
 Status = Callable[[], Mapping[str, object]]

@@ -49,6 +49,7 @@ class Runtime(Generic[S]):
         self.stopping: Final = stopping
         """Set when the process was asked to end: take no new work, finish what runs, return."""
         self.health: Final = Health(service="starting")
+        self.health.needs("broker", lambda: bus.connected, "the broker cannot be reached")
 
     @contextlib.asynccontextmanager
     async def http(self, app: FastAPI) -> AsyncIterator[int]:
@@ -181,9 +182,9 @@ def _listener(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise PermanentError(
-            f"cannot listen on {host}:{port}, {error.strerror}: does something else run there?"
-        ) from error
+        # Python adds the address in its own spelling, in brackets.
+        reason = str(error.strerror).partition(" (")[0]
+        raise PermanentError(f"cannot listen on {host}:{port}, {reason}: does something else run there?") from error
 
 
 def _seed(path: Path) -> str:
