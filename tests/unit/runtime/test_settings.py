@@ -96,6 +96,7 @@ def test_every_problem_is_reported_at_once_by_variable() -> None:
         ("NUMBERS", "[1, 2, 3]", "NUMBERS: expected `array` of length <= 2"),
         ("CAPTURE_TEXT", "yes", "CAPTURE_TEXT: expected `bool`, got `str`"),
         ("TRACE_SAMPLE_RATIO", "1.5", "TRACE_SAMPLE_RATIO: expected `float` <= 1.0"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL: 'loud' is not one of debug, info, warning, error"),
         ("LOW", "2", ".: LOW must be below HIGH"),
     ],
 )

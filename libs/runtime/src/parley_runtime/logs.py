@@ -5,19 +5,20 @@ Called once by the lifecycle. What a person said is never logged, at any level.
 
 import logging
 import sys
-from typing import Any
 
 import structlog
+from structlog.typing import EventDict, Processor
 
 from parley_runtime.telemetry import current_trace_id
 
 
 def configure_logs(service: str, level: str) -> None:
     """Route structlog and the standard library's loggers to standard error."""
-    shared: list[Any] = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_service(service),
         _add_trace_id,
         structlog.processors.format_exc_info,
     ]
@@ -39,10 +40,18 @@ def configure_logs(service: str, level: str) -> None:
     root.setLevel(level.upper())
     for chatty in ("httpx", "httpcore", "uvicorn", "opentelemetry", "websockets", "faster_whisper"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    structlog.contextvars.bind_contextvars(service=service)
 
 
-def _add_trace_id(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
+def _add_service(service: str) -> Processor:
+    """Say who logs. Not a context variable: threads that a library starts have none."""
+
+    def add(_: object, __: str, event: EventDict) -> EventDict:
+        return {**event, "service": service}
+
+    return add
+
+
+def _add_trace_id(_: object, __: str, event: EventDict) -> EventDict:
     if trace_id := current_trace_id():
         event.setdefault("trace_id", trace_id)
     return event

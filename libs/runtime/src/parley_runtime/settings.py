@@ -7,7 +7,7 @@ resource; nothing else about an assistant is configured anywhere.
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -35,7 +35,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper")
     trace_sample_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     capture_text: bool = False
     """Whether spans may carry what was said, under the private prefix."""
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 S = TypeVar("S", bound=ServiceSettings)
