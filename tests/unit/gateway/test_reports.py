@@ -55,6 +55,14 @@ def test_the_first_three_stages_are_e2ft_and_all_are_e2fa_also_when_messages_ove
     assert stages.llm_ttft_ms == 0
 
 
+def test_a_transcript_that_was_there_before_the_decision_cost_nothing() -> None:
+    early = Moments(began_at=100.0, voiced_until=102.0, decided_at=102.5, transcribed_at=102.2, first_token_at=102.6)
+
+    made = report(WHOSE, early, Played(), "answered", "", unix_offset_s=0)
+
+    assert (made.stages.endpoint_ms, made.stages.asr_ms, made.stages.llm_ttft_ms) == (500, 0, 100)
+
+
 def test_what_never_happened_has_no_figure() -> None:
     made = report(
         WHOSE, Moments(began_at=100.0, voiced_until=101.0, decided_at=101.5), Played(), "empty", "", unix_offset_s=0

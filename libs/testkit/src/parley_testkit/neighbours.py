@@ -71,7 +71,7 @@ class AsrActor:
 
     def __init__(self, bus: Bus, layout: Layout) -> None:
         self.frames: dict[str, dict[int, Frame]] = defaultdict(dict)
-        """What it got of each utterance, by sequence."""
+        """What it got of each utterance, by sequence; the key is `<session>.<utterance>`."""
         self.headers: dict[str, Carrier] = {}
         """Of each work item."""
         self.lose: set[int] = set()
@@ -85,12 +85,12 @@ class AsrActor:
             while True:
                 work = await _claimed(self._bus, self._layout.utterances, TranscribeUtterance)
                 if work is not None:
-                    self.headers[work.message.utterance] = work.headers
+                    self.headers[_name(work.message)] = work.headers
                     await work.done()
                     tasks.create_task(self._transcribe(work.message))
 
     async def _transcribe(self, asked: TranscribeUtterance) -> None:
-        got, more = self.frames[asked.utterance], asyncio.Event()
+        got, more = self.frames[_name(asked)], asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             collecting = tasks.create_task(self._collect(asked, got, more))
             while not _is_whole(got):
@@ -114,7 +114,7 @@ class AsrActor:
             self._bus.subjects.transcript(asked.session, asked.utterance),
             final,
             message_id=f"{asked.session}-{asked.utterance}-final",
-            headers=self.headers[asked.utterance],
+            headers=self.headers[_name(asked)],
         )
 
     async def _collect(self, asked: TranscribeUtterance, got: dict[int, Frame], more: asyncio.Event) -> None:
@@ -137,6 +137,10 @@ class AsrActor:
             from_seq=first,
         )
         await self._bus.publish(self._bus.subjects.resend(asked.session), again)
+
+
+def _name(asked: TranscribeUtterance) -> str:
+    return f"{asked.session}.{asked.utterance}"
 
 
 def _keep(frame: Frame, got: dict[int, Frame], lost: set[int]) -> None:

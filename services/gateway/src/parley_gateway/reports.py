@@ -78,24 +78,28 @@ def report(
 
 
 def _stages(moments: Moments) -> Stages:
-    """Split the time into stages that add up, also where one overlaps the next or messages overtook each other."""
-    ends = [
-        moments.voiced_until,
-        moments.decided_at,
-        moments.transcribed_at,
-        moments.first_token_at,
-        moments.first_phrase_at,
-        moments.first_frame_at,
-        moments.sounded_at,
-    ]
-    # A stage cannot end after the next one has: what is later than its successor was not waited for.
-    latest: float | None = None
-    for index in range(len(ends) - 1, -1, -1):
-        moment = ends[index]
-        if moment is not None:
-            latest = moment if latest is None else min(moment, latest)
-            ends[index] = latest
+    """Split the time into stages that add up, also where one overlapped the next or messages overtook each other.
+
+    What this process measured itself stands: the decision, and the ends of E2FT and E2FA. A message between them that
+    came out of order is taken to have come with its neighbour, because nobody waited for it.
+    """
+    ends = [moments.voiced_until, moments.decided_at]
+    ends += _between(moments.decided_at, [moments.transcribed_at], moments.first_token_at)
+    ends.append(moments.first_token_at)
+    ends += _between(moments.first_token_at, [moments.first_phrase_at, moments.first_frame_at], moments.sounded_at)
+    ends.append(moments.sounded_at)
     return Stages(**dict(zip(Stages.__struct_fields__, (_ms(a, b) for a, b in pairwise(ends)), strict=True)))
+
+
+def _between(start: float | None, moments: list[float | None], end: float | None) -> list[float | None]:
+    """Move moments, which belong in this order, in between `start` and `end`, as far as these are known."""
+    placed: list[float | None] = []
+    for moment in moments:
+        if moment is not None:
+            latest = moment if end is None else min(moment, end)
+            start = latest if start is None else max(latest, start)
+        placed.append(None if moment is None else start)
+    return placed
 
 
 def _ms(start: float | None, end: float | None) -> float | None:
