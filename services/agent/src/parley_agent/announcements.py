@@ -75,6 +75,7 @@ def _message(effect: Said, fence: _Fence, speaker: Speaker, usage: Usage, at: fl
                 phrase=effect.phrase,
                 text=effect.text,
                 language=speaker.language,
+                sent_at=at,
                 deadline_at=at + _PHRASE_LIFE_S,
             )
             return work, f"work-{effect.phrase}"

@@ -46,6 +46,8 @@ class SynthesizePhrase(TurnMessage, frozen=True, kw_only=True):
     phrase: int
     text: str
     language: str
+    sent_at: float
+    """Unix seconds, so that its wait in the queue is known."""
     deadline_at: float
     """Unix seconds after which the phrase is stale and is dropped."""
 
