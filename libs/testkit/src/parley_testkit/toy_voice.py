@@ -1,4 +1,4 @@
-"""A voice for tests: says 20 ms of a steady tone per letter, breaks when told to, and remembers what it was told.
+"""A voice for tests: says 20 ms of a steady sound per letter, breaks when told to, and remembers what it was told.
 
 A fake `Synthesizer` that passes the suite of the real ones. Not for anything that is about how speech sounds.
 """
@@ -49,7 +49,7 @@ class ToySynthesizer:
         if not letters:
             raise CannotSpeakError("nothing to say")
         failure = self.failures.pop(0) if self.failures else None
-        for number in range(letters):
+        for number in range(max(1, round(letters / speech.speed))):
             if failure is not None and number >= self.breaks_after:
                 raise failure
             if number and self.gate is not None:

@@ -79,19 +79,17 @@ class EspeakSynthesizer:
 
     def speak(self, speech: Speech, take: Take) -> None:
         """See Synthesizer."""
+        if not any(character.isalnum() for character in speech.text):
+            raise CannotSpeakError("there is neither a letter nor a digit in this text")
         voice = self._voice.name or self._voice_of(speech.language)
         pace = min(_FASTEST_WPM, max(_SLOWEST_WPM, round(_WORDS_PER_MINUTE * speech.speed)))
         command = [self._program, "--stdin", "--stdout", "-b", "1", "-v", voice, "-s", str(pace)]
-        heard = False
         with _fed(command, speech.text) as (process, sound):
             if len(sound.read(_WAV_HEADER_BYTES)) == _WAV_HEADER_BYTES:
                 for samples in _blocks(sound):
-                    heard = True
                     if not take(samples):
                         return
             _expect_success(process)
-        if not heard:
-            raise CannotSpeakError("espeak-ng finds nothing to say in this text")
 
     def _voice_of(self, language: str) -> str:
         """Return the voice of a language: of its region if there is one, else of the language alone."""

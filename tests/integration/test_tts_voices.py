@@ -1,0 +1,178 @@
+"""The real voices: the suite, what they sound like to Whisper, and what they do with a voice that somebody brings."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parley_asr.engines import Decoding, Transcriber
+from parley_asr.engines.whisper import LoadOptions
+from parley_asr.engines.whisper import load as load_whisper
+from parley_runtime.catalogue import find_model
+from parley_runtime.models import ModelStore
+from parley_runtime.piper_voices import VoiceUnusableError
+from parley_runtime.pulls import pull
+from parley_testkit.synthesizer_suite import LONG, SynthesizerSuite, spoken
+from parley_tts.engines import CannotSpeakError, EngineUnusableError, Samples, Speech, Synthesizer, espeak, sherpa
+from parley_tts.shaping import AUDIBLE, Shaper
+from parley_tts.speakable import speakable
+
+SENTENCES = (
+    "The capital of France is Paris.",
+    "I would be happy to help you with that.",
+    "Sure, let me think about it for a moment.",
+    "There are seven days in a week and twelve months in a year.",
+    "You can make tea by pouring hot water over the leaves.",
+    "It was the first time that anybody had walked on the moon.",
+)
+
+
+@pytest.fixture(scope="module")
+def joe() -> Path:
+    return pull(ModelStore.at(), find_model("en_US-joe-medium"))
+
+
+@pytest.fixture(scope="module")
+def whisper() -> Transcriber:
+    folder = pull(ModelStore.at(), find_model("tiny.en"))
+    return load_whisper(LoadOptions(name="tiny.en", folder=folder, device="cpu", cpu_threads=1))
+
+
+@pytest.fixture(scope="module")
+def piper(joe: Path) -> Synthesizer:
+    return sherpa.load(joe)
+
+
+class TestSherpa(SynthesizerSuite):
+    @pytest.fixture
+    def synthesizer(self, piper: Synthesizer) -> Synthesizer:
+        return piper
+
+
+class TestEspeak(SynthesizerSuite):
+    @pytest.fixture
+    def synthesizer(self) -> Synthesizer:
+        return espeak.load()
+
+
+@pytest.fixture(params=["sherpa", "espeak"])
+def voice(request: pytest.FixtureRequest, piper: Synthesizer) -> Synthesizer:
+    return piper if request.param == "sherpa" else espeak.load()
+
+
+def shaped(voice: Synthesizer, text: str) -> Samples:
+    """Say it as the service does: 16 kHz, in frames."""
+    shaper = Shaper(voice.voice.rate_hz)
+    pcm = b"".join([*shaper.feed(spoken(voice, text)), *shaper.finish()])
+    return np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(32768)
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z]+", speakable(text, "en").lower())
+
+
+def errors(heard: list[str], said: list[str]) -> int:
+    """Count insertions, deletions and substitutions (Levenshtein)."""
+    row = list(range(len(said) + 1))
+    for i, one in enumerate(heard, 1):
+        previous, row[0] = row[0], i
+        for j, other in enumerate(said, 1):
+            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (one != other))
+    return row[-1]
+
+
+def test_whisper_understands_the_voice(voice: Synthesizer, whisper: Transcriber) -> None:
+    pairs = [(words(whisper.transcribe(shaped(voice, text), Decoding()).text), words(text)) for text in SENTENCES]
+
+    wrong = sum(errors(heard, said) for heard, said in pairs)
+    assert wrong / sum(len(said) for _, said in pairs) < 0.2, pairs
+
+
+def test_speech_begins_at_once(voice: Synthesizer) -> None:
+    samples = shaped(voice, "What a day.")
+
+    assert int(np.flatnonzero(np.abs(samples) > AUDIBLE)[0]) <= 0.045 * 16_000
+
+
+def test_long_text_comes_in_pieces_before_it_is_all_made(piper: Synthesizer) -> None:
+    pieces: list[int] = []
+
+    def take(samples: Samples) -> bool:
+        pieces.append(len(samples))
+        return True
+
+    piper.speak(Speech(text=LONG, language="en"), take)
+
+    assert len(pieces) == 2
+
+
+def test_espeak_speaks_korean() -> None:
+    voice = espeak.load()
+
+    korean, spelled = spoken(voice, "안녕하세요, 반갑습니다.", language="ko"), spoken(voice, "안녕하세요, 반갑습니다.")
+
+    assert 1 < len(korean) / voice.voice.rate_hz < 5
+    assert len(korean) != len(spelled)
+
+
+def test_a_region_without_a_voice_takes_the_languages_voice() -> None:
+    assert len(spoken(espeak.load(), "Hello.", language="en-XX")) > 0
+
+
+def test_a_piper_voice_does_not_speak_other_languages(piper: Synthesizer) -> None:
+    with pytest.raises(CannotSpeakError, match="en_US-joe-medium speaks en, not ko"):
+        spoken(piper, "안녕하세요.", language="ko")
+
+
+def test_phonemes_come_clause_by_clause() -> None:
+    program = espeak.find_espeak()
+
+    heard = espeak.phonemes(program, "en-us", ["hello there", "my friend", "..."])
+
+    assert heard == ["həlˈoʊ ðˈɛɹ", "maɪ fɹˈɛnd", ""]  # noqa: RUF001  # IPA
+
+
+def test_a_clause_in_which_espeak_sees_a_pause_stays_one_clause() -> None:
+    program = espeak.find_espeak()
+
+    heard = espeak.phonemes(program, "en-us", ["hello; there", "friend"])
+
+    assert heard == ["həlˈoʊ ðˈɛɹ", "fɹˈɛnd"]  # noqa: RUF001  # IPA
+
+
+def test_notes_on_language_and_phoneme_codes_are_not_spoken() -> None:
+    program = espeak.find_espeak()
+
+    [heard] = espeak.phonemes(program, "en-us", ["안녕 [[h@]] hi"])
+
+    assert not set(heard) & set("()[]@")
+
+
+def test_a_voice_that_somebody_brings_is_made_loadable_without_touching_its_folder(joe: Path, tmp_path: Path) -> None:
+    for name in ("en_US-joe-medium.onnx", "en_US-joe-medium.onnx.json"):
+        shutil.copy(joe / name, tmp_path)
+
+    voice = sherpa.load(tmp_path)
+
+    assert len(spoken(voice, "Hello.")) > 0
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_folder_without_a_voice_says_what_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(VoiceUnusableError, match="there must be one"):
+        sherpa.load(tmp_path)
+
+
+def test_without_espeak_the_error_says_what_to_install(joe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    for load in (lambda: sherpa.load(joe), espeak.load):
+        with pytest.raises(EngineUnusableError, match="apt-get install espeak-ng"):
+            load()
+
+
+def test_an_espeak_voice_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(EngineUnusableError, match="knows no voice 'klingon-x'"):
+        espeak.load("klingon-x")
