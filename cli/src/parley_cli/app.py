@@ -1,4 +1,4 @@
-"""The commands of `parley` and what `--help` says about each. Each parses and delegates; nothing is done here."""
+"""The commands of `parley` and what `--help` says about each. Each parses and delegates; `run` is the way in."""
 
 import asyncio
 from importlib import metadata
@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from parley_cli import catalogue_commands, demo_command, looking, talk_command
 from parley_cli.demo_command import Errand
+from parley_cli.exits import FAILED, tell
 from parley_cli.interrupts import run_until_interrupted
 from parley_cli.launches import LOOPBACK
 from parley_cli.manifests import read_manifest
@@ -19,6 +20,7 @@ from parley_cli.questions import question, sample_questions
 from parley_cli.screen import Screen
 from parley_cli.starting import running
 from parley_cli.talk_command import STDIN
+from parley_contract.errors import ParleyError
 from parley_runtime.models import ModelStore
 
 DEFAULT_REPLIES: Final = Path("out")
@@ -34,6 +36,23 @@ app: Final = App(
 )
 models: Final = App(name="models", help="The models that assistants are made of: list, pull and verify them.")
 app.command(models)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code."""
+    code = FAILED
+    try:
+        return int(app(arguments, result_action="return_value") or 0)
+    except* ParleyError as group:
+        code = tell(group)
+    return code
+
+
+def _is_no_option(_: type, source: str) -> None:
+    """Refuse what looks like an option among the files, but for the `-` that means standard input."""
+    if source.startswith("-") and source != STDIN:
+        raise ValueError(f"there is no option {source}")
+
 
 Manifest = Annotated[
     Path | None, Parameter(name=["--file", "-f"], help="A VoiceAssistant manifest; the laptop sample if not given.")
@@ -87,7 +106,14 @@ def up(
 
 @app.command
 def talk(
-    *sources: Annotated[str, Parameter(help="Sound files of any kind; `-` for sound on standard input.")],
+    *sources: Annotated[
+        str,
+        Parameter(
+            help="Sound files of any kind; `-`, or none, for sound on standard input.",
+            allow_leading_hyphen=True,
+            validator=_is_no_option,
+        ),
+    ],
     assistant: Assistant = "",
     out: Replies = DEFAULT_REPLIES,
 ) -> int:

@@ -6,7 +6,7 @@ from typing import Final
 from parley_cli.errors import BadRequestError
 from parley_contract.resource import VoiceAssistant, load_manifest
 
-SAMPLES: Final = Path(__file__).with_name("samples")
+SAMPLES: Final = Path(__file__).with_name("samples").resolve()
 """The repository's `docs/samples`, through a link that a built package replaces by the files themselves."""
 LAPTOP: Final = SAMPLES / "laptop.yaml"
 

@@ -11,7 +11,6 @@
 """
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from parley_cli import locks
 from parley_contract.components import ComponentName
 from parley_contract.errors import PermanentError
 
@@ -106,19 +106,17 @@ class Place:
         # The seeds lie below.
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.logs.mkdir(exist_ok=True)
-        with (self.folder / _LOCK).open("a") as lock:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+                stack.enter_context(locks.held(self.folder / _LOCK))
+            except locks.HeldError as error:
                 running = self._read()
                 who = f" (process {running.pid})" if running else ""
                 raise AlreadyRunningError(
                     f"{self.folder.name} is running already{who}: talk to it with `parley talk`, or stop it first"
                 ) from error
-            try:
-                yield
-            finally:
-                (self.folder / _STATE).unlink(missing_ok=True)
+            stack.callback((self.folder / _STATE).unlink, missing_ok=True)
+            yield
 
     def fresh_log(self, name: str) -> Path:
         """Put the log of the run before aside and return the path of the new one."""
@@ -135,23 +133,13 @@ class Place:
 
     def read(self) -> Running | None:
         """Return where it is; None if it does not run, or has not got that far."""
-        return self._read() if self._is_held() else None
+        return self._read() if locks.is_held(self.folder / _LOCK) else None
 
     def _read(self) -> Running | None:
         try:
             return msgspec.json.decode((self.folder / _STATE).read_bytes(), type=Running)
         except (OSError, msgspec.DecodeError):
             return None
-
-    def _is_held(self) -> bool:
-        try:
-            with (self.folder / _LOCK).open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
 
 
 def all_running() -> list[Running]:

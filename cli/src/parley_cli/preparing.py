@@ -15,10 +15,10 @@ from typing import Final
 
 import msgspec
 
-from parley_cli import refusals
+from parley_cli import locks, refusals
 from parley_cli.language_models import LanguageModels, ollama_version
 from parley_cli.launches import LOOPBACK, Machine
-from parley_cli.places import Place, all_running
+from parley_cli.places import Place
 from parley_cli.refusals import RefusedError
 from parley_contract.components import Component, ComponentName, components
 from parley_contract.resource import VoiceAssistant
@@ -28,6 +28,7 @@ from parley_runtime.catalogue import Model, UnknownModelError, find_model
 from parley_runtime.models import ModelMissingError, ModelStore
 from parley_runtime.tools import ToolMissingError, cache_dir, find_tool, is_supported
 
+USUAL_OLLAMA: Final = f"http://{LOOPBACK}:{PORTS['ollama']}"
 DOOR_TOKEN: Final = "WORKER_SHARED_SECRET"  # noqa: S105  # the variable's name (the guide's)
 
 
@@ -100,6 +101,11 @@ async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish) -> Prepar
     )
 
 
+def ollama_lock() -> Path:
+    """Return the lock that is held by whoever runs an Ollama of our own on the usual port."""
+    return cache_dir() / "ollama.lock"
+
+
 def free_port() -> int:
     """Return a loopback port that was free a moment ago."""
     with socket.socket() as probe:
@@ -150,11 +156,10 @@ async def _ollama(component: Component, problems: list[str]) -> tuple[str, str]:
         elif not is_supported("ollama", version):
             problems.append(f"spec.llm.externalUrl: {url} is Ollama {'.'.join(map(str, version))}, too old or too new")
         return "", url
-    url = f"http://{LOOPBACK}:{PORTS['ollama']}"
+    url = USUAL_OLLAMA
     version = await ollama_version(url)
-    # Another assistant's own Ollama ends with that assistant.
-    borrowed = any(part.url == url and part.pid for running in all_running() for part in running.parts)
-    if version is not None and is_supported("ollama", version) and not borrowed:
+    # The Ollama of another `parley up` ends with that.
+    if version is not None and is_supported("ollama", version) and not locks.is_held(ollama_lock()):
         return "", url
     if not _is_free(PORTS["ollama"], LOOPBACK):
         url = f"http://{LOOPBACK}:{free_port()}"

@@ -30,7 +30,8 @@ class _List(msgspec.Struct, frozen=True):
 def sample_questions() -> list[Question]:
     """Return the questions of the samples, in the order in which they are to be asked."""
     folder = SAMPLES / "questions"
-    return [Question(folder / entry.wav, entry.text) for entry in _entries(folder)]
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return [Question(shown / entry.wav, entry.text) for entry in _entries(folder)]
 
 
 def question(wav: Path) -> Question:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from parley_cli.__main__ import run
+from parley_cli.app import run
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,225 @@
+"""Processes are kept running and leave nothing behind, whatever they and their keeper do."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from parley_cli.launches import Launch
+from parley_cli.narration import BecameReady, BecameUnready, Died, Happened, Stopped
+from parley_cli.places import Place
+from parley_cli.preparing import free_port
+from parley_cli.supervisor import StartError, Supervisor, supervised
+from parley_contract.components import ComponentName
+
+SERVER = """
+    import http.server, json, os, signal, subprocess, sys, threading
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            reasons = {"model": "is being loaded"} if os.path.exists("not-ready") else {}
+            self.send_response(503 if reasons else 200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"reasons": reasons}).encode())
+        def log_message(self, *_): pass
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+"""
+STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+WITH_CHILD = """
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    open("child", "w").write(str(child.pid))
+"""
+SERVE = "server.serve_forever()"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def launch(
+    *parts: str, name: ComponentName = "asr", after: tuple[ComponentName, ...] = (), stop_s: float = 5
+) -> Launch:
+    port = free_port()
+    return Launch(
+        name=name,
+        command=(sys.executable, "-c", "\n".join(textwrap.dedent(part) for part in parts)),
+        environment={"PORT": str(port)},
+        url=f"http://127.0.0.1:{port}",
+        ready_path="/readyz",
+        after=after,
+        stop_s=stop_s,
+    )
+
+
+class Told(list[Happened]):
+    """What happened, and a way to wait for it."""
+
+    async def until(self, found: Callable[[Happened], bool], *, times: int = 1) -> None:
+        async with asyncio.timeout(20):
+            while sum(map(found, self)) < times:  # noqa: ASYNC110  # other processes' doing
+                await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def keeping(*launches: Launch, hurry: asyncio.Event | None = None) -> AsyncIterator[tuple[Supervisor, Told]]:
+    told, place = Told(), Place("default_libra")
+    with place.held():
+        async with supervised(
+            launches, place, prepare={}, tell=told.append, hurry=hurry or asyncio.Event()
+        ) as supervisor:
+            yield supervisor, told
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for a parent to notice does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_the_ready_end_in_the_reverse_of_their_order() -> None:
+    first, second = launch(SERVER, SERVE, name="asr"), launch(SERVER, SERVE, name="agent", after=("asr",))
+
+    async with keeping(first, second) as (supervisor, told):
+        await supervisor.ready()
+
+    assert [event.name for event in told if isinstance(event, BecameReady)] == ["asr", "agent"]
+    assert [event.name for event in told if isinstance(event, Stopped)] == ["agent", "asr"]
+
+
+async def test_the_dead_come_back() -> None:
+    async with keeping(launch(SERVER, SERVE)) as (supervisor, told):
+        await supervisor.ready()
+        first = supervisor.pids["asr"]
+        os.kill(first, signal.SIGKILL)
+        await told.until(lambda event: isinstance(event, BecameReady), times=2)
+
+        assert supervisor.pids["asr"] != first
+        (death,) = [event for event in told if isinstance(event, Died)]
+        assert death.exit_code == -signal.SIGKILL
+
+
+async def test_what_a_dead_process_had_started_is_swept_up(home: Path) -> None:
+    async with keeping(launch(SERVER, WITH_CHILD, SERVE)) as (supervisor, told):
+        await supervisor.ready()
+        grandchild = int((home / "child").read_text())
+        os.kill(supervisor.pids["asr"], signal.SIGKILL)
+        await told.until(lambda event: isinstance(event, Died))
+
+        assert not is_alive(grandchild)
+
+
+async def test_what_is_missing_is_told_while_a_process_lives(home: Path) -> None:
+    async with keeping(launch(SERVER, SERVE)) as (supervisor, told):
+        (home / "not-ready").touch()
+        await told.until(lambda event: isinstance(event, BecameUnready))
+        (home / "not-ready").unlink()
+        await supervisor.ready()
+
+        (unready,) = [event for event in told if isinstance(event, BecameUnready)]
+        assert unready.reasons == {"model": "is being loaded"}
+
+
+async def test_who_does_not_end_when_asked_is_killed_after_a_bound() -> None:
+    async with keeping(launch(SERVER, STUBBORN, SERVE, stop_s=0.5)) as (supervisor, told):
+        await supervisor.ready()
+        pid = supervisor.pids["asr"]
+
+    (stopped,) = [event for event in told if isinstance(event, Stopped)]
+    assert stopped.was_killed
+    assert 0.5 <= stopped.after_s < 3
+    assert not is_alive(pid)
+
+
+async def test_in_a_hurry_nobody_is_waited_for() -> None:
+    hurry = asyncio.Event()
+    stubborn = launch(SERVER, STUBBORN, SERVE, stop_s=60)
+
+    async with keeping(stubborn, hurry=hurry) as (supervisor, told):
+        await supervisor.ready()
+        asyncio.get_running_loop().call_later(0.2, hurry.set)
+
+    (stopped,) = [event for event in told if isinstance(event, Stopped)]
+    assert stopped.after_s < 5
+
+
+async def test_what_never_comes_up_is_given_up_with_its_last_words() -> None:
+    broken = launch("raise SystemExit('the model is made of cheese')")
+
+    with pytest.RaisesGroup(pytest.RaisesExc(StartError, match=r"(?s)died 3 times.*exit code 1.*made of cheese")):
+        async with keeping(broken) as (supervisor, _):
+            await supervisor.ready()
+
+
+async def test_a_service_that_refuses_its_settings_is_given_up_at_once() -> None:
+    refusing = launch("import sys; print('PORT: is required', file=sys.stderr); sys.exit(2)")
+
+    with pytest.RaisesGroup(pytest.RaisesExc(StartError, match=r"(?s)refuses its settings.*PORT: is required")):
+        async with keeping(refusing) as (supervisor, _):
+            await supervisor.ready()
+
+
+async def test_a_command_that_does_not_exist_is_given_up_by_name() -> None:
+    missing = msgspec.structs.replace(launch(SERVE), command=("/nowhere/nats-server",))
+
+    with pytest.RaisesGroup(pytest.RaisesExc(Exception, match="cannot run /nowhere/nats-server: No such file")):
+        async with keeping(missing) as (supervisor, _):
+            await supervisor.ready()
+
+
+async def test_ending_during_the_start_leaves_nothing_behind(home: Path) -> None:
+    slow = launch("import time, os; open('pid', 'w').write(str(os.getpid())); time.sleep(600)")
+    waiting = launch(SERVER, SERVE, name="agent", after=("asr",))
+
+    async with keeping(slow, waiting):
+        async with asyncio.timeout(10):
+            while not (home / "pid").exists() or not (home / "pid").read_text():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    assert not is_alive(int((home / "pid").read_text()))
+
+
+KEEPER = """
+    import asyncio, sys
+    from pathlib import Path
+    from test_cli_supervision import SERVE, SERVER, STUBBORN, WITH_CHILD, keeping, launch
+    async def main():
+        parts = (launch(SERVER, WITH_CHILD, SERVE), launch(SERVER, STUBBORN, SERVE, name="tts"))
+        async with keeping(*parts) as (supervisor, _):
+            await supervisor.ready()
+            print(*supervisor.pids.values(), Path("child").read_text(), flush=True)
+            await asyncio.Event().wait()
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.timeout(60)
+async def test_a_keeper_that_is_killed_takes_everything_with_it() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    keeper = subprocess.Popen(  # noqa: ASYNC220  # it is there within a moment
+        [sys.executable, "-c", textwrap.dedent(KEEPER)], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    with keeper:
+        assert keeper.stdout is not None
+        pids = [int(pid) for pid in keeper.stdout.readline().split()]
+
+        keeper.kill()
+
+    deadline = time.monotonic() + 30
+    while any(map(is_alive, pids)) and time.monotonic() < deadline:  # noqa: ASYNC110  # other processes' doing
+        await asyncio.sleep(0.1)
+    assert len(pids) == 3
+    assert [pid for pid in pids if is_alive(pid)] == []

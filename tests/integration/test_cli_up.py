@@ -1,0 +1,298 @@
+"""The whole assistant from the command line, with real parts: it comes up, is talked to, survives, and goes."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from parley_cli.places import Place, Running
+from parley_testkit.nats_server import free_port
+
+pytestmark = pytest.mark.timeout(180)
+
+ROOT = Path(__file__).parents[2]
+QUESTION = ROOT / "docs/samples/questions/capital.wav"
+PARLEY = (sys.executable, "-m", "parley_cli")
+READY_WITHIN_S = 60.0
+
+
+class Up:
+    """A `parley up` in a process group of its own, as a shell would start it."""
+
+    def __init__(self, home: Path, *options: str) -> None:
+        self.home = home
+        self.said = home / "up.log"
+        with self.said.open("wb") as said:
+            self.process = subprocess.Popen(
+                [*PARLEY, "up", "--any-port", *options],
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=environment(home),
+            )
+
+    @property
+    def state(self) -> Running:
+        return msgspec.json.decode((self.home / "parley/default_libra/state.json").read_bytes(), type=Running)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        return {part.name: part.pid for part in self.state.parts if part.pid}
+
+    def until_said(self, words: str, *, times: int = 1) -> None:
+        deadline = time.monotonic() + READY_WITHIN_S
+        while self.said.read_text().count(words) < times:
+            assert time.monotonic() < deadline, f"never said {words!r}:\n{self.said.read_text()}"
+            assert self.process.poll() is None, self.said.read_text()
+            time.sleep(0.05)
+
+    def interrupt(self) -> int:
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(60)
+
+
+def environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "XDG_STATE_HOME": str(home)}
+
+
+def parley(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PARLEY, *arguments], capture_output=True, text=True, check=False, env=environment(home), cwd=home, timeout=120
+    )
+
+
+def are_gone(pids: list[int], *, within_s: float = 0) -> bool:
+    """Whether no such process runs, now or soon; one that only waits to be noticed by its parent does not."""
+    deadline = time.monotonic() + within_s
+    while True:
+        states = []
+        for pid in pids:
+            with contextlib.suppress(FileNotFoundError):
+                states.append(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0])
+        if not set(states) - {"Z"}:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    up = Up(tmp_path)
+    yield up
+    if up.process.poll() is None:
+        up.interrupt()
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    up = Up(tmp_path_factory.mktemp("up"))
+    up.until_said("ready after")
+    yield up
+    if up.process.poll() is None:
+        up.interrupt()
+
+
+def test_what_is_ready_and_what_to_do_next_is_said_in_a_few_lines(lasting: Up) -> None:
+    said = lasting.said.read_text()
+
+    assert re.search(r"libra: ready after \d+(\.\d)? s", said)
+    assert lasting.state.door in said
+    assert lasting.state.logs in said
+    assert len(said.splitlines()) < 20
+
+
+def test_status_shows_every_part_ready(lasting: Up) -> None:
+    status = parley(lasting.home, "status")
+
+    assert status.returncode == 0, status.stdout
+    for part in ("nats", "asr", "tts", "agent", "gateway"):
+        assert re.search(rf"^{part} .* ready ", status.stdout, re.MULTILINE)
+
+
+def test_a_spoken_question_gets_a_spoken_answer_with_its_timings(lasting: Up) -> None:
+    talk = parley(lasting.home, "talk", str(QUESTION), "--assistant", "libra", "--out", "replies")
+
+    assert talk.returncode == 0, talk.stdout + talk.stderr
+    assert "capital of France" in talk.stdout
+    assert "E2FT" in talk.stdout
+    with wave.open(str(lasting.home / "replies/capital.reply.wav")) as reply:
+        assert reply.getnframes() > reply.getframerate() / 2
+
+
+def test_sound_on_standard_input_is_spoken_too(lasting: Up) -> None:
+    with QUESTION.open("rb") as sound:
+        talk = subprocess.run(
+            [*PARLEY, "talk", "-"],
+            stdin=sound,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(lasting.home),
+            cwd=lasting.home,
+            timeout=120,
+        )
+
+    assert talk.returncode == 0, talk.stdout + talk.stderr
+    assert "capital of France" in talk.stdout
+    assert (lasting.home / "out/stdin.reply.wav").is_file()
+
+
+def test_the_latest_turn_can_be_drawn(lasting: Up) -> None:
+    parley(lasting.home, "talk", str(QUESTION))
+
+    trace = parley(lasting.home, "trace", "-n", "1")
+
+    assert trace.returncode == 0, trace.stderr
+    assert re.search(r"turn 1 of session [0-9a-f]{12}: .* answered", trace.stdout)
+    assert "first token" in trace.stdout
+
+
+def test_a_second_run_of_the_same_assistant_is_refused_in_one_sentence(lasting: Up) -> None:
+    second = parley(lasting.home, "up", "--any-port")
+
+    assert second.returncode == 1
+    assert second.stderr.startswith(f"parley: default_libra is running already (process {lasting.process.pid})")
+    assert "Traceback" not in second.stderr
+
+
+def test_a_part_that_dies_comes_back_and_answers(lasting: Up) -> None:
+    os.kill(lasting.pids["asr"], signal.SIGKILL)
+    lasting.until_said("asr died (signal 9)")
+    lasting.until_said("asr is ready again")
+
+    talk = parley(lasting.home, "talk", str(QUESTION))
+
+    assert "capital of France" in talk.stdout, talk.stdout + talk.stderr
+
+
+def test_ctrl_c_ends_everything_in_order(up: Up) -> None:
+    up.until_said("ready after")
+    pids = list(up.pids.values())
+
+    code = up.interrupt()
+
+    assert code == 0
+    assert are_gone(pids)
+    assert "was killed" not in up.said.read_text()
+    assert parley(up.home, "status").returncode == 1
+
+
+@pytest.mark.parametrize("moment", ["", "libra: starting", "ollama is ready", "gateway is ready"])
+def test_ctrl_c_during_the_start_leaves_nothing_behind(up: Up, moment: str) -> None:
+    time.sleep(0.2)
+    if moment:
+        up.until_said(moment)
+    pids = list(up.pids.values()) if moment.endswith("ready") else []
+
+    code = up.interrupt()
+
+    assert code in {0, -signal.SIGINT}
+    assert "Traceback" not in up.said.read_text()
+    assert are_gone(pids)
+
+
+def test_after_kill_9_nothing_is_left_and_it_can_be_started_again(up: Up) -> None:
+    up.until_said("ready after")
+    pids = list(up.pids.values())
+
+    up.process.kill()
+    up.process.wait()
+
+    assert are_gone(pids, within_s=20)
+    again = Up(up.home)
+    again.until_said("ready after")
+    assert again.interrupt() == 0
+
+
+def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        with contextlib.suppress(OSError):  # somebody listens there already: all the better
+            other.bind(("127.0.0.1", 8001))
+            other.listen()
+
+        up = parley(tmp_path, "up")
+
+    assert up.returncode == 2
+    assert "port 8001 (gateway) is taken" in up.stderr
+    assert "starting" not in up.stdout
+
+
+def test_a_door_beyond_this_machine_asks_for_its_token(tmp_path: Path) -> None:
+    up = Up(tmp_path, "--host", "0.0.0.0")  # noqa: S104
+    try:
+        up.until_said("ready after")
+        token = Path(up.state.token_file)
+
+        with_token = parley(tmp_path, "talk", str(QUESTION))
+        token.write_text("another")
+        without = parley(tmp_path, "talk", str(QUESTION))
+    finally:
+        up.interrupt()
+
+    assert token.stat().st_mode & 0o077 == 0
+    assert with_token.returncode == 0, with_token.stderr
+    assert without.returncode == 1
+    assert "token" in without.stderr
+
+
+def test_the_demo_asks_answers_and_writes_its_record(tmp_path: Path) -> None:
+    demo = parley(tmp_path, "demo", str(QUESTION), "--json", "record/turns.json", "--out", "replies")
+
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    record = json.loads((tmp_path / "record/turns.json").read_text())
+    (turn,) = record["turns"]
+    assert turn["expected"] == "What is the capital of France?"
+    assert "capital of France" in turn["transcript"]
+    assert turn["reply"]
+    assert (tmp_path / turn["reply_wav"]).is_file()
+    assert turn["e2ft_ms"] == pytest.approx(
+        sum(turn["stages"][stage] for stage in ("endpoint_ms", "asr_ms", "llm_ttft_ms")), abs=2
+    )
+    assert record["summary"]["answered"] == 1
+    assert parley(tmp_path, "status").returncode == 1
+
+
+def test_a_file_in_which_nobody_speaks_is_said_to_be_silent(tmp_path: Path, lasting: Up) -> None:
+    with wave.open(str(tmp_path / "silence.wav"), "wb") as silence:
+        silence.setparams((1, 2, 16_000, 0, "NONE", ""))
+        silence.writeframes(bytes(32_000))
+
+    talk = parley(lasting.home, "talk", str(tmp_path / "silence.wav"))
+
+    assert talk.returncode == 1
+    assert "nobody was heard to speak" in talk.stdout
+
+
+def test_nobody_answers_at_the_door_of_a_gateway_that_died_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    place = Place("default_libra")
+    with place.held():
+        place.write(
+            Running(
+                assistant="default_libra",
+                pid=os.getpid(),
+                started_at=0,
+                door=f"ws://127.0.0.1:{free_port()}/v1/talk",
+                logs="",
+                parts=(),
+            )
+        )
+
+        talk = parley(tmp_path, "talk", str(QUESTION))
+
+    assert talk.returncode == 1
+    assert "nobody answers at ws://127.0.0.1" in talk.stderr
