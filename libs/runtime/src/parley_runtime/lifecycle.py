@@ -69,6 +69,8 @@ class Runtime(Generic[S]):
                     timeout_graceful_shutdown=_HTTP_DRAIN_S,
                     ws="websockets-sansio",
                     ws_max_size=1024 * 1024,
+                    # Sound does not compress, and trying costs more than all else about a frame.
+                    ws_per_message_deflate=False,
                 )
             )
             async with asyncio.TaskGroup() as tasks:

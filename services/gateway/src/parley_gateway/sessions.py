@@ -125,8 +125,11 @@ class Session:
         if self._ending and not self._microphone.is_speaking:
             return
         self._frames["in"] += 1
+        was_speaking = self._microphone.is_speaking
         self._microphone.hear(pcm, time.monotonic())
-        self._wake()
+        if self._microphone.is_speaking and not was_speaking:
+            # Only now is something due earlier than before: every further frame puts it off.
+            self._wake()
 
     def interrupt(self) -> None:
         """Stop the reply."""

@@ -4,6 +4,7 @@
 segment is. The silero-vad package is never imported (it would import torch): only its model file is read.
 """
 
+import math
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -16,7 +17,9 @@ from parley_gateway.segments import BLOCK_SAMPLES, WINDOW_SAMPLES, SpeechWindow
 
 _CONTEXT_SAMPLES: Final = 64
 """The model wants the end of the window before, at 16 kHz; without it probabilities are too low."""
-_QUIETEST: Final = 1e-6
+_QUIETEST: Final = 1e-12
+"""Power of digital silence, -120 dB: it has no logarithm."""
+_WINDOW_BYTES: Final = 2 * WINDOW_SAMPLES
 _RATE: Final = np.array(RATE_HZ, np.int64)
 
 
@@ -58,18 +61,18 @@ class SileroDetector:
         self._session = session
         self._state = np.zeros((2, 1, 128), np.float32)
         self._input = np.zeros((1, _CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32)
-        self._pending: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._pending = b""
         self._end = 0
 
     def feed(self, pcm: bytes) -> tuple[SpeechWindow, ...]:
         """See VoiceDetector."""
-        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
-        self._pending = np.concatenate((self._pending, samples))
-        windows: list[SpeechWindow] = []
-        while len(self._pending) >= WINDOW_SAMPLES:
-            windows.append(self._judge(self._pending[:WINDOW_SAMPLES]))
-            self._pending = self._pending[WINDOW_SAMPLES:]
-        return tuple(windows)
+        self._pending += pcm
+        if len(self._pending) < _WINDOW_BYTES:
+            return ()
+        whole = len(self._pending) // _WINDOW_BYTES * _WINDOW_BYTES
+        samples = np.frombuffer(self._pending[:whole], "<i2").astype(np.float32) / np.float32(32768)
+        self._pending = self._pending[whole:]
+        return tuple(self._judge(window) for window in samples.reshape(-1, WINDOW_SAMPLES))
 
     def _judge(self, window: NDArray[np.float32]) -> SpeechWindow:
         self._input[0, :_CONTEXT_SAMPLES] = self._input[0, -_CONTEXT_SAMPLES:]
@@ -77,6 +80,8 @@ class SileroDetector:
         feeds = {"input": self._input, "state": self._state, "sr": _RATE}
         probability, self._state = self._session.run(None, feeds)
         self._end += WINDOW_SAMPLES
-        power = np.mean(np.square(window.reshape(-1, BLOCK_SAMPLES)), axis=1)
-        levels_db = 10 * np.log10(np.maximum(power, _QUIETEST**2))
-        return SpeechWindow(self._end, float(probability[0, 0]), tuple(levels_db.tolist()))
+        # A thousand times a second with many speakers: for four numbers plain arithmetic is ten times numpy's speed.
+        blocks = window.reshape(-1, BLOCK_SAMPLES)
+        energies: list[float] = np.einsum("ij,ij->i", blocks, blocks).tolist()
+        levels_db = tuple(10 * math.log10(max(energy / BLOCK_SAMPLES, _QUIETEST)) for energy in energies)
+        return SpeechWindow(self._end, float(probability[0, 0]), levels_db)
