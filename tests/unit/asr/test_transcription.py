@@ -56,7 +56,7 @@ async def test_a_running_utterance_has_a_revision_for_every_second_of_new_speech
         await until(lambda: finals(broker) != [])
 
     partials = recorded(broker, PartialTranscript)
-    assert [(partial.number, partial.covers_seq) for partial in partials] == [(1, 49), (2, 99), (3, 149)]
+    assert [(partial.number, partial.covers_seq) for partial in partials] == [(1, 50), (2, 100), (3, 150)]
     assert [partial.text for partial in partials] == [
         "alpha bravo",
         "alpha bravo charlie delta",

@@ -17,8 +17,9 @@ PATIENCE = Patience(
 )
 
 
-def frame(sequence: int) -> Frame:
-    return Frame(sequence=sequence, media_samples=0, pcm=bytes(2 * FRAME_SAMPLES), epoch=1)
+def frame(sequence: int, *, is_loud: bool = True) -> Frame:
+    pcm = (b"\x00\x20" if is_loud else b"\x20\x00") * FRAME_SAMPLES
+    return Frame(sequence=sequence, media_samples=0, pcm=pcm, epoch=1)
 
 
 def end(sequence: int) -> Frame:
@@ -75,6 +76,18 @@ def test_no_partial_is_ordered_while_the_decoder_is_busy() -> None:
 
     assert utterance.advance(1.6, is_decoder_idle=False) == ()
     assert utterance.advance(1.62, is_decoder_idle=True) == (DecodePartial(80),)
+
+
+def test_no_partial_is_ordered_in_a_pause_because_the_end_may_be_near() -> None:
+    utterance = with_frames(*range(48), now=0.96)
+    for sequence in range(48, 60):
+        utterance.take(frame(sequence, is_loud=False), 1.2)
+
+    assert utterance.advance(1.2, is_decoder_idle=True) == ()
+
+    utterance.take(frame(60), 1.22)
+
+    assert utterance.advance(1.22, is_decoder_idle=True) == (DecodePartial(61),)
 
 
 def test_no_partial_is_ordered_while_the_last_one_runs() -> None:

@@ -6,6 +6,7 @@ ours.
 """
 
 import enum
+from collections import deque
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,6 +17,10 @@ from parley_contract.frames import FRAME_SAMPLES, RATE_HZ, Frame
 MAX_FRAMES: Final = 120 * RATE_HZ // FRAME_SAMPLES
 """Two minutes: beyond `maxUtteranceS` (at most 90 s) with its pre-roll, so a higher sequence is an error."""
 _S16_SCALE: Final = np.float32(1 / 32768)
+_QUIET_FRAMES: Final = 5
+"""100 ms: longer than the quiet inside a word usually is."""
+_QUIET_BELOW_LOUDEST: Final = 0.01
+"""In power, so 20 dB: quiet syllables come that near to the loudest one, a pause in a room lies below."""
 
 
 class Taken(enum.Enum):
@@ -47,6 +52,8 @@ class FramesIn:
         self._in_order = 0
         self._early: dict[int, bytes] = {}
         self._end_seq: int | None = None
+        self._latest_powers: deque[float] = deque(maxlen=_QUIET_FRAMES)
+        self._loudest_power = 0.0
 
     def take(self, frame: Frame) -> Taken:
         """Put a frame in its place and say what it was."""
@@ -76,6 +83,8 @@ class FramesIn:
         while (pcm := self._early.pop(self._in_order, None)) is not None:
             self._pcm += pcm
             self._in_order += 1
+            self._latest_powers.append(float(np.mean(np.square(_floats(pcm)))))
+            self._loudest_power = max(self._loudest_power, self._latest_powers[-1])
 
     @property
     def in_order(self) -> int:
@@ -96,6 +105,11 @@ class FramesIn:
     def is_complete(self) -> bool:
         """Whether the closing frame and everything before it are here."""
         return self._end_seq == self._in_order
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the last 100 ms without a hole are a pause, beside the loudest frame so far."""
+        return max(self._latest_powers, default=0.0) < _QUIET_BELOW_LOUDEST * self._loudest_power
 
     @property
     def missing(self) -> int:

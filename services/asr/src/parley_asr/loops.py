@@ -13,6 +13,12 @@ _LONGEST_UNIT: Final = 24
 """Words in the longest phrase that is looked for; loops of whole sentences are rarely longer."""
 _REFUSED_COMPRESSION_RATIO: Final = 2.4
 """OpenAI Whisper's threshold for a failed decode (`compression_ratio_threshold`): zlib on what is left."""
+_JUDGED_BYTES: Final = 160
+"""Shorter texts compress well for honest reasons: somebody said a sentence three times."""
+_STUTTER: Final = re.compile(r"(\S{1,12}?)\1{7,}")
+"""Eight rounds and more inside a word: `----`, `hahaha`, `f-f-f-`."""
+_STUTTER_CHARACTERS: Final = 16
+"""Shorter ones may be said: eight zeros of a telephone number."""
 
 CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Ranges of characters of scripts without spaces between words: kana and Han."""
@@ -40,18 +46,28 @@ def unloop(text: str) -> Unlooped:
 
     What stood before and after a loop stays. A last round that the token limit broke off goes with the loop.
     """
+    steady = _STUTTER.sub(_first_round, text)
+    result = _without_repeated_words(steady)
+    if len(result.encode()) >= _JUDGED_BYTES and compression_ratio(result) > _REFUSED_COMPRESSION_RATIO:
+        return Unlooped("", had_loop=True, is_refused=True)
+    return Unlooped(result, had_loop=result != text.strip(), is_refused=False)
+
+
+def _first_round(stutter: re.Match[str]) -> str:
+    return stutter[0] if len(stutter[0]) < _STUTTER_CHARACTERS else stutter[1]
+
+
+def _without_repeated_words(text: str) -> str:
     spans = [match.span() for match in WORDS.finditer(text)]
     words = [normalized(text[start:end]) for start, end in spans]
     kept: list[str] = []
     position = written = 0
-    had_loop = False
     while position < len(words):
         loop = _loop_at(words, position)
         if loop is None:
             position += 1
             continue
         unit, rounds = loop
-        had_loop = True
         kept.append(text[written : spans[position + unit - 1][1]])
         position += unit * rounds
         broken_off = words[position:]
@@ -59,10 +75,7 @@ def unloop(text: str) -> Unlooped:
             position = len(words)
         written = spans[position - 1][1]
     kept.append(text[written:])
-    result = "".join(kept).strip()
-    if compression_ratio(result) > _REFUSED_COMPRESSION_RATIO:
-        return Unlooped("", had_loop=True, is_refused=True)
-    return Unlooped(result, had_loop=had_loop, is_refused=False)
+    return "".join(kept).strip()
 
 
 def _loop_at(words: list[str], start: int) -> tuple[int, int] | None:

@@ -116,6 +116,8 @@ class Utterance:
             is_decoder_idle
             and not self._is_partial_running
             and self._frames.end_seq is None
+            # In a pause the end may be near, and a partial would keep the final waiting.
+            and not self._frames.is_quiet
             and new_frames >= self._patience.partial_interval_s * _FRAMES_PER_S
         ):
             self._is_partial_running = True
