@@ -1,0 +1,92 @@
+"""docs/performance.md: its tables, made from the figures of the benchmarks. Pure but for `describe_machine`.
+
+Every benchmark calls `regenerate` with its figures; what stands between the marks of its name is replaced, the prose
+around it is written by hand.
+"""
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+Figures = Mapping[str, float | int | str | None]
+
+PAGE: Final = Path(__file__).parents[1] / "docs/performance.md"
+
+_E2FT_ROWS: Final = (
+    ("E2FT", "e2ft", "last voiced sample to the model's first token"),
+    ("E2FA", "e2fa", "last voiced sample to the first audible sample of the reply"),
+    ("silence", "endpoint", "last voiced sample to the decision that the speaker has finished"),
+    ("transcript", "asr", "that decision to the final transcript"),
+    ("first token", "llm_ttft", "final transcript to the model's first token"),
+    ("first phrase", "first_phrase", "first token to the first phrase that can be spoken"),
+    ("first sound", "tts_first_audio", "first phrase to its first frame"),
+)
+_MEMORY_AIMS_MB: Final = {"asr": 450, "tts": 300, "agent": 180, "gateway": 180}
+
+
+def describe_machine() -> dict[str, int | str]:
+    """Say what was measured on, with no name of any host."""
+    cpu = platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            cpu = line.partition(":")[2].strip()
+            break
+    memory_gib = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+    return {"cpu": cpu, "cores": os.cpu_count() or 1, "memory_gib": memory_gib, "python": platform.python_version()}
+
+
+def e2ft_tables(figures: Figures) -> str:
+    """Make the section of `bench/e2ft.py`."""
+    times = [
+        f"| {label} | {_ms(figures, f'{key}_p50_ms')} | {_ms(figures, f'{key}_p95_ms')} | {what} |"
+        for label, key, what in _E2FT_ROWS
+    ]
+    parts = [key.removeprefix("rss_mib_") for key in figures if key.startswith("rss_mib_")]
+    memory = [f"| {name} | {_memory(figures, name)} | {_MEMORY_AIMS_MB.get(name, '')} |" for name in parts]
+    machine = f"{figures['cores']} cores ({figures['cpu']}, {figures['memory_gib']} GiB)"
+    counted = f"{figures['turns']} turns, {figures['answered']} answered"
+    return "\n".join(
+        (
+            f"{counted}, of `docs/samples/laptop.yaml` on {machine}.",
+            f"Ready {figures['up_s']} s after the start, from a warm cache.",
+            "",
+            "| | p50, ms | p95, ms | |",
+            "|---|---:|---:|---|",
+            *times,
+            "",
+            "| resident memory, MiB | after the turns | at most | aim, MB |",
+            "|---|---:|---:|---:|",
+            *memory,
+        )
+    )
+
+
+def replaced(page: str, name: str, section: str) -> str:
+    """Return the page with another section between the marks of this name.
+
+    Raises:
+        ValueError: the page has no such marks.
+    """
+    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+    before, found, rest = page.partition(begin)
+    old, also_found, after = rest.partition(end)
+    if not (found and also_found):
+        raise ValueError(f"the page has no place for {name}: write {begin.strip()} and {end} where it belongs")
+    del old
+    return f"{before}{begin}{section}\n{end}{after}"
+
+
+def regenerate(name: str, section: str) -> None:
+    """Put a section into docs/performance.md."""
+    PAGE.write_text(replaced(PAGE.read_text(), name, section))
+
+
+def _ms(figures: Figures, key: str) -> str:
+    value = figures[key]
+    return f"{value:.0f}" if isinstance(value, int | float) else "–"
+
+
+def _memory(figures: Figures, part: str) -> str:
+    return f"{figures[f'rss_mib_{part}']} | {figures[f'rss_peak_mib_{part}']}"

@@ -1,0 +1,56 @@
+"""The page of figures."""
+
+import _performance
+import pytest
+
+FIGURES: dict[str, float | int | str | None] = {
+    "turns": 30,
+    "answered": 29,
+    **{
+        f"{key}_{share}_ms": 100.4
+        for key in ("e2ft", "e2fa", "endpoint", "asr", "llm_ttft", "first_phrase", "tts_first_audio")
+        for share in ("p50", "p95")
+    },
+    "e2fa_p95_ms": None,
+    "rss_mib_asr": 300,
+    "rss_peak_mib_asr": 320,
+    "up_s": 4.5,
+    "cores": 2,
+    "cpu": "Some CPU",
+    "memory_gib": 24,
+}
+
+
+def test_a_section_takes_the_place_of_the_one_before_and_nothing_else_changes() -> None:
+    page = "# Page\n<!-- begin e2ft -->\nold\n<!-- end e2ft -->\nwords\n<!-- begin other -->\n<!-- end other -->\n"
+
+    assert _performance.replaced(page, "e2ft", "new") == (
+        "# Page\n<!-- begin e2ft -->\nnew\n<!-- end e2ft -->\nwords\n<!-- begin other -->\n<!-- end other -->\n"
+    )
+
+
+def test_replacing_twice_is_replacing_once() -> None:
+    once = _performance.replaced("<!-- begin a -->\n<!-- end a -->", "a", "x")
+
+    assert _performance.replaced(once, "a", "x") == once
+
+
+def test_a_page_without_a_place_is_an_error_that_says_how_to_make_one() -> None:
+    with pytest.raises(ValueError, match="<!-- begin e2ft -->"):
+        _performance.replaced("# Page", "e2ft", "new")
+
+
+def test_the_page_of_this_repository_has_a_place_for_the_figures() -> None:
+    page = _performance.PAGE.read_text()
+
+    assert "| E2FT |" in _performance.replaced(page, "e2ft", _performance.e2ft_tables(FIGURES))
+
+
+def test_the_tables_name_machine_times_memory_and_aims() -> None:
+    tables = _performance.e2ft_tables(FIGURES)
+
+    assert "30 turns, 29 answered" in tables
+    assert "2 cores (Some CPU, 24 GiB)" in tables
+    assert "| E2FT | 100 | 100 |" in tables
+    assert "| E2FA | 100 | – |" in tables
+    assert "| asr | 300 | 320 | 450 |" in tables
