@@ -166,10 +166,12 @@ async def test_lost_frames_are_asked_for_and_the_transcript_is_whole(
 async def test_an_utterance_of_a_dead_worker_is_completed_by_another_from_its_first_frame(
     nats: NatsServer, tmp_path: Path, fox: list[Frame]
 ) -> None:
-    async with speaking(nats) as (microphone, agent), running_service("asr", nats, tmp_path, LAPTOP) as dying:
+    patient = {**LAPTOP, "STALL_WAIT_S": "60"}  # the speaker is silent while the second process starts
+
+    async with speaking(nats) as (microphone, agent), running_service("asr", nats, tmp_path, patient) as dying:
         await microphone.begin("1-0")
         await microphone.send("1-0", fox[:80])
-        async with running_service("asr", nats, tmp_path, LAPTOP):
+        async with running_service("asr", nats, tmp_path, patient):
             assert (await dying.get("/status"))["utterances"] == 1
             await dying.kill()
             died_at = time.monotonic()
