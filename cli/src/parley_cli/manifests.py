@@ -6,8 +6,8 @@ from typing import Final
 from parley_cli.errors import BadRequestError
 from parley_contract.resource import VoiceAssistant, load_manifest
 
-SAMPLES: Final = Path(__file__).with_name("samples").resolve()
-"""The repository's `docs/samples`, through a link that a built package replaces by the files themselves."""
+SAMPLES: Final = Path(__file__).parents[3] / "docs/samples"
+"""The checkout's samples, from whatever folder `parley` is called. A built package has none."""
 LAPTOP: Final = SAMPLES / "laptop.yaml"
 
 
@@ -19,9 +19,11 @@ def read_manifest(path: Path | None) -> VoiceAssistant:
     """Read a manifest, or the laptop sample for None.
 
     Raises:
-        UnreadableFileError: there is no such file, or it is no text.
+        UnreadableFileError: there is no such file, or it is no text; or the sample is not installed.
         InvalidDocumentError: with every problem by path.
     """
+    if path is None and not LAPTOP.exists():
+        raise UnreadableFileError("name a manifest with --file: the samples are not part of this installation")
     path = path or LAPTOP
     try:
         text = path.read_text()

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from parley_cli.manifests import SAMPLES
+from parley_cli.manifests import SAMPLES, UnreadableFileError
 
 _LIST: Final = "questions.toml"
 
@@ -28,8 +28,14 @@ class _List(msgspec.Struct, frozen=True):
 
 
 def sample_questions() -> list[Question]:
-    """Return the questions of the samples, in the order in which they are to be asked."""
+    """Return the questions of the samples, in the order in which they are to be asked.
+
+    Raises:
+        UnreadableFileError: the samples are not installed.
+    """
     folder = SAMPLES / "questions"
+    if not folder.is_dir():
+        raise UnreadableFileError("name WAVs to ask with: the samples are not part of this installation")
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     return [Question(shown / entry.wav, entry.text) for entry in _entries(folder)]
 
