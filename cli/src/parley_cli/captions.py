@@ -10,10 +10,10 @@ from rich.text import Text
 
 from parley_cli.audio import write_wav
 from parley_cli.conversation import Turn
-from parley_cli.door_events import Error, Event, Phrase, Transcript
-from parley_cli.door_events import Turn as TurnOver
 from parley_cli.screen import Screen
 from parley_cli.waterfall import Waterfall
+from parley_contract.door import Error, Event, Phrase, Transcript
+from parley_contract.door import Turn as TurnOver
 from parley_contract.frames import RATE_HZ
 from parley_contract.messages import TurnReport
 

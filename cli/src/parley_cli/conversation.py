@@ -6,8 +6,8 @@ comes after a phrase's `begin` is that turn's. Positions count the sound receive
 
 from typing import Final
 
-from parley_cli.door_events import Cut, Delta, Event, Mark, Phrase, SpeechStarted, Transcript
-from parley_cli.door_events import Turn as TurnOver
+from parley_contract.door import Cut, Delta, Event, Mark, Phrase, SpeechStarted, Transcript
+from parley_contract.door import Turn as TurnOver
 from parley_contract.frames import RATE_HZ
 from parley_contract.messages import TurnReport
 

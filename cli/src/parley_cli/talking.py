@@ -16,9 +16,9 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 
 from parley_cli.audio import SILENCE
 from parley_cli.conversation import Conversation, Playhead, Turn
-from parley_cli.door_events import Bye, Cut, Error, Event, Position, decode_event, encode_request
 from parley_cli.microphone import Microphone
-from parley_contract.errors import PermanentError, RetryableError
+from parley_contract.door import Bye, Cut, Error, Event, Position, decode_event, encode
+from parley_contract.errors import MalformedMessageError, PermanentError, RetryableError
 from parley_contract.frames import FRAME_MS
 
 SETTLE_S: Final = 1.0
@@ -127,7 +127,7 @@ class Talk:
                 position_ms = self._playhead.position_ms(time.monotonic())
                 if position_ms > told_ms:
                     told_ms = position_ms
-                    await self._socket.send(encode_request(Position(at_ms=position_ms)))
+                    await self._socket.send(encode(Position(at_ms=position_ms)))
 
     def _next_frame(self) -> bytes:
         if self._microphone is None:
@@ -144,7 +144,10 @@ class Talk:
             self._playhead.arrived(message, now)
             self.conversation.hear(message)
             return
-        event = decode_event(message)
+        try:
+            event = decode_event(message)
+        except MalformedMessageError as error:
+            raise RefusedByDoorError(f"what answers here is no web door of Parley: {error}") from error
         if event is None:
             return
         if isinstance(event, Error) and event.fatal:
@@ -190,7 +193,7 @@ async def connected(door: str, tell: Tell, *, token: str = "") -> AsyncIterator[
     finally:
         # Without it the session would be kept for a client that comes back.
         with contextlib.suppress(ConnectionClosed):
-            await socket.send(encode_request(Bye()))
+            await socket.send(encode(Bye()))
         await socket.close()
 
 

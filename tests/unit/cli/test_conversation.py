@@ -3,8 +3,8 @@
 import pytest
 
 from parley_cli.conversation import Conversation, Playhead
-from parley_cli.door_events import Cut, Delta, Mark, Phrase, SpeechStarted, Transcript
-from parley_cli.door_events import Turn as TurnOver
+from parley_contract.door import Cut, Delta, Mark, Phrase, SpeechStarted, Transcript
+from parley_contract.door import Turn as TurnOver
 from parley_contract.frames import FRAME_BYTES
 from parley_contract.messages import TurnReport
 
@@ -21,14 +21,14 @@ def transcript(turn: int, utterance: str, text: str) -> Transcript:
     return Transcript(turn=turn, utterance=utterance, outcome="speech", text=text)
 
 
-def begin(turn: int, phrase: int, at_ms: float) -> Mark:
+def begin(turn: int, phrase: int, at_ms: int) -> Mark:
     return Mark(turn=turn, phrase=phrase, edge="begin", at_ms=at_ms)
 
 
 def test_a_turn_is_open_until_it_is_reported() -> None:
     conversation = Conversation()
 
-    conversation.take(SpeechStarted(turn=1))
+    conversation.take(SpeechStarted(turn=1, utterance="1-0"))
     was_open = conversation.is_open
     conversation.take(TurnOver(report=report(1)))
 
@@ -48,7 +48,7 @@ def test_utterances_of_a_turn_make_one_transcript_and_silence_adds_nothing() -> 
 
 def test_the_reply_is_the_phrases_whose_sound_came() -> None:
     conversation = Conversation()
-    conversation.take(Delta(turn=1, text="One. Two. Three."))
+    conversation.take(Delta(turn=1, index=0, text="One. Two. Three."))
     for number, text in enumerate(("One.", "Two.", "Three.")):
         conversation.take(Phrase(turn=1, phrase=number, text=text))
 
@@ -94,10 +94,10 @@ def test_sound_that_nobody_announced_belongs_to_nobody() -> None:
 def test_turns_remember_what_was_spoken_when_they_began() -> None:
     conversation = Conversation()
     conversation.source = "a.wav"
-    conversation.take(SpeechStarted(turn=1))
+    conversation.take(SpeechStarted(turn=1, utterance="1-0"))
     conversation.source = "b.wav"
     conversation.take(transcript(1, "1-0", "late"))
-    conversation.take(SpeechStarted(turn=2))
+    conversation.take(SpeechStarted(turn=2, utterance="1-0"))
 
     assert [turn.number for turn in conversation.turns_of("a.wav")] == [1]
     assert [turn.number for turn in conversation.turns_of("b.wav")] == [2]

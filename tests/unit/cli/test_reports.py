@@ -7,9 +7,9 @@ import pytest
 
 from parley_cli.conversation import Conversation, Turn
 from parley_cli.demo_command import all_answered
-from parley_cli.door_events import Mark, Phrase, Transcript
-from parley_cli.door_events import Turn as TurnOver
 from parley_cli.reports import demo_record, percentile, turn_record, unheard_record
+from parley_contract.door import Mark, Phrase, Transcript
+from parley_contract.door import Turn as TurnOver
 from parley_contract.messages import Stages, TurnReport
 
 

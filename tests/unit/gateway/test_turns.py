@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parley_contract import door
 from parley_contract.frames import Flag, Frame
 from parley_contract.messages import (
     FinalTranscript,
@@ -30,7 +31,6 @@ from parley_contract.messages import (
 )
 from parley_gateway import turns
 from parley_gateway.cues import FrameArrived, TimePassed
-from parley_gateway.doors import events as door
 from parley_gateway.turn_events import (
     ClientInterrupted,
     Conclude,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from parley_gateway.doors import events
+from parley_contract import door as events
 from parley_gateway.doors.web import OUTGOING_LIMIT, WebDoor, error
 from parley_runtime.telemetry import Telemetry
 

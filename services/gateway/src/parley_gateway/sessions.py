@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 import structlog
 
+from parley_contract import door as events
 from parley_contract import telemetry as words
 from parley_contract.frames import Frame
 from parley_contract.messages import (
@@ -28,7 +29,7 @@ from parley_contract.messages import (
 )
 from parley_contract.subjects import ANY, Subjects
 from parley_gateway import cues, turn_events, turns
-from parley_gateway.doors import Door, events
+from parley_gateway.doors import Door
 from parley_gateway.inbound import Microphone
 from parley_gateway.outbox import Outbox
 from parley_gateway.reports import Moments

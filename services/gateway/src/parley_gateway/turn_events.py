@@ -7,9 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from parley_contract import door
 from parley_contract.messages import Message, TurnMessage, TurnReport
 from parley_gateway import cues
-from parley_gateway.doors import events as door
 from parley_gateway.reports import Moments
 
 

@@ -10,6 +10,7 @@ from typing import Literal, TypedDict
 
 from msgspec.structs import replace
 
+from parley_contract import door
 from parley_contract.messages import (
     FinalTranscript,
     InterruptTurn,
@@ -29,7 +30,6 @@ from parley_contract.messages import (
     UtteranceStarted,
 )
 from parley_gateway import cues, playback
-from parley_gateway.doors import events as door
 from parley_gateway.reports import Identity, Moments, Outcome, report
 from parley_gateway.turn_events import (
     ClientInterrupted,

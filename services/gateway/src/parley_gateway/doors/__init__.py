@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from parley_gateway.doors.events import Error, Event
+from parley_contract.door import Error, Event
 
 
 class Door(Protocol):

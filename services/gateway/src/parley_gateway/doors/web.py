@@ -11,13 +11,13 @@ from collections import deque
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-import msgspec
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
+from parley_contract import door as events
 from parley_contract import telemetry as words
+from parley_contract.errors import MalformedMessageError
 from parley_contract.frames import FRAME_BYTES, FRAME_MS, RATE_HZ
 from parley_gateway.admissions import AdmissionError, Admissions
-from parley_gateway.doors import events
 from parley_gateway.sessions import Session
 from parley_gateway.settings import GatewaySettings
 from parley_runtime.telemetry import Telemetry
@@ -39,9 +39,6 @@ CLOSE_CODES: Final = {
 _NORMAL: Final = 1000
 OUTGOING_LIMIT: Final = 512
 """Frames and events that may wait for a slow client: five seconds of both, and a reply's burst of text."""
-
-_requests: Final = msgspec.json.Decoder(events.Request)
-_events: Final = msgspec.json.Encoder()
 
 
 class Socket(Protocol):
@@ -84,7 +81,7 @@ class WebDoor:
         if isinstance(event, events.Cut):
             # What waits here was cut with the rest; the client learns from `next_ms` that it never comes.
             self._waiting = deque(item for item in self._waiting if isinstance(item, str))
-        self._put(_events.encode(event).decode())
+        self._put(events.encode(event))
 
     def close(self, why: events.Error | None) -> None:
         """See Door."""
@@ -92,7 +89,7 @@ class WebDoor:
             return
         if why is not None:
             self._waiting.clear()
-            self._waiting.append(_events.encode(why).decode())
+            self._waiting.append(events.encode(why))
         self._close_code = CLOSE_CODES[why.code] if why else _NORMAL
         self._changed.set()
 
@@ -209,8 +206,8 @@ async def _receive_all(socket: WebSocket, door: WebDoor, session: Session) -> No
 
 def _take_event(text: str, door: WebDoor, session: Session) -> None:
     try:
-        request = _requests.decode(text)
-    except msgspec.DecodeError:
+        request = events.decode_request(text)
+    except MalformedMessageError:
         door.close(error("bad_event", "A text message is JSON with `event`: interrupt, position (with at_ms) or bye."))
         return
     match request:

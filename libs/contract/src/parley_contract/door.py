@@ -1,13 +1,15 @@
 """What the gateway tells a client beside sound, and what a client may say. `docs/reference/web-door.md` shows them.
 
-One JSON object each, its kind in `event`. Made by `turns` and `sessions`, put on the wire by the doors. Positions in
-`at_ms` count the sound sent on this connection, from 0.
+One JSON object each, its kind in `event`; unknown kinds and fields are ignored, so that a newer gateway may tell more.
+Made by the gateway, read by `parley talk`. Not messages of the bus: those are in `messages`. Positions in `at_ms` count
+the sound sent on this connection, from 0.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
+from parley_contract.errors import MalformedMessageError
 from parley_contract.messages import TurnReport
 
 
@@ -122,3 +124,42 @@ class Bye(_Event, frozen=True, kw_only=True):
 
 
 Request = Interrupt | Position | Bye
+
+_REQUESTS: Final[msgspec.json.Decoder[Request]] = msgspec.json.Decoder(Request)
+_EVENTS: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
+_KNOWN: Final = frozenset(kind.__struct_config__.tag for kind in get_args(Event))
+
+
+class _Kind(msgspec.Struct):
+    event: str
+
+
+def encode(said: Event | Request) -> str:
+    """Write an event or a request."""
+    return msgspec.json.encode(said).decode()
+
+
+def decode_event(text: str | bytes) -> Event | None:
+    """Read an event; None for one of a kind that this version does not know.
+
+    Raises:
+        MalformedMessageError: it is no event at all.
+    """
+    try:
+        if msgspec.json.decode(text, type=_Kind).event not in _KNOWN:
+            return None
+        return _EVENTS.decode(text)
+    except msgspec.DecodeError as error:
+        raise MalformedMessageError(f"no event of the web door: {error}") from error
+
+
+def decode_request(text: str | bytes) -> Request:
+    """Read a request.
+
+    Raises:
+        MalformedMessageError: it is none; the message says what is wrong with it.
+    """
+    try:
+        return _REQUESTS.decode(text)
+    except msgspec.DecodeError as error:
+        raise MalformedMessageError(str(error)) from error
