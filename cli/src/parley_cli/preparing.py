@@ -70,12 +70,10 @@ async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish) -> Prepar
     ports = _ports(chosen, wish, problems)
     nats_server = _tools(problems)
     ollama, ollama_url = await _ollama(next(part for part in chosen if part.name == "ollama"), problems)
-    missing = [
-        *_missing_models(chosen, store, problems),
-        *await _missing_language_model(chosen, store, ollama, ollama_url),
-    ]
+    missing = _missing_models(chosen, store, problems)
     if problems:
         raise RefusedError(assistant.metadata.name, problems)
+    missing += await _missing_language_model(chosen, store, ollama, ollama_url)
     ports["nats"] = free_port()
     broker = write_broker_files(place.nats, assistant.key, port=ports["nats"])
     needs_token = any(part.secrets for part in chosen) or not refusals.is_loopback(wish.host)
