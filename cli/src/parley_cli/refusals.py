@@ -14,8 +14,8 @@ class RefusedError(BadRequestError):
     def __init__(self, assistant: str, problems: list[str]) -> None:
         """Keep the problems apart, and join them into one message."""
         self.problems = tuple(problems)
-        listed = problems[0] if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
-        super().__init__(f"{assistant} cannot be started here: {listed}")
+        listed = f" {problems[0]}" if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(f"{assistant} cannot be started here:{listed}")
 
 
 def of_spec(assistant: VoiceAssistant) -> list[str]:

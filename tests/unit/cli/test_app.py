@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from parley_cli.app import run
+from parley_cli.app import app, run
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +101,14 @@ def test_an_unknown_model_is_refused_with_a_suggestion(capsys: pytest.CaptureFix
 
     assert code == 2
     assert "did you mean tiny.en?" in capsys.readouterr().err
+
+
+def test_the_reference_names_every_command() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/cli.md").read_text()
+
+    commands = [name for name in app if not name.startswith("-")]
+    assert commands
+    assert [name for name in commands if f"`parley {name}" not in page] == []
 
 
 def test_the_catalogue_is_listed_with_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 def test_one_problem_is_one_sentence_and_several_are_a_list() -> None:
     assert str(RefusedError("libra", ["a"])) == "libra cannot be started here: a"
-    assert str(RefusedError("libra", ["a", "b"])) == "libra cannot be started here: \n  a\n  b"
+    assert str(RefusedError("libra", ["a", "b"])) == "libra cannot be started here:\n  a\n  b"
 
 
 def test_a_taken_port_is_named_with_two_ways_out() -> None:
