@@ -247,12 +247,12 @@ def test_a_cut_in_the_final_pause_still_ends_by_an_endpoint_that_measures_from_t
     assert ended_at == pytest.approx(9.0, abs=0.04)
 
 
-def test_nothing_voiced_is_in_two_utterances() -> None:
-    room = Room()
+def test_nothing_voiced_is_in_two_utterances_though_the_pre_roll_reaches_back_into_it() -> None:
+    room = Room(msgspec.structs.replace(RULES, endpoint_ms=200))
 
     room.hear(0.96, voice=True)
-    room.hear(0.52, voice=False)
-    room.hear(1.0, voice=True)
+    room.hear(0.24, voice=False)
+    room.hear(0.96, voice=True)
 
     first, _, ended, second = room.happened
     assert isinstance(first, Began)
