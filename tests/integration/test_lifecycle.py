@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,19 @@ async def test_a_service_that_does_not_finish_in_time_is_cut_and_says_so(nats: N
 
     assert code == 1
     assert tiny.events[-2:] == ["draining", "did not drain in time"]
+
+
+async def test_a_receiver_of_traces_that_does_not_answer_does_not_hold_up_the_end(nats: NatsServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        endpoint = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        async with Tiny.running(**settings(nats, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)) as tiny:
+            await tiny.until_reasons({})
+            tiny.process.terminate()
+            begun = time.monotonic()
+            code = await tiny.end()
+
+    assert code == 0
+    assert time.monotonic() - begun < 9
 
 
 async def test_bad_settings_are_all_reported_and_nothing_is_begun() -> None:

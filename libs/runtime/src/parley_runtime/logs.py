@@ -40,6 +40,8 @@ def configure_logs(service: str, level: str) -> None:
     root.setLevel(level.upper())
     for chatty in ("httpx", "httpcore", "uvicorn", "opentelemetry", "websockets", "faster_whisper"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # One line for each batch that a receiver did not take is enough; every attempt of it would be four.
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
 
 
 def _add_service(service: str) -> Processor:

@@ -36,6 +36,9 @@ Kind = Literal["internal", "producer", "consumer", "client"]
 
 _KINDS: Final = {kind: SpanKind[kind.upper()] for kind in ("internal", "producer", "consumer", "client")}
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
+_EXPORT_TIMEOUT_S: Final = 2.0
+"""For one batch, retries included. A process that ends waits for two of spans and one of metrics: the default of 10 s
+would outlast the patience of whoever asked it to end."""
 
 __all__ = ["AttributeValue", "Attributes", "Carrier", "Kind", "Span", "Telemetry", "current_trace_id", "trace_id_of"]
 
@@ -75,11 +78,12 @@ class Telemetry:
         ]
         if otlp_endpoint:
             base = otlp_endpoint.rstrip("/")
-            exporter = OTLPSpanExporter(endpoint=f"{base}/v1/traces")
+            exporter = OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=_EXPORT_TIMEOUT_S)
             self._tracers.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
             readers.append(
                 PeriodicExportingMetricReader(
-                    OTLPMetricExporter(endpoint=f"{base}/v1/metrics"), export_interval_millis=15_000
+                    OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=_EXPORT_TIMEOUT_S),
+                    export_interval_millis=15_000,
                 )
             )
         if span_processor is not None:
