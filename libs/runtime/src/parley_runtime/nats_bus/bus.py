@@ -45,7 +45,7 @@ _PING_S: Final = 10
 
 
 class NatsBus(Bus):
-    """One connection that never gives up; make it with `connect`."""
+    """One connection that gives up only when the broker refuses it (see `lost`); make it with `connect`."""
 
     def __init__(self, service: Service, assistant: str, telemetry: Telemetry, client: Client) -> None:
         """Wrap a client; `connect` is the way in."""
