@@ -148,7 +148,7 @@ async def test_an_utterance_past_its_deadline_fails_instead_of_coming_late() -> 
     assert asr.transcriber.told == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), loss=st.sampled_from([0.0, 0.1, 0.5, 0.95]), head=st.integers(0, 150))
 def test_whatever_is_lost_doubled_or_out_of_order_the_transcript_is_whole(seed: int, loss: float, head: int) -> None:
     text = " ".join(random.Random(seed).choices(WORDS, k=6))
