@@ -18,6 +18,7 @@ from parley_contract.frames import RATE_HZ
 from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
+from parley_testkit.asr_process import sample
 from parley_testkit.transcriber_suite import Spoken, TranscriberSuite
 
 SENTENCES = (
@@ -42,11 +43,6 @@ def options(name: str = "tiny.en", **changes: object) -> LoadOptions:
 @pytest.fixture(scope="module")
 def transcriber() -> Transcriber:
     return load(options())
-
-
-def sample(name: str) -> Samples:
-    folder = pull(ModelStore.at(), find_model("audioeval"))
-    return np.asarray(decode_audio(str(folder / f"{name}.wav"), sampling_rate=RATE_HZ), dtype=np.float32)
 
 
 def espeak(text: str) -> Samples:
