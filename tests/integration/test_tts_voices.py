@@ -105,7 +105,7 @@ def test_long_text_comes_in_pieces_before_it_is_all_made(piper: Synthesizer) -> 
 
     piper.speak(Speech(text=LONG, language="en"), take)
 
-    assert len(pieces) == 2
+    assert len(pieces) == 3
 
 
 def test_espeak_speaks_korean() -> None:

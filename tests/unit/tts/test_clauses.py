@@ -40,6 +40,12 @@ def test_a_clause_too_long_for_a_breath_is_cut_between_words() -> None:
     assert said == [(Clause("one two", ","),), (Clause("three", ","),), (Clause("four", "."),)]
 
 
+def test_a_clause_too_long_for_a_breath_is_cut_where_english_may_breathe() -> None:
+    [first, second] = breaths("one two three and four five", max_chars=24)
+
+    assert (first, second) == ((Clause("one two three", ","),), (Clause("and four five", "."),))
+
+
 @given(st.text(st.sampled_from("ab1 .,!?…。\"'가나"), max_size=300))
 def test_no_letter_is_lost_and_no_breath_is_too_long(text: str) -> None:
     said = breaths(text, max_chars=20)

@@ -13,6 +13,7 @@ import structlog
 
 from parley_contract.errors import PermanentError
 from parley_contract.streams import layout
+from parley_runtime.claims import CONSUMER
 from parley_runtime.http import service_app
 from parley_runtime.lifecycle import Runtime
 from parley_runtime.models import ModelStore
@@ -20,7 +21,7 @@ from parley_tts.engines import Speech, Synthesizer, espeak, sherpa
 from parley_tts.settings import EngineName, TtsSettings
 from parley_tts.speaking import Speaker
 from parley_tts.synthesis import Surroundings
-from parley_tts.worker import CONSUMER, Worker
+from parley_tts.worker import Worker
 
 log: Final = structlog.get_logger()
 

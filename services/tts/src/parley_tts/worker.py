@@ -19,19 +19,13 @@ from parley_contract.errors import BusUnavailableError, RetryableError
 from parley_contract.messages import SynthesizePhrase, TurnMessage
 from parley_contract.subjects import ANY
 from parley_runtime.bus import Received, Work
+from parley_runtime.claims import Claims, hand_back, held
 from parley_runtime.http import Health
 from parley_tts.fences import Fences
 from parley_tts.synthesis import Outcome, Surroundings, Synthesis
 
 log: Final = structlog.get_logger()
 
-CONSUMER: Final = "consumer"
-"""What the service's readiness calls the bound work queue."""
-_IN_PROGRESS_S: Final = 0.4
-"""A third of `ack_wait` (1.5 s), less a little: two renewals may be lost."""
-_CLAIM_S: Final = 1.0
-"""How long one claim waits: stopping is noticed that late."""
-_BROKER_PAUSE_S: Final = 0.5
 _RETRY_DELAY_S: Final = 0.1
 """Before a phrase that broke off is tried again: somebody is waiting for it."""
 
@@ -46,7 +40,7 @@ class Worker:
     def __init__(self, surroundings: Surroundings, health: Health) -> None:
         """Wire up; nothing is claimed before `run`."""
         self._around = surroundings
-        self._health = health
+        self._claims = Claims(surroundings.bus, surroundings.layout.phrases, SynthesizePhrase, health)
         self._fences = Fences()
         self.is_speaking = False
         """Whether a phrase is being synthesized now."""
@@ -57,7 +51,7 @@ class Worker:
         async with asyncio.TaskGroup() as tasks, bus.messages(bus.subjects.reply(ANY, ANY)) as replies:
             listening = tasks.create_task(self._learn(replies))
             while not stopping.is_set():
-                work = await self._claim()
+                work = await self._claims.next()
                 if work is not None:
                     await self._hold(work)
             listening.cancel()
@@ -67,24 +61,12 @@ class Worker:
             if isinstance(received.message, TurnMessage):
                 self._fences.learn(received.message)
 
-    async def _claim(self) -> Work[SynthesizePhrase] | None:
-        try:
-            work = await self._around.bus.claim(self._around.layout.phrases, SynthesizePhrase, timeout_s=_CLAIM_S)
-        except BusUnavailableError as error:
-            self._health.lacking(CONSUMER, str(error))
-            await asyncio.sleep(_BROKER_PAUSE_S)
-            return None
-        self._health.ready(CONSUMER)
-        return work
-
     async def _hold(self, work: Work[SynthesizePhrase]) -> None:
         """Keep a claim while it is worked on."""
         self.is_speaking = True
         try:
-            async with asyncio.TaskGroup() as tasks:
-                renewing = tasks.create_task(_stay_claimed(work))
+            async with held(work):
                 await self._attempt(work)
-                renewing.cancel()
         finally:
             self.is_speaking = False
 
@@ -97,11 +79,11 @@ class Worker:
             else:
                 await self._settle(work, await self._outcome(work))
         except asyncio.CancelledError:
-            await _hand_back(work, delay_s=0)
+            await hand_back(work, delay_s=0)
             raise
         except (BrokeOffError, BusUnavailableError) as error:
             log.warning("will be tried again", phrase=work.message.phrase, attempt=work.attempt, why=str(error))
-            await _hand_back(work, delay_s=_RETRY_DELAY_S)
+            await hand_back(work, delay_s=_RETRY_DELAY_S)
 
     async def _outcome(self, work: Work[SynthesizePhrase]) -> Outcome | None:
         """Make the attempt under its span.
@@ -153,15 +135,3 @@ class Worker:
             await self._around.bus.record(subject, outcome, message_id=message_id)
         with contextlib.suppress(BusUnavailableError):
             await work.done()
-
-
-async def _hand_back(work: Work[SynthesizePhrase], *, delay_s: float) -> None:
-    with contextlib.suppress(BusUnavailableError):
-        await work.retry(delay_s)
-
-
-async def _stay_claimed(work: Work[SynthesizePhrase]) -> None:
-    while True:
-        await asyncio.sleep(_IN_PROGRESS_S)
-        with contextlib.suppress(BusUnavailableError):
-            await work.in_progress()
