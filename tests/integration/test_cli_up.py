@@ -87,21 +87,27 @@ def are_gone(pids: list[int], *, within_s: float = 0) -> bool:
         time.sleep(0.1)
 
 
+@contextlib.contextmanager
+def running(home: Path, *options: str) -> Iterator[Up]:
+    up = Up(home, *options)
+    try:
+        yield up
+    finally:
+        if up.process.poll() is None:
+            up.interrupt()
+
+
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    up = Up(tmp_path)
-    yield up
-    if up.process.poll() is None:
-        up.interrupt()
+    with running(tmp_path) as up:
+        yield up
 
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    up = Up(tmp_path_factory.mktemp("up"))
-    up.until_said("ready after")
-    yield up
-    if up.process.poll() is None:
-        up.interrupt()
+    with running(tmp_path_factory.mktemp("up")) as up:
+        up.until_said("ready after")
+        yield up
 
 
 def test_what_is_ready_and_what_to_do_next_is_said_in_a_few_lines(lasting: Up) -> None:
@@ -211,13 +217,13 @@ def test_after_kill_9_nothing_is_left_and_it_can_be_started_again(up: Up) -> Non
     up.process.wait()
 
     assert are_gone(pids, within_s=20)
-    again = Up(up.home)
-    again.until_said("ready after")
-    assert again.interrupt() == 0
+    with running(up.home) as again:
+        again.until_said("ready after")
 
 
 def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with contextlib.suppress(OSError):  # somebody listens there already: all the better
             other.bind(("127.0.0.1", 8001))
             other.listen()
@@ -230,16 +236,13 @@ def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
 
 
 def test_a_door_beyond_this_machine_asks_for_its_token(tmp_path: Path) -> None:
-    up = Up(tmp_path, "--host", "0.0.0.0")  # noqa: S104
-    try:
+    with running(tmp_path, "--host", "0.0.0.0") as up:  # noqa: S104
         up.until_said("ready after")
         token = Path(up.state.token_file)
 
         with_token = parley(tmp_path, "talk", str(QUESTION))
         token.write_text("another")
         without = parley(tmp_path, "talk", str(QUESTION))
-    finally:
-        up.interrupt()
 
     assert token.stat().st_mode & 0o077 == 0
     assert with_token.returncode == 0, with_token.stderr
