@@ -14,9 +14,10 @@ from parley_asr.hearing import Listening
 from parley_asr.transcription import Surroundings
 from parley_asr.utterances import Patience
 from parley_asr.windows import limits
-from parley_asr.worker import CONSUMER, Worker
+from parley_asr.worker import Worker
 from parley_contract.messages import FinalTranscript, Message, decode
 from parley_contract.subjects import ANY
+from parley_runtime.claims import CONSUMER
 from parley_runtime.http import Health
 from parley_runtime.telemetry import Telemetry
 from parley_testkit.memory_bus import MemoryBroker
@@ -58,6 +59,11 @@ class ToyAsr:
             drain_s=drain_s,
             capture_text=False,
         )
+
+    @property
+    def utterances(self) -> int:
+        """How many are followed now."""
+        return self._worker.utterances
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -20,9 +20,10 @@ from parley_asr.settings import AsrSettings
 from parley_asr.transcription import Surroundings
 from parley_asr.utterances import Patience
 from parley_asr.windows import limits
-from parley_asr.worker import CONSUMER, Worker
+from parley_asr.worker import Worker
 from parley_contract.frames import RATE_HZ
 from parley_contract.streams import layout
+from parley_runtime.claims import CONSUMER
 from parley_runtime.http import service_app
 from parley_runtime.lifecycle import Runtime
 from parley_runtime.models import ModelStore

@@ -19,18 +19,12 @@ from parley_contract import telemetry as words
 from parley_contract.errors import BusUnavailableError
 from parley_contract.messages import FinalTranscript, TranscribeUtterance
 from parley_runtime.bus import Work
+from parley_runtime.claims import BROKER_PAUSE_S, Claims, hand_back, held
 from parley_runtime.http import Health
 from parley_runtime.telemetry import Attributes, Span
 
 log: Final = structlog.get_logger()
 
-CONSUMER: Final = "consumer"
-"""What the service's readiness calls the bound work queue."""
-_IN_PROGRESS_S: Final = 0.4
-"""A third of `ack_wait` (1.5 s), less a little: two renewals may be lost."""
-_CLAIM_S: Final = 1.0
-"""How long one claim waits: stopping is noticed that late."""
-_BROKER_PAUSE_S: Final = 0.5
 _RETRY_DELAY_S: Final = 0.3
 """Before a broken decode is tried again, here or elsewhere."""
 
@@ -43,7 +37,7 @@ class Worker:
     ) -> None:
         """Wire up; nothing is claimed before `run`."""
         self._around = surroundings
-        self._health = health
+        self._claims = Claims(surroundings.bus, surroundings.layout.utterances, TranscribeUtterance, health)
         self._slots = asyncio.Semaphore(max_utterances)
         self._drain_s = drain_s
         self._capture_text = capture_text
@@ -59,11 +53,11 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             while not stopping.is_set():
                 await self._slots.acquire()
-                work = await self._claim()
+                work = await self._claims.next()
                 if work is None or stopping.is_set():
                     self._slots.release()
                     if work is not None:
-                        await self._hand_back(work, delay_s=0)
+                        await hand_back(work, delay_s=0)
                     continue
                 task = tasks.create_task(self._transcribe(work))
                 self._claimed.add(task)
@@ -73,16 +67,6 @@ class Worker:
                 _, late = await asyncio.wait(self._claimed, timeout=self._drain_s)
                 for task in late:
                     task.cancel()
-
-    async def _claim(self) -> Work[TranscribeUtterance] | None:
-        try:
-            work = await self._around.bus.claim(self._around.layout.utterances, TranscribeUtterance, timeout_s=_CLAIM_S)
-        except BusUnavailableError as error:
-            self._health.lacking(CONSUMER, str(error))
-            await asyncio.sleep(_BROKER_PAUSE_S)
-            return None
-        self._health.ready(CONSUMER)
-        return work
 
     async def _transcribe(self, work: Work[TranscribeUtterance]) -> None:
         """Keep a claim while it is worked on."""
@@ -97,10 +81,8 @@ class Worker:
         with self._around.telemetry.span(
             words.TRANSCRIPTION, parent=work.headers, kind="consumer", attributes=attributes
         ) as span:
-            async with asyncio.TaskGroup() as tasks:
-                renewing = tasks.create_task(_stay_claimed(work))
+            async with held(work):
                 await self._attempt(work, span)
-                renewing.cancel()
 
     async def _attempt(self, work: Work[TranscribeUtterance], span: Span) -> None:
         """Bring one claim to its end: an outcome recorded and acknowledged, or the claim handed back."""
@@ -109,16 +91,16 @@ class Worker:
             final = await self._outcome(work)
             await self._settle(work, final)
         except asyncio.CancelledError:
-            await self._hand_back(work, delay_s=0)
+            await hand_back(work, delay_s=0)
             raise
         except (DecodeFailedError, BusUnavailableError) as error:
             log.warning("will be tried again", utterance=utterance, attempt=work.attempt, why=str(error))
-            await self._hand_back(work, delay_s=_RETRY_DELAY_S)
+            await hand_back(work, delay_s=_RETRY_DELAY_S)
         except Exception as error:  # noqa: BLE001 - one utterance must not end the others
             # Where it happened, not what: an exception's message may hold what was said.
             where = traceback.format_tb(error.__traceback__)[-1]
             log.error("a transcription broke", utterance=utterance, error=type(error).__name__, where=where)
-            await self._hand_back(work, delay_s=_RETRY_DELAY_S)
+            await hand_back(work, delay_s=_RETRY_DELAY_S)
         else:
             self._account(span, final)
 
@@ -140,14 +122,10 @@ class Worker:
             except BusUnavailableError:
                 if self._around.wall_clock() > work.message.deadline_at:
                     raise
-                await asyncio.sleep(_BROKER_PAUSE_S)
+                await asyncio.sleep(BROKER_PAUSE_S)
         with contextlib.suppress(BusUnavailableError):
             # Unacknowledged it comes again, and its outcome is stored already.
             await work.done()
-
-    async def _hand_back(self, work: Work[TranscribeUtterance], *, delay_s: float) -> None:
-        with contextlib.suppress(BusUnavailableError):
-            await work.retry(delay_s)
 
     def _account(self, span: Span, final: FinalTranscript) -> None:
         """Leave span attributes, metrics and one log line; the text only where it was asked for."""
@@ -172,10 +150,3 @@ class Worker:
             rtf=round(rtf, 3),
             missing_frames=final.missing_frames,
         )
-
-
-async def _stay_claimed(work: Work[TranscribeUtterance]) -> None:
-    while True:
-        await asyncio.sleep(_IN_PROGRESS_S)
-        with contextlib.suppress(BusUnavailableError):
-            await work.in_progress()
