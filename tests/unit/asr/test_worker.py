@@ -6,7 +6,7 @@ import pytest
 
 from parley_asr.engines import DecodeFailedError
 from parley_testkit.memory_bus import MemoryBroker
-from parley_testkit.toy_asr import ToyAsr, finals, is_all_acknowledged, microphone, until
+from parley_testkit.toy_asr import ToyAsr, finals, is_all_acknowledged, microphone, now, until
 from parley_testkit.toy_speech import frames_of, speak
 
 pytestmark = pytest.mark.looptime
@@ -147,3 +147,21 @@ async def test_an_utterance_that_comes_again_leaves_its_first_outcome() -> None:
 
     assert len(asr.transcriber.told) == 2
     assert len(finals(broker)) == 1
+
+
+async def test_more_utterances_than_the_limit_wait_their_turn_and_do_not_hold_up_stopping() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker, drain_s=1.0), microphone(broker)
+
+    async with asr.running():
+        for number in range(6):
+            await speaker.begin(f"1-{number}")
+            await speaker.send(f"1-{number}", frames_of(speak("alpha"))[:10], every_s=0)
+        await asyncio.sleep(0.5)
+        followed = asr.utterances
+        stopped_at = now()
+    drained_s = now() - stopped_at
+
+    assert followed == 4
+    assert drained_s < 2.2
+    assert finals(broker) == []

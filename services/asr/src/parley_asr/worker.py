@@ -38,7 +38,7 @@ class Worker:
         """Wire up; nothing is claimed before `run`."""
         self._around = surroundings
         self._claims = Claims(surroundings.bus, surroundings.layout.utterances, TranscribeUtterance, health)
-        self._slots = asyncio.Semaphore(max_utterances)
+        self._max_utterances = max_utterances
         self._drain_s = drain_s
         self._capture_text = capture_text
         self._claimed: set[asyncio.Task[None]] = set()
@@ -51,18 +51,17 @@ class Worker:
     async def run(self, stopping: asyncio.Event) -> None:
         """Claim and transcribe until `stopping`; then finish what is claimed, and hand back what takes too long."""
         async with asyncio.TaskGroup() as tasks:
+            stopped = tasks.create_task(stopping.wait())
             while not stopping.is_set():
-                await self._slots.acquire()
-                work = await self._claims.next()
-                if work is None or stopping.is_set():
-                    self._slots.release()
-                    if work is not None:
+                if len(self._claimed) >= self._max_utterances:
+                    await asyncio.wait({stopped, *self._claimed}, return_when=asyncio.FIRST_COMPLETED)
+                elif (work := await self._claims.next()) is not None:
+                    if stopping.is_set():
                         await hand_back(work, delay_s=0)
-                    continue
-                task = tasks.create_task(self._transcribe(work))
-                self._claimed.add(task)
-                task.add_done_callback(self._claimed.discard)
-                task.add_done_callback(lambda _: self._slots.release())
+                        break
+                    task = tasks.create_task(self._transcribe(work))
+                    self._claimed.add(task)
+                    task.add_done_callback(self._claimed.discard)
             if self._claimed:
                 _, late = await asyncio.wait(self._claimed, timeout=self._drain_s)
                 for task in late:
