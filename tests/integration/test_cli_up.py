@@ -137,6 +137,25 @@ def test_a_spoken_question_gets_a_spoken_answer_with_its_timings(lasting: Up) ->
         assert reply.getnframes() > reply.getframerate() / 2
 
 
+def test_a_file_that_is_spoken_twice_gets_two_answers(lasting: Up) -> None:
+    talk = parley(lasting.home, "talk", str(QUESTION), str(QUESTION), "--out", "twice")
+
+    assert talk.returncode == 0, talk.stdout + talk.stderr
+    assert {path.name for path in (lasting.home / "twice").iterdir()} == {"capital.reply.wav", "capital.reply-2.wav"}
+
+
+def test_several_turns_in_one_file_are_all_heard(lasting: Up, tmp_path: Path) -> None:
+    with wave.open(str(QUESTION)) as question, wave.open(str(tmp_path / "two.wav"), "wb") as both:
+        both.setparams(question.getparams())
+        spoken = question.readframes(question.getnframes())
+        both.writeframes(spoken + bytes(5 * 2 * question.getframerate()) + spoken)
+
+    talk = parley(lasting.home, "talk", str(tmp_path / "two.wav"))
+
+    assert talk.returncode == 0, talk.stdout + talk.stderr
+    assert talk.stdout.count("capital of France?") == 2
+
+
 def test_sound_on_standard_input_is_spoken_too(lasting: Up) -> None:
     with QUESTION.open("rb") as sound:
         talk = subprocess.run(

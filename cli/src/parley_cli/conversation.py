@@ -81,10 +81,6 @@ class Conversation:
         """Whether a turn has begun that is not over."""
         return any(turn.report is None for turn in self.turns.values())
 
-    def turns_of(self, source: str) -> list[Turn]:
-        """Return the turns that began while this was spoken."""
-        return [turn for turn in self.turns.values() if turn.source == source]
-
     def take(self, event: Event) -> Turn | None:
         """Take in an event and return the turn that it is about, if any."""
         match event:

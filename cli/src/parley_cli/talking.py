@@ -60,7 +60,7 @@ class Talk:
         self._news = asyncio.Event()
 
     async def speak(self, name: str, frames: Iterator[bytes], *, patience_s: float) -> list[Turn]:
-        """Say one source, wait until all turns are over, and return those that began with it.
+        """Say one source, wait until all turns are over, and return those that began meanwhile.
 
         Args:
             name: what the turns remember as their source.
@@ -73,6 +73,7 @@ class Talk:
         """
         microphone = Microphone(frames)
         await asyncio.to_thread(microphone.prime)
+        known = set(self.conversation.turns)
         self.conversation.source = name
         self._spoken.clear()
         self._microphone = microphone
@@ -87,7 +88,7 @@ class Talk:
             raise NoAnswerError(
                 f"{name}: a turn began and was not over {patience_s:.0f} s after the last word; see `parley status`"
             ) from None
-        return self.conversation.turns_of(name)
+        return [turn for number, turn in self.conversation.turns.items() if number not in known]
 
     async def be_admitted(self) -> None:
         """Wait for the event that opens the session.

@@ -99,8 +99,7 @@ def test_turns_remember_what_was_spoken_when_they_began() -> None:
     conversation.take(transcript(1, "1-0", "late"))
     conversation.take(SpeechStarted(turn=2, utterance="1-0"))
 
-    assert [turn.number for turn in conversation.turns_of("a.wav")] == [1]
-    assert [turn.number for turn in conversation.turns_of("b.wav")] == [2]
+    assert {number: turn.source for number, turn in conversation.turns.items()} == {1: "a.wav", 2: "b.wav"}
 
 
 def test_sound_is_played_as_time_passes() -> None:
