@@ -132,6 +132,20 @@ async def test_the_second_prompt_begins_with_the_first() -> None:
         assert second[: len(first)] == first
 
 
+async def test_once_a_reply_was_heard_the_model_is_warmed_with_all_that_the_next_prompt_shares() -> None:
+    async with scene(ScriptedModel("Sure.")) as stage:
+        stage.tell(*question("first"))
+        await asyncio.sleep(1)
+        stage.tell(*played(0))
+        await asyncio.sleep(0.1)
+        stage.tell(*question("second", turn=2))
+        await asyncio.sleep(1)
+
+        [warmed], [_, second] = stage.model.warmed, stage.model.prompts
+        assert warmed[:-1] == second[:-1]
+        assert warmed[-1].content == ""
+
+
 async def test_an_interrupt_closes_the_models_stream_and_purges_the_work() -> None:
     async with scene(ScriptedModel("One two three. " * 30)) as stage:
         stage.tell(*question("count"))

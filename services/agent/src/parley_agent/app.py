@@ -140,7 +140,7 @@ class Agent:
                 self._residency = await self._model.residency()
                 if self._residency is None:
                     began_at = time.monotonic()
-                    await self._model.warm(prompt(self._settings.system_prompt, History(), None))
+                    await self._model.warm(prompt(self._settings.system_prompt, History()))
                     self._residency = await self._model.residency()
                     log.info("model warm", model=self._model.name, seconds=round(time.monotonic() - began_at, 2))
                 self._runtime.health.ready("model")

@@ -47,15 +47,18 @@ def max_history_chars(num_ctx: int, num_predict: int, system_prompt: str) -> int
     return max(0, (num_ctx - 2 * num_predict) * _CHARS_PER_TOKEN - len(system_prompt))
 
 
-def prompt(system_prompt: str, history: History, user: str | None) -> tuple[ChatMessage, ...]:
-    """Return the messages for the model; without `user` the prefix that every next prompt shares."""
+def prompt(system_prompt: str, history: History, user: str = "") -> tuple[ChatMessage, ...]:
+    """Return the messages for the model.
+
+    With an empty `user` they are what every next prompt shares, up to the user's first word: filling the cache with
+    them while nobody waits takes 30 to 50 ms off the next first token (measured, smollm2:135m on one thread).
+    """
     messages = [ChatMessage("system", system_prompt)]
     for exchange in history.exchanges:
         messages.append(ChatMessage("user", exchange.user))
         if exchange.heard:
             messages.append(ChatMessage("assistant", exchange.heard))
-    if user is not None:
-        messages.append(ChatMessage("user", user))
+    messages.append(ChatMessage("user", user))
     return tuple(messages)
 
 

@@ -106,11 +106,10 @@ class SayInterrupted(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class KeepHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """Save the history; `was_rewritten` means that the model's prefix is gone and worth warming while idle."""
+class KeepHistory(msgspec.Struct, frozen=True):
+    """Save the history, and refill the model's prefix cache with it while nobody waits."""
 
     history: History
-    was_rewritten: bool
 
 
 Said = SayDelta | SayPhrase | Synthesize | SayReplyEnded | Dismiss | SayInterrupted

@@ -251,7 +251,7 @@ def _interrupt(state: Conversation, turn: Turn, reason: str, now: float) -> tupl
         reply = replace(reply, shares=(*reply.shares, (reply.playing, share)))
     effects: list[Effect] = [] if reply.is_generated else [CancelGeneration(turn.number)]
     effects.append(SayInterrupted(turn=turn.number, revision=turn.revision + 1, reason=reason))
-    state, kept = _close(state, replace(turn, reply=reply), was_cut=True)
+    state, kept = _close(state, replace(turn, reply=reply))
     return state, (*effects, *kept)
 
 
@@ -263,22 +263,20 @@ def _settle(state: Conversation, report: TurnReport) -> Step:
     if turn.reply is None:
         return _drop(state, turn), ()
     effects: tuple[Effect, ...] = () if turn.reply.is_generated else (CancelGeneration(turn.number),)
-    state, kept = _close(state, turn, was_cut=not turn.reply.is_generated)
+    state, kept = _close(state, turn)
     return state, (*effects, *kept)
 
 
-def _close(state: Conversation, turn: Turn, *, was_cut: bool = False) -> tuple[Conversation, tuple[Effect, ...]]:
+def _close(state: Conversation, turn: Turn) -> tuple[Conversation, tuple[Effect, ...]]:
     """The turn is over: what was said and heard goes into history."""
     assert turn.reply is not None  # noqa: S101  # for the type checker
-    rules, before = state.rules, state.history
-    history = before.add(
+    rules = state.rules
+    history = state.history.add(
         Exchange(turn.reply.user, turn.reply.heard),
         max_turns=rules.max_context_turns,
         max_chars=max_history_chars(rules.num_ctx, rules.num_predict, rules.system_prompt),
     )
-    was_trimmed = len(history.exchanges) <= len(before.exchanges)
-    state = replace(_drop(state, turn), history=history)
-    return state, (KeepHistory(history=history, was_rewritten=was_trimmed or was_cut),)
+    return replace(_drop(state, turn), history=history), (KeepHistory(history),)
 
 
 def _end_session(state: Conversation, now: float) -> Step:

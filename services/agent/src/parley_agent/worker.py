@@ -61,6 +61,7 @@ class SessionWorker:
         self._generations: dict[int, tuple[Generation, asyncio.Task[None]]] = {}
         self._clock = asyncio.get_running_loop().time
         self._heard_from_at = self._clock()
+        self._warming: asyncio.Task[None] | None = None
         self._tasks = asyncio.TaskGroup()
 
     @property
@@ -150,8 +151,8 @@ class SessionWorker:
                 await self._save()
                 for turn in [turn for turn in self._parents if turn <= self._state.over]:
                     self._forget(turn)
-                if effect.was_rewritten and not self.is_busy:
-                    self._tasks.create_task(self._warm())
+                if not self.is_busy:
+                    self._warming = self._tasks.create_task(self._warm())
             case _:
                 await self._say(effect)
 
@@ -182,6 +183,8 @@ class SessionWorker:
 
     def _start_generation(self, effect: turn_events.Generate) -> None:
         telemetry, settings = self._tools.telemetry, self._tools.settings
+        if self._warming:
+            self._warming.cancel()
         span = telemetry.start(
             words.AGENT_TURN,
             parent=self._parents.get(effect.turn, {}),
@@ -198,7 +201,7 @@ class SessionWorker:
     async def _warm(self) -> None:
         """Refill the model's prefix while nobody waits for it."""
         with contextlib.suppress(ParleyError):
-            await self._tools.model.warm(prompt(self._tools.settings.system_prompt, self._state.history, None))
+            await self._tools.model.warm(prompt(self._tools.settings.system_prompt, self._state.history))
 
     def _forget(self, turn: int) -> None:
         self._parents.pop(turn, None)
