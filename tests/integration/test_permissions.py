@@ -186,7 +186,8 @@ async def test_a_key_that_nobody_gave_out_is_refused(server: NatsServer) -> None
         await stranger.connect(server.url, nkeys_seed_str=new_seed(), allow_reconnect=False, error_cb=note)
     await stranger.close()
 
-    assert errors == ["nats: 'Authorization Violation'"]
+    # The broker may also reset the connection before the client has read why.
+    assert "nats: 'Authorization Violation'" in errors
 
 
 async def _until(condition: Callable[[], bool]) -> None:
