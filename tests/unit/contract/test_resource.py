@@ -37,6 +37,10 @@ def test_a_minimal_manifest_is_enough() -> None:
         ),
         ("{asr: {encoderWindowS: 5}}", "spec.asr.encoderWindowS: expected `float` >= 8.0"),
         (
+            "{asr: {encoderWindowS: 8, windowOverlapMs: 8000}}",
+            "spec.asr: windowOverlapMs must be below encoderWindowS",
+        ),
+        (
             "{asr: {encoderWindowS: 8, windowOverlapMs: 5000}, profile: fast}",
             "spec.profile: 'fast' is not one of lowLatency, balanced, accurate, laptop",
         ),

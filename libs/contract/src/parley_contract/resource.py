@@ -95,7 +95,7 @@ class Asr(_Part, frozen=True, kw_only=True):
     """What one pass of the encoder sees; below 8 s Whisper loops (measured), 30 s is the safe mode."""
     device: Device
     cpu_threads: Annotated[int, msgspec.Meta(ge=1, le=64)]
-    window_overlap_ms: Annotated[int, msgspec.Meta(ge=0, le=5000)] = 120
+    window_overlap_ms: Annotated[int, msgspec.Meta(ge=0, le=15_000)] = 120
     """Overlap of successive encoder windows of a long utterance where no pause is found to cut at."""
     no_speech_threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.6
     """Above this probability of no speech the transcript is silence."""

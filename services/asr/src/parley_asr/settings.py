@@ -20,7 +20,7 @@ class AsrSettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
     """For finals; partials always take 1, because they are replaced within a second."""
     window_s: Annotated[float, msgspec.Meta(ge=0.2, le=10)] = 1.0
     """Seconds of new speech between partials (`partialIntervalS`; no window, in spite of its name)."""
-    window_overlap_ms: Annotated[int, msgspec.Meta(ge=0, le=5000)] = 120
+    window_overlap_ms: Annotated[int, msgspec.Meta(ge=0, le=15_000)] = 120
     """Sound that successive encoder windows share where nobody paused, so that the word there is heard whole."""
     no_speech_threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.6
     """A window of which Whisper says with more than this probability that nobody speaks is silence."""
