@@ -26,7 +26,7 @@ up: setup ## Start the same assistant and keep it running (ARGS="-f assistant.ya
 .PHONY: bench
 bench: setup ## Measure: make bench NAME=e2ft ARGS="--json FILE"
 	@test -f "bench/$(NAME).py" || { echo "NAME is one of: $(basename $(notdir $(wildcard bench/[!_]*.py)))"; exit 2; }
-	@$(RUN)python "bench/$(NAME).py" $(ARGS)
+	@PYTHONPATH=bench $(RUN)python "bench/$(NAME).py" $(ARGS)
 
 ##@ Check
 
