@@ -88,8 +88,6 @@ class Generation:
             now = time.monotonic()
             self._telemetry.past(words.PHRASE_CREDIT, ready_at, now, parent=self.headers, attributes=attributes)
 
-    def close(self, outcome: str = "") -> None:
+    def close(self) -> None:
         """End the agent's part of the turn."""
-        if outcome:
-            self._span.set_attribute(words.TURN_OUTCOME, outcome)
         self._span.end()
