@@ -82,3 +82,9 @@ class Subjects(msgspec.Struct, frozen=True):
     def dead(self, service: Service | Literal["*"]) -> str:
         """DeadLetter: what a service could not read."""
         return self._of("dead", service)
+
+
+def turn_and_phrase(voice_subject: str) -> tuple[int, int] | None:
+    """Return which turn and phrase the frames on a `voice` subject belong to; None if the subject does not say."""
+    turn, _, phrase = voice_subject.partition(".voice.")[2].partition(".")[2].partition(".")
+    return (int(turn), int(phrase)) if turn.isdecimal() and phrase.isdecimal() else None

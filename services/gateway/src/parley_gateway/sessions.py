@@ -27,7 +27,7 @@ from parley_contract.messages import (
     TurnReport,
     UtteranceStarted,
 )
-from parley_contract.subjects import ANY, Subjects
+from parley_contract.subjects import ANY, Subjects, turn_and_phrase
 from parley_gateway import cues, turn_events, turns
 from parley_gateway.doors import Door
 from parley_gateway.inbound import Microphone
@@ -219,9 +219,8 @@ class Session:
         async with self._around.bus.frames(self._around.bus.subjects.voice(self.id, ANY, ANY)) as frames:
             self._listening.release()
             async for subject, frame in frames:
-                # `voice.<session>.<turn>.<phrase>`: a subject that we subscribed to, so both are there.
-                _, turn, phrase = subject.rsplit(".", 2)
-                self._decide(cues.FrameArrived(int(turn), int(phrase), frame))
+                if (of := turn_and_phrase(subject)) is not None:
+                    self._decide(cues.FrameArrived(*of, frame))
 
     async def _keep_time(self) -> None:
         """Come back whenever a reducer asked for it."""
