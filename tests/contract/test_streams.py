@@ -12,6 +12,7 @@ KEPT_IN = {
     "voice": "AUDIO_OUT",
     "utterance_work": "WORK",
     "phrase_work": "WORK",
+    "phrase_work.canned": "WORK",
     "speech": "EVENTS",
     "transcript": "EVENTS",
     "reply": "EVENTS",
@@ -22,6 +23,7 @@ KEPT_IN = {
     "heartbeat": None,
     "interrupt": None,
     "resend": None,
+    "voice_ready": None,
     "dead.asr": "DEAD",
     "dead.agent": "DEAD",
     "dead.tts": "DEAD",
@@ -46,7 +48,7 @@ def test_each_durable_takes_one_kind_of_work_from_the_work_queue() -> None:
         for durable in LAYOUT.durables
     }
 
-    assert taken == {"asr": ["utterance_work"], "tts": ["phrase_work"]}
+    assert taken == {"asr": ["utterance_work"], "tts": ["phrase_work", "phrase_work.canned"]}
     assert {durable.stream for durable in LAYOUT.durables} == {LAYOUT.work.name}
     assert LAYOUT.work.retention == "workqueue"
 

@@ -72,7 +72,6 @@ class Listener:
             text=text,
             language="en",
             sent_at=time.time(),
-            deadline_at=time.time() + 60,
         )
         subject = self.agent.subjects.phrase_work("s1", 3)
         await self.agent.record(subject, asked, message_id=f"work-{phrase}", headers=headers)

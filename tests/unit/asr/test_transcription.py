@@ -127,7 +127,7 @@ async def test_a_long_utterance_comes_out_whole() -> None:
     text = " ".join(WORDS[index * 5 % 16] for index in range(120))
 
     async with asr.running():
-        await speaker.begin("1-0", deadline_s=120)
+        await speaker.begin("1-0", life_s=120)
         await speaker.send("1-0", frames_of(speak(text)))
         await until(lambda: finals(broker) != [])
 
@@ -135,17 +135,29 @@ async def test_a_long_utterance_comes_out_whole() -> None:
     assert finals(broker)[0].text == text
 
 
-async def test_an_utterance_past_its_deadline_fails_instead_of_coming_late() -> None:
+async def test_an_utterance_that_outlives_its_use_fails_instead_of_coming_late() -> None:
     broker = MemoryBroker()
     asr, speaker = ToyAsr(broker), microphone(broker)
-    await speaker.begin("1-0", deadline_s=2)
-    await speaker.send("1-0", frames_of(speak("alpha bravo charlie delta echo")))
 
     async with asr.running():
+        await speaker.begin("1-0", life_s=2)
+        await speaker.send("1-0", frames_of(speak("alpha bravo charlie delta echo foxtrot")))
         await until(lambda: finals(broker) != [])
 
     assert finals(broker)[0].outcome == "failed"
-    assert asr.transcriber.told == []
+
+
+async def test_an_utterance_whose_use_is_over_costs_no_worker_anything() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker), microphone(broker)
+    await speaker.begin("1-0", life_s=2)
+    await speaker.send("1-0", frames_of(speak("alpha bravo charlie delta echo")))
+
+    async with asr.running():
+        await speaker.say("1-1", frames_of(speak("alpha")))
+        await until(lambda: finals(broker) != [])
+
+    assert [final.utterance for final in finals(broker)] == ["1-1"]
 
 
 @settings(max_examples=25, deadline=None)

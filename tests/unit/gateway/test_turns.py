@@ -157,7 +157,7 @@ def test_an_utterance_is_announced_to_all_and_given_to_a_worker() -> None:
     started, work = stage.recorded
     assert started == UtteranceStarted(session=SESSION, epoch=2, turn=1, utterance="2-0", speaker="user")
     assert isinstance(work, TranscribeUtterance)
-    assert work.deadline_at == 1_000_100 + 30 + 12
+    assert work.life_s == 30 + 12
     assert stage.told == [door.SpeechStarted(turn=1, utterance="2-0")]
 
 

@@ -1,7 +1,6 @@
 """Claims on virtual time: readiness, holding, handing back."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -15,9 +14,7 @@ pytestmark = pytest.mark.looptime
 
 async def with_work(broker: MemoryBroker) -> None:
     gateway = broker.bus("gateway")
-    asked = TranscribeUtterance(
-        session="s1", epoch=1, turn=1, utterance="1-0", speaker="me", deadline_at=time.time() + 60
-    )
+    asked = TranscribeUtterance(session="s1", epoch=1, turn=1, utterance="1-0", speaker="me")
     await gateway.record(gateway.subjects.utterance_work("s1", "1-0"), asked, message_id="work")
 
 

@@ -66,7 +66,7 @@ class Tts:
                 if not stopping.is_set():
                     working.cancel()
 
-    async def ask(self, text: str = "Hi", *, phrase: int = 0, revision: int = 0, deadline_at: float = NOW + 60) -> None:
+    async def ask(self, text: str = "Hi", *, phrase: int = 0, revision: int = 0) -> None:
         """Queue a phrase of turn 3."""
         asked = SynthesizePhrase(
             session="s1",
@@ -77,7 +77,6 @@ class Tts:
             text=text,
             language="en",
             sent_at=NOW - 0.25,
-            deadline_at=deadline_at,
         )
         message_id = f"work-{revision}-{phrase}"
         await self.agent.record(self.agent.subjects.phrase_work("s1", 3), asked, message_id=message_id)
@@ -301,18 +300,6 @@ async def test_a_newer_revision_of_the_reply_silences_older_phrases() -> None:
 
     assert tts.frames(1) == []
     assert {frame.revision for frame in tts.frames(0)} == {0, 1}
-
-
-async def test_a_phrase_past_its_deadline_fails_unspoken() -> None:
-    engine = ToySynthesizer()
-    tts = Tts(engine)
-
-    async with tts.running():
-        await tts.ask(deadline_at=NOW - 1)
-        [outcome] = await tts.until(1)
-
-    assert isinstance(outcome, PhraseFailed)
-    assert engine.told == []
 
 
 async def test_the_wait_in_the_queue_and_the_phrase_are_counted() -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from parley_contract.services import SERVICES, Service
 from parley_contract.streams import Durable, Layout, layout
-from parley_contract.subjects import ANY, Subjects
+from parley_contract.subjects import ANY, CANNED, Subjects
 
 _API: Final = "$JS.API"
 
@@ -53,6 +53,7 @@ def _gateway(subjects: Subjects, _: Layout) -> _Rights:
     publish = (
         subjects.audio(ANY, ANY),
         subjects.utterance_work(ANY, ANY),
+        subjects.phrase_work(CANNED, ANY),
         subjects.speech(ANY, ANY),
         subjects.playback(ANY, ANY),
         subjects.turn(ANY, ANY),
@@ -66,6 +67,7 @@ def _gateway(subjects: Subjects, _: Layout) -> _Rights:
         subjects.phrase_outcome(ANY, ANY, ANY),
         subjects.voice(ANY, ANY, ANY),
         subjects.resend(ANY),
+        subjects.voice_ready(),
     )
     return publish, subscribe, False
 
@@ -84,6 +86,7 @@ def _tts(subjects: Subjects, streams: Layout) -> _Rights:
     publish = (
         subjects.voice(ANY, ANY, ANY),
         subjects.phrase_outcome(ANY, ANY, ANY),
+        subjects.voice_ready(),
         *_claims(streams.phrases),
     )
     return publish, (subjects.reply(ANY, ANY),), False

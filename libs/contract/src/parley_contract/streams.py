@@ -6,7 +6,7 @@ import msgspec
 
 from parley_contract.subjects import ANY, Subjects
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Written into each stream's description; an older agent never changes a stream of a newer version."""
 
 _MIB: Final = 1024 * 1024
@@ -21,6 +21,8 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     retention: Literal["limits", "workqueue"] = "limits"
     max_age_s: float
     max_bytes: int
+    per_message_life: bool = False
+    """Whether a message may live shorter than `max_age_s`: stale work is forgotten by the broker's clock alone."""
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +106,7 @@ def layout(assistant: str, *, keep_events_s: float = 86_400) -> Layout:
             retention="workqueue",
             max_age_s=600,
             max_bytes=16 * _MIB,
+            per_message_life=True,
         ),
         events=Stream(
             name=f"{prefix}_EVENTS",

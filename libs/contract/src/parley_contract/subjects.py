@@ -11,6 +11,8 @@ import msgspec
 from parley_contract.services import Service
 
 ANY: Final = "*"
+CANNED: Final = "canned"
+"""Stands for a session where a gateway has its canned phrases spoken; the turn is then the gateway's own number."""
 Token = str | int
 
 
@@ -36,7 +38,7 @@ class Subjects(msgspec.Struct, frozen=True):
         return self._of("work", "utterance", session, utterance)
 
     def phrase_work(self, session: Token, turn: Token) -> str:
-        """SynthesizePhrase, for one tts worker; the agent purges a turn's."""
+        """SynthesizePhrase, for one tts worker; the agent purges a turn's, the gateway fills those of `CANNED`."""
         return self._of("work", "phrase", session, turn)
 
     def speech(self, session: Token, utterance: Token) -> str:
@@ -78,6 +80,10 @@ class Subjects(msgspec.Struct, frozen=True):
     def resend(self, session: Token) -> str:
         """ResendFrames: asr to gateway."""
         return self._of("control", session, "resend")
+
+    def voice_ready(self) -> str:
+        """VoiceReady: tts to gateway."""
+        return self._of("control", "voice")
 
     def dead(self, service: Service | Literal["*"]) -> str:
         """DeadLetter: what a service could not read."""

@@ -20,7 +20,7 @@ import structlog
 from parley_contract import telemetry as words
 from parley_contract.errors import BusUnavailableError, MalformedMessageError, UnknownMessageError
 from parley_contract.frames import Frame, decode_frame, encode_frame
-from parley_contract.messages import DeadLetter, Message, decode, encode
+from parley_contract.messages import DeadLetter, Message, SynthesizePhrase, TranscribeUtterance, decode, encode
 from parley_contract.services import Service
 from parley_contract.streams import Bucket, Durable, Layout, Stream
 from parley_contract.subjects import Subjects
@@ -146,10 +146,13 @@ class Bus(abc.ABC):
     async def record(self, subject: str, message: Message, *, message_id: str, headers: Carrier | None = None) -> None:
         """Say it and wait until the subject's stream has it; the same `message_id` twice is stored once.
 
+        Work is forgotten by the stream after its `life_s`, rounded up to a second.
+
         Raises:
             BusUnavailableError: nobody acknowledged in time.
         """
-        await self._store(subject, encode(message), headers or self._telemetry.carrier(), message_id)
+        life_s = message.life_s if isinstance(message, TranscribeUtterance | SynthesizePhrase) else None
+        await self._store(subject, encode(message), headers or self._telemetry.carrier(), message_id, life_s)
 
     async def publish_frame(self, subject: str, frame: Frame) -> None:
         """Send a frame; while the broker is away it is lost, and asked for again by sequence."""
@@ -271,7 +274,9 @@ class Bus(abc.ABC):
     async def _send(self, subject: str, data: bytes, headers: Carrier) -> None: ...
 
     @abc.abstractmethod
-    async def _store(self, subject: str, data: bytes, headers: Carrier, message_id: str) -> None: ...
+    async def _store(
+        self, subject: str, data: bytes, headers: Carrier, message_id: str, life_s: float | None
+    ) -> None: ...
 
     @abc.abstractmethod
     async def _ask(self, subject: str, data: bytes, headers: Carrier, timeout_s: float) -> Raw: ...

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import functools
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -31,7 +32,7 @@ class _Listener(NamedTuple):
 
 class _Kept(NamedTuple):
     raw: Raw
-    at: float
+    until: float
 
 
 class MemoryBroker:
@@ -95,8 +96,8 @@ class MemoryBroker:
 
     # Saying and hearing.
 
-    def deliver(self, raw: Raw, message_id: str = "") -> bool:
-        """Hand a message to listeners and streams; return whether some stream has it."""
+    def deliver(self, raw: Raw, message_id: str = "", life_s: float | None = None) -> bool:
+        """Hand a message to listeners and streams; return whether some stream has it, if only for `life_s`."""
         self.sent.append(raw)
         groups: dict[str, list[_Listener]] = defaultdict(list)
         for listener in self._listeners:
@@ -107,7 +108,7 @@ class MemoryBroker:
                     listener.arrived.put_nowait(raw)
         for members in groups.values():
             members[next(self._queue_turn) % len(members)].arrived.put_nowait(raw)
-        return self._keep(raw, message_id)
+        return self._keep(raw, message_id, float("inf") if life_s is None else math.ceil(life_s))
 
     def is_heard(self, subject: str) -> bool:
         """Whether anybody listens to a subject."""
@@ -130,7 +131,7 @@ class MemoryBroker:
 
     # Keeping.
 
-    def _keep(self, raw: Raw, message_id: str) -> bool:
+    def _keep(self, raw: Raw, message_id: str, life_s: float) -> bool:
         kept = False
         for stream in self.layout.streams:
             if stream.name not in self._streams or not any(matches(s, raw.subject) for s in stream.subjects):
@@ -141,10 +142,11 @@ class MemoryBroker:
                 if at is not None and now() - at < min(_DUPLICATE_WINDOW_S, stream.max_age_s):
                     continue
                 self._stored_at[stream.name, message_id] = now()
-            self._streams[stream.name].append(_Kept(raw, now()))
+            until = now() + min(life_s, stream.max_age_s)
+            self._streams[stream.name].append(_Kept(raw, until))
             for queue in self._work.values():
                 if matches(queue.durable.filter_subject, raw.subject):
-                    queue.add(raw, expires_at=now() + stream.max_age_s)
+                    queue.add(raw, expires_at=until)
         return kept
 
     def stored(self, stream: Stream, subject: str) -> list[Raw]:
@@ -152,7 +154,7 @@ class MemoryBroker:
         return [
             kept.raw
             for kept in self._contents(stream.name)
-            if matches(subject, kept.raw.subject) and now() - kept.at < stream.max_age_s
+            if matches(subject, kept.raw.subject) and now() < kept.until
         ]
 
     def remove(self, stream_name: str, subject: str) -> None:
@@ -223,9 +225,9 @@ class MemoryBus(Bus):
         if self._may_publish(subject) and self.broker.up:
             self.broker.deliver(Raw(subject, data, dict(headers)))
 
-    async def _store(self, subject: str, data: bytes, headers: Carrier, message_id: str) -> None:
+    async def _store(self, subject: str, data: bytes, headers: Carrier, message_id: str, life_s: float | None) -> None:
         self._demand(subject)
-        if not self.broker.deliver(Raw(subject, data, dict(headers)), message_id):
+        if not self.broker.deliver(Raw(subject, data, dict(headers)), message_id, life_s):
             raise BusUnavailableError(f"{subject} was not acknowledged: no stream has it")
 
     async def _ask(self, subject: str, data: bytes, headers: Carrier, timeout_s: float) -> Raw:

@@ -5,8 +5,7 @@ For tests of the asr service. It hears nothing by itself: what is an utterance, 
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from parley_contract.frames import FRAME_MS, Frame
@@ -21,20 +20,17 @@ FRAME_S: Final = FRAME_MS / 1000
 class Microphone:
     """One session's speaker."""
 
-    def __init__(
-        self, bus: Bus, *, session: str = "s1", wall_clock: Callable[[], float] = time.time, answers: bool = True
-    ) -> None:
+    def __init__(self, bus: Bus, *, session: str = "s1", answers: bool = True) -> None:
         """Speak as the gateway whose `bus` this is; with `answers` False it has forgotten every frame."""
         self.asked: list[ResendFrames] = []
         """What asr asked for again."""
         self._bus = bus
         self._session = session
-        self._wall_clock = wall_clock
         self._answers = answers
         self._known: dict[str, list[Frame]] = {}
 
     async def begin(
-        self, utterance: str, *, deadline_s: float = 120.0, headers: Carrier | None = None
+        self, utterance: str, *, life_s: float = 120.0, headers: Carrier | None = None
     ) -> TranscribeUtterance:
         """Say that somebody began to speak."""
         work = TranscribeUtterance(
@@ -43,7 +39,7 @@ class Microphone:
             turn=1,
             utterance=utterance,
             speaker="anna",
-            deadline_at=self._wall_clock() + deadline_s,
+            life_s=life_s,
         )
         subject = self._bus.subjects.utterance_work(self._session, utterance)
         await self._bus.record(subject, work, message_id=f"{self._session}.{utterance}.work", headers=headers)

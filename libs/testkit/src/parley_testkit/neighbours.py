@@ -244,7 +244,6 @@ class AgentActor:
                 text=text,
                 language="en",
                 sent_at=0.0,
-                deadline_at=2e9,
             )
             work_subject = bus.subjects.phrase_work(session, turn)
             await bus.record(work_subject, work, message_id=f"{name}-work-{number}", headers=headers)

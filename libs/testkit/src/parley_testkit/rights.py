@@ -7,7 +7,7 @@ Written from design sections 2 and 5, not from the code. `tests/contract` reads 
 from typing import Final, NamedTuple
 
 from parley_contract.services import SERVICES, Service
-from parley_contract.subjects import ANY, Subjects
+from parley_contract.subjects import ANY, CANNED, Subjects
 
 Who = frozenset[Service]
 
@@ -40,6 +40,9 @@ def rights(assistant: str) -> dict[str, Right]:
             exact.utterance_work(session, utterance), exact.utterance_work(ANY, ANY), _GATEWAY, _NOBODY
         ),
         "phrase_work": Right(exact.phrase_work(session, turn), exact.phrase_work(ANY, ANY), _AGENT, _NOBODY),
+        "phrase_work.canned": Right(
+            exact.phrase_work(CANNED, turn), exact.phrase_work(CANNED, ANY), _AGENT | _GATEWAY, _NOBODY
+        ),
         "speech": Right(exact.speech(session, utterance), exact.speech(ANY, ANY), _GATEWAY, _ASR | _AGENT),
         "transcript": Right(exact.transcript(session, utterance), exact.transcript(ANY, ANY), _ASR, _AGENT | _GATEWAY),
         "reply": Right(exact.reply(session, turn), exact.reply(ANY, ANY), _AGENT, _GATEWAY | _TTS),
@@ -52,6 +55,7 @@ def rights(assistant: str) -> dict[str, Right]:
         "heartbeat": Right(exact.heartbeat(session), exact.heartbeat(ANY), _GATEWAY, _AGENT),
         "interrupt": Right(exact.interrupt(session), exact.interrupt(ANY), _GATEWAY, _AGENT),
         "resend": Right(exact.resend(session), exact.resend(ANY), _ASR, _GATEWAY),
+        "voice_ready": Right(exact.voice_ready(), exact.voice_ready(), _TTS, _GATEWAY),
     }
     for service in SERVICES:
         table[f"dead.{service}"] = Right(exact.dead(service), exact.dead(service), frozenset({service}), _NOBODY)

@@ -52,7 +52,6 @@ class ToyAsr:
                 listening=Listening(limits=limits(encoder_window_s=10, overlap_ms=120)),
                 patience=Patience(),
                 clock=now,
-                wall_clock=now,
             ),
             self.health,
             max_utterances=4,
@@ -83,8 +82,8 @@ async def _slowly(job: Job) -> Decoded:
 
 
 def microphone(broker: MemoryBroker, *, answers: bool = True) -> Microphone:
-    """Make a speaker whose clock is the loop's."""
-    return Microphone(broker.bus("gateway"), wall_clock=now, answers=answers)
+    """Make a speaker."""
+    return Microphone(broker.bus("gateway"), answers=answers)
 
 
 def recorded(broker: MemoryBroker, kind: type[M]) -> list[M]:

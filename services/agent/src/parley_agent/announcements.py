@@ -16,9 +16,6 @@ from parley_contract.messages import (
 )
 from parley_contract.subjects import Subjects
 
-_PHRASE_LIFE_S = 60.0
-"""A phrase that was not synthesized within a minute would be said to nobody."""
-
 
 class Announcement(NamedTuple):
     """A message, where it goes, and the id under which the stream keeps it once; None sends it at most once."""
@@ -52,7 +49,7 @@ def announce(effect: Said, speaker: Speaker, *, usage: Usage, at: float) -> Anno
         effect: what to say.
         speaker: the session it is about.
         usage: tokens of the turn's generation, for ReplyEnded.
-        at: Unix seconds, for deadlines.
+        at: Unix seconds, for the figure of how long a phrase waited.
     """
     fence = _Fence(session=speaker.session, epoch=speaker.epoch, turn=effect.turn, revision=effect.revision)
     message, kept_as = _message(effect, fence, speaker, usage, at)
@@ -76,7 +73,6 @@ def _message(effect: Said, fence: _Fence, speaker: Speaker, usage: Usage, at: fl
                 text=effect.text,
                 language=speaker.language,
                 sent_at=at,
-                deadline_at=at + _PHRASE_LIFE_S,
             )
             return work, f"work-{effect.phrase}"
         case turn_events.SayReplyEnded():

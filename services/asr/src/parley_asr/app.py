@@ -121,7 +121,6 @@ def _worker(runtime: Runtime[AsrSettings], decoder: Decoder) -> Worker:
             stall_wait_s=settings.stall_wait_s,
         ),
         clock=time.monotonic,
-        wall_clock=time.time,
     )
     return Worker(
         surroundings,

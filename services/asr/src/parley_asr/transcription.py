@@ -50,8 +50,6 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     listening: Listening
     patience: Patience
     clock: Clock
-    wall_clock: Clock
-    """Unix seconds; only compared with deadlines, which come from another process."""
 
 
 class Transcription:
@@ -64,8 +62,9 @@ class Transcription:
         self._around = around
         self._asked = asked
         self._attempt = attempt
-        self._deadline = now + asked.deadline_at - around.wall_clock()
-        self._utterance = Utterance(epoch=asked.epoch, deadline=self._deadline, patience=around.patience, now=now)
+        self.deadline: Final = now + asked.life_s
+        """When an outcome is of no use any more, on this process's monotonic clock: wall clocks jump."""
+        self._utterance = Utterance(epoch=asked.epoch, deadline=self.deadline, patience=around.patience, now=now)
         self._hearing = Hearing(around.listening)
         self._news = asyncio.Event()
         self._partials = 0
@@ -162,7 +161,7 @@ class Transcription:
     async def _final(self, missing: int, note: str) -> FinalTranscript:
         samples = self._utterance.samples()
         try:
-            async with asyncio.timeout(self._deadline - self._around.clock()):
+            async with asyncio.timeout(self.deadline - self._around.clock()):
                 understood = await self._hearing.final(samples, self._decode_final)
         except TimeoutError:
             return self.failed("the deadline passed before the decoder was done")

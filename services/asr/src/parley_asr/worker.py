@@ -87,8 +87,9 @@ class Worker:
         """Bring one claim to its end: an outcome recorded and acknowledged, or the claim handed back."""
         utterance = work.message.utterance
         try:
-            final = await self._outcome(work)
-            await self._settle(work, final)
+            transcription = Transcription(work.message, attempt=work.attempt, surroundings=self._around)
+            final = await self._outcome(work, transcription)
+            await self._settle(work, final, deadline=transcription.deadline)
         except asyncio.CancelledError:
             await hand_back(work, delay_s=0)
             raise
@@ -103,14 +104,13 @@ class Worker:
         else:
             self._account(span, final)
 
-    async def _outcome(self, work: Work[TranscribeUtterance]) -> FinalTranscript:
-        transcription = Transcription(work.message, attempt=work.attempt, surroundings=self._around)
+    async def _outcome(self, work: Work[TranscribeUtterance], transcription: Transcription) -> FinalTranscript:
         if work.last:
             # Whatever ended the earlier attempts may end this process too; somebody waits for the outcome.
             return transcription.failed(f"given up after {work.attempt - 1} attempts")
         return await transcription.run()
 
-    async def _settle(self, work: Work[TranscribeUtterance], final: FinalTranscript) -> None:
+    async def _settle(self, work: Work[TranscribeUtterance], final: FinalTranscript, *, deadline: float) -> None:
         """Record the outcome, then acknowledge; a broker that is away is waited for until the outcome is stale."""
         subject = self._around.bus.subjects.transcript(final.session, final.utterance)
         message_id = f"{final.session}.{final.utterance}.final"
@@ -119,7 +119,7 @@ class Worker:
                 await self._around.bus.record(subject, final, message_id=message_id)
                 break
             except BusUnavailableError:
-                if self._around.wall_clock() > work.message.deadline_at:
+                if self._around.clock() > deadline:
                     raise
                 await asyncio.sleep(BROKER_PAUSE_S)
         with contextlib.suppress(BusUnavailableError):

@@ -128,8 +128,8 @@ class _Decision:
         self.state = replace(self.state, turns={**self.state.turns, turn.number: turn})
         speech = self._speech(turn)
         self._record(UtteranceStarted(**speech, continues=continues), f"{utterance}-started")
-        deadline_at = now + state.unix_offset_s + state.rules.max_utterance_s + state.rules.fail_after_s
-        self._record(TranscribeUtterance(**speech, deadline_at=deadline_at), f"{utterance}-work")
+        life_s = state.rules.max_utterance_s + state.rules.fail_after_s
+        self._record(TranscribeUtterance(**speech, life_s=life_s), f"{utterance}-work")
         self._tell(door.SpeechStarted(turn=turn.number, utterance=utterance))
 
     def _hear(self, event: SpeechPaused | SpeechEnded) -> None:

@@ -36,7 +36,7 @@ from parley_contract.messages.gateway import (
     UtteranceStarted,
 )
 from parley_contract.messages.runtime import DeadLetter
-from parley_contract.messages.tts import PhraseFailed, PhraseSynthesized
+from parley_contract.messages.tts import PhraseFailed, PhraseSynthesized, VoiceReady
 
 __all__ = [
     "ALL",
@@ -71,6 +71,7 @@ __all__ = [
     "TurnReport",
     "UtteranceEnded",
     "UtteranceStarted",
+    "VoiceReady",
     "decode",
     "encode",
 ]
@@ -102,6 +103,7 @@ ALL: Final[tuple[type[Message], ...]] = (
     TurnReport,
     UtteranceEnded,
     UtteranceStarted,
+    VoiceReady,
 )
 """Every message there is."""
 

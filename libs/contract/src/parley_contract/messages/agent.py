@@ -24,6 +24,9 @@ class TurnDismissed(TurnMessage, frozen=True, kw_only=True):
 
     outcome: Literal["empty", "not_addressed", "failed"]
     reason: str = ""
+    """A code of `reasons`."""
+    detail: str = ""
+    """The same in the words of whoever failed; never what was said."""
 
 
 class ReplyDelta(TurnMessage, frozen=True, kw_only=True):
@@ -47,9 +50,9 @@ class SynthesizePhrase(TurnMessage, frozen=True, kw_only=True):
     text: str
     language: str
     sent_at: float
-    """Unix seconds, so that its wait in the queue is known."""
-    deadline_at: float
-    """Unix seconds after which the phrase is stale and is dropped."""
+    """Unix seconds, so that its wait in the queue is known; nothing is decided by it."""
+    life_s: float = 60.0
+    """How long it is of use: the broker forgets it then, by its own clock."""
 
 
 class ReplyEnded(TurnMessage, frozen=True, kw_only=True):
@@ -57,8 +60,11 @@ class ReplyEnded(TurnMessage, frozen=True, kw_only=True):
 
     phrases: int
     outcome: Literal["complete", "cut", "failed"]
-    """`cut`: stopped by `numPredict` and ended at the last complete sentence."""
+    """`cut`: stopped by `numPredict` and ended at the last complete sentence, or by the death of the agent."""
     reason: str = ""
+    """A code of `reasons`."""
+    detail: str = ""
+    """The same in the words of whoever failed; never what was said."""
     model: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
@@ -68,3 +74,4 @@ class TurnInterrupted(TurnMessage, frozen=True, kw_only=True):
     """The reply is over. `revision` is the new one: every phrase and frame of an older one is dropped."""
 
     reason: str
+    """A code of `reasons`."""

@@ -37,8 +37,8 @@ class Heartbeat(SessionMessage, frozen=True, kw_only=True):
 class TranscribeUtterance(SpeechMessage, frozen=True, kw_only=True):
     """Work for one asr worker, sent when speech starts: follow the frames, answer with one FinalTranscript."""
 
-    deadline_at: float
-    """Unix seconds after which a transcript is of no use and the outcome is `failed`."""
+    life_s: float = 60.0
+    """How long a transcript is of use: the broker forgets the work then, and a worker's outcome is `failed`."""
 
 
 class UtteranceStarted(SpeechMessage, frozen=True, kw_only=True):
@@ -115,7 +115,9 @@ class TurnReport(TurnMessage, frozen=True, kw_only=True):
     speaker: str
     outcome: Literal["answered", "not_addressed", "empty", "interrupted", "failed"]
     reason: str = ""
-    """Why, where the outcome is not `answered`."""
+    """Why, where the outcome is not `answered`: a code of `reasons`."""
+    detail: str = ""
+    """The same in the words of whoever failed; never what was said."""
     trace_id: str = ""
     started_at: float
     """Unix seconds of the first voiced sample."""

@@ -1,6 +1,13 @@
-"""What a tts worker says about a phrase; its sound travels as frames."""
+"""What a tts worker says about itself and about a phrase; its sound travels as frames."""
 
-from parley_contract.messages.base import TurnMessage
+from parley_contract.messages.base import Message, TurnMessage
+
+
+class VoiceReady(Message, frozen=True, kw_only=True):
+    """A worker can speak from now on: who keeps canned phrases has them spoken anew."""
+
+    engine: str
+    voice: str
 
 
 class PhraseSynthesized(TurnMessage, frozen=True, kw_only=True):

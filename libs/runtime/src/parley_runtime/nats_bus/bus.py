@@ -7,6 +7,7 @@ workers do not have; a pull outlives the broker, but not the request that was un
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
@@ -159,9 +160,15 @@ class NatsBus(Bus):
         with translated(f"could not publish to {subject}"):
             await self._client.publish(subject, data, headers=dict(headers) or None)
 
-    async def _store(self, subject: str, data: bytes, headers: Carrier, message_id: str) -> None:
+    async def _store(self, subject: str, data: bytes, headers: Carrier, message_id: str, life_s: float | None) -> None:
         with translated(f"{subject} was not acknowledged"):
-            await self._js.publish(subject, data, timeout=ACK_TIMEOUT_S, headers={**headers, "Nats-Msg-Id": message_id})
+            await self._js.publish(
+                subject,
+                data,
+                timeout=ACK_TIMEOUT_S,
+                headers={**headers, "Nats-Msg-Id": message_id},
+                msg_ttl=None if life_s is None else math.ceil(life_s),
+            )
 
     async def _ask(self, subject: str, data: bytes, headers: Carrier, timeout_s: float) -> Raw:
         with translated(f"no answer on {subject}"):

@@ -78,6 +78,8 @@ def _stream(stream: Stream) -> dict[str, Any]:
         "max_bytes": stream.max_bytes,
         "allow_direct": True,
         "duplicate_window": min(_DUPLICATE_WINDOW_S, stream.max_age_s),
+        # It cannot be taken away again, so a stream that has it and need not stays as it is.
+        **({"allow_msg_ttl": True} if stream.per_message_life else {}),
     }
 
 

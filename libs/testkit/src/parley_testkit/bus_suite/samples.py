@@ -57,16 +57,14 @@ class NewerMessage(Message, frozen=True, kw_only=True):
     text: str
 
 
-def utterance_work(utterance: str = "1-0") -> TranscribeUtterance:
+def utterance_work(utterance: str = "1-0", *, life_s: float = 60.0) -> TranscribeUtterance:
     """Return work for asr."""
-    return TranscribeUtterance(session="s1", epoch=1, turn=1, utterance=utterance, speaker="a", deadline_at=9e9)
+    return TranscribeUtterance(session="s1", epoch=1, turn=1, utterance=utterance, speaker="a", life_s=life_s)
 
 
 def phrase_work(turn: int = 1, phrase: int = 0) -> SynthesizePhrase:
     """Return work for tts."""
-    return SynthesizePhrase(
-        session="s1", epoch=1, turn=turn, phrase=phrase, text="Hello.", language="en", sent_at=0.0, deadline_at=9e9
-    )
+    return SynthesizePhrase(session="s1", epoch=1, turn=turn, phrase=phrase, text="Hello.", language="en", sent_at=0.0)
 
 
 def heartbeat(session: str = "s1") -> Heartbeat:

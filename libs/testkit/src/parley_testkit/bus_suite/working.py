@@ -45,6 +45,20 @@ class WorkingSuite:
 
             assert (await claiming).message == utterance_work()
 
+    async def test_work_is_forgotten_when_its_life_is_over(self, broker: Broker) -> None:
+        brief = utterance_work("1-0", life_s=1.0)
+        async with broker.connect("gateway") as gateway, broker.connect("asr") as asr:
+            await _give_utterance(gateway, "1-1")
+            await gateway.record(gateway.subjects.utterance_work("s1", "1-0"), brief, message_id="brief")
+            await asyncio.sleep(2.5)
+
+            first = await _claim_utterance(asr, broker.layout)
+            await first.done()
+            second = await asr.claim(broker.layout.utterances, TranscribeUtterance, timeout_s=NOTHING_S)
+
+        assert first.message == utterance_work("1-1")
+        assert second is None
+
     async def test_without_work_a_claim_ends_when_its_time_is_up(self, broker: Broker) -> None:
         async with broker.connect("asr") as asr:
             begun = asyncio.get_running_loop().time()
