@@ -153,7 +153,6 @@ def test_the_system_prompt_names_the_assistant(persona: str, prompt: str) -> Non
         ("{turnTaking: {speculation: asr}}", "spec.turnTaking.speculation"),
         ("{turnTaking: {reopenMs: 700}}", "spec.turnTaking.reopenMs"),
         ("{turnTaking: {bargeIn: {minSpeechMs: 400}}}", "spec.turnTaking.bargeIn"),
-        ("{turnTaking: {watchdog: {holdAfterS: 5}}}", "spec.turnTaking.watchdog.holdAfterS"),
         ("{persona: {addressing: name}}", "spec.persona.addressing"),
         ("{llm: {fallbacks: ['qwen2.5:0.5b']}}", "spec.llm.fallbacks"),
         ("{tts: {device: cuda}}", "spec.tts.device"),

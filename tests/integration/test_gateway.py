@@ -62,7 +62,7 @@ async def actors(nats: NatsServer) -> AsyncIterator[Neighbours]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(
-    nats: NatsServer, actors: Neighbours, tmp_path_factory: pytest.TempPathFactory
+    nats: NatsServer, actors: Neighbours, hello: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ServiceProcess]:
     folder = tmp_path_factory.mktemp("gateway")
     async with running_service("gateway", nats, folder, {"MAX_SESSIONS": "100"}) as process:
@@ -99,6 +99,12 @@ async def first_answer(process: ServiceProcess, path: str) -> Any:  # noqa: ANN4
             with contextlib.suppress(httpx.HTTPError):
                 return await process.get(path)
             await asyncio.sleep(0.05)
+
+
+async def until_logged(process: ServiceProcess, line: str) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while line not in process.log():  # noqa: ASYNC110  # a file tells nobody
+            await asyncio.sleep(0.02)
 
 
 def resident_kib(pid: int) -> int:
@@ -401,6 +407,18 @@ class TestRefusing:
         assert (status["sessions"], status["max_sessions"], status["ready"]) == (2, 2, True)
         assert refused == ("too_many_sessions", 1013)
 
+    async def test_who_finds_no_place_is_told_so_aloud(
+        self, nats: NatsServer, others: Neighbours, tmp_path: Path
+    ) -> None:
+        async with running_service("gateway", nats, tmp_path, {"MAX_SESSIONS": "1"}) as gateway:
+            await until_logged(gateway, "canned phrases spoken")
+            async with talking(gateway.url), talking(gateway.url, wait=False) as refused:
+                await refused.until("error")
+                await refused.closed()
+
+        assert [pcm for _, pcm in refused.sound] == tone(25)
+        assert refused.sound[-1][0] - refused.sound[0][0] > 0.4
+
     async def test_a_page_of_another_site(self, gateway: ServiceProcess) -> None:
         assert await refusal(gateway.url, headers={"Origin": "https://evil.example"}) == ("forbidden_origin", 1008)
 
@@ -527,12 +545,11 @@ class TestBeingWatched:
         async with running_service("gateway", nats, tmp_path, {}) as gateway, talking(gateway.url) as talker:
             await talker.say(hello, then_silence_s=1.0)
             await talker.until("turn")
-            async with httpx.AsyncClient(trust_env=False) as client:
-                metrics = (await client.get(f"{gateway.url}/metrics")).text
+            metrics = await gateway.text("/metrics")
 
         assert "parley_turn_e2ft_seconds_count 1.0" in metrics
         assert "parley_turn_e2fa_seconds_count 1.0" in metrics
-        assert 'parley_turns_total{outcome="answered"} 1.0' in metrics
+        assert 'parley_turns_total{outcome="answered",reason=""} 1.0' in metrics
         assert 'parley_turn_stage_seconds_count{stage="endpoint"} 1.0' in metrics
         assert "parley_sessions 1.0" in metrics
 
@@ -552,6 +569,25 @@ class TestBeingWatched:
         assert status == 2
         assert "ENDPOINT_MS" in gateway.log()
         assert "MAX_SESSIONS" in gateway.log()
+
+
+class TestWaiting:
+    async def test_who_waits_is_told_that_it_takes_a_moment_and_then_that_it_went_wrong(
+        self, nats: NatsServer, others: Neighbours, hello: bytes, tmp_path: Path
+    ) -> None:
+        others.agent.phrases = None
+        settings = {"HOLD_AFTER_S": "0.5", "FAIL_AFTER_S": "1.5"}
+        async with running_service("gateway", nats, tmp_path, settings) as gateway, talking(gateway.url) as talker:
+            await until_logged(gateway, "canned phrases spoken")
+            await talker.say(hello, then_silence_s=3.5)
+            report = (await talker.until("turn"))["report"]
+            metrics = await gateway.text("/metrics")
+
+        assert [(event["kind"], event["turn"]) for event in talker.of("canned")] == [("hold", 1), ("apology", 1)]
+        assert "moment" in talker.of("canned")[0]["text"]
+        assert [pcm for _, pcm in talker.sound] == [*tone(25), *tone(25)]
+        assert (report["outcome"], report["reason"], report["played_ms"]) == ("failed", "no_reply", 0)
+        assert 'parley_turns_total{outcome="failed",reason="no_reply"} 1.0' in metrics
 
 
 async def test_a_broker_that_dies_while_somebody_speaks_loses_no_word(

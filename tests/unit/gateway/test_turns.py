@@ -395,9 +395,9 @@ def test_a_newer_turns_reply_ends_an_older_one_even_if_nobody_said_so() -> None:
 @pytest.mark.parametrize(
     "progress, reason",
     [
-        ((), "no transcript in time"),
-        (("transcribe",), "no reply in time"),
-        (("transcribe", "write"), "no voice in time"),
+        ((), "no_transcript"),
+        (("transcribe",), "no_reply"),
+        (("transcribe", "write"), "no_voice"),
     ],
 )
 def test_a_turn_without_a_sound_fails_and_says_what_it_was_waiting_for(progress: tuple[str, ...], reason: str) -> None:
@@ -436,7 +436,7 @@ def test_a_reply_that_stops_in_the_middle_fails() -> None:
     stage.wait(30)
 
     assert [(report.outcome, report.reason, report.played_ms) for report in stage.reports] == [
-        ("failed", "the reply stopped", 1000)
+        ("failed", "reply_stopped", 1000)
     ]
 
 
@@ -461,7 +461,7 @@ def test_a_reply_of_which_nothing_could_be_spoken_has_failed() -> None:
     stage.write("One.")
     stage.send(PhraseFailed(**fenced(), phrase=0, reason="broken"))
 
-    assert [(report.outcome, report.reason) for report in stage.reports] == [("failed", "no phrase could be spoken")]
+    assert [(report.outcome, report.reason) for report in stage.reports] == [("failed", "voice_failed")]
 
 
 def test_a_model_that_fails_after_its_first_phrase_is_heard_and_reported() -> None:
@@ -471,13 +471,13 @@ def test_a_model_that_fails_after_its_first_phrase_is_heard_and_reported() -> No
     stage.transcribe()
     stage.send(
         PhraseReady(**fenced(), phrase=0, text="One."),
-        ReplyEnded(**fenced(), phrases=1, outcome="failed", reason="the model is away"),
+        ReplyEnded(**fenced(), phrases=1, outcome="failed", reason="model_failed"),
     )
     stage.voice(10)
     stage.wait(1)
 
     assert [(report.outcome, report.reason, report.played_ms) for report in stage.reports] == [
-        ("failed", "the model is away", 200)
+        ("failed", "model_failed", 200)
     ]
 
 

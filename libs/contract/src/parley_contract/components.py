@@ -201,6 +201,7 @@ def _gateway(assistant: VoiceAssistant) -> Component:
             "ENDPOINT_MS": str(taking.endpoint_ms),
             "MIN_SPEECH_MS": str(taking.min_speech_ms),
             "MAX_UTTERANCE_S": str(taking.max_utterance_s),
+            "HOLD_AFTER_S": str(taking.watchdog.hold_after_s),
             "FAIL_AFTER_S": str(taking.watchdog.fail_after_s),
         },
         connections=(_TO_NATS,),
@@ -241,10 +242,6 @@ def unsupported(assistant: VoiceAssistant) -> list[str]:
         (taking.speculation != "off", "spec.turnTaking.speculation: only off is there yet"),
         (taking.reopen_ms != usual.reopen_ms, "spec.turnTaking.reopenMs: a turn cannot be reopened yet"),
         (taking.barge_in != usual.barge_in, "spec.turnTaking.bargeIn: only the client can interrupt yet"),
-        (
-            taking.watchdog.hold_after_s != usual.watchdog.hold_after_s,
-            "spec.turnTaking.watchdog.holdAfterS: there are no hold phrases yet",
-        ),
         (
             spec.persona.addressing not in {"auto", "always"},
             "spec.persona.addressing: only auto and always are there yet",

@@ -83,6 +83,15 @@ class Mark(_Event, frozen=True, kw_only=True):
     at_ms: int
 
 
+class Canned(_Event, frozen=True, kw_only=True):
+    """The gateway itself says something, from `at_ms` on: that it takes a moment, or that this turn went wrong."""
+
+    turn: int
+    kind: Literal["hold", "apology"]
+    text: str
+    at_ms: int
+
+
 class Cut(_Event, frozen=True, kw_only=True):
     """Stop, and throw away what was sent and not played yet: the sound ended at `at_ms`."""
 
@@ -106,7 +115,7 @@ class Error(_Event, frozen=True, kw_only=True):
     fatal: bool
 
 
-Event = Session | SpeechStarted | Partial | Transcript | Delta | Phrase | Mark | Cut | Turn | Error
+Event = Session | SpeechStarted | Partial | Transcript | Delta | Phrase | Mark | Canned | Cut | Turn | Error
 
 
 class Interrupt(_Event, frozen=True, kw_only=True):

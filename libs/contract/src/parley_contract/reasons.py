@@ -48,6 +48,11 @@ _SENTENCES: Final[Mapping[str, str]] = {
 }
 
 
+def label(reason: str) -> str:
+    """Return a reason as a metric's label: one of those known here, or `other`."""
+    return reason if reason in REASONS else "other"
+
+
 def sentence(reason: str) -> str:
     """Say why a turn ended, and what to do; a code of a newer version stands for itself."""
     return _SENTENCES.get(reason, reason)

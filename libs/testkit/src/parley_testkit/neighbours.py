@@ -157,7 +157,8 @@ def _is_whole(got: dict[int, Frame]) -> bool:
 class AgentActor:
     """Grants sessions, and answers each turn with the phrases it was given."""
 
-    phrases: Sequence[str] = ("Yes.", "I heard you.")
+    phrases: Sequence[str] | None = ("Yes.", "I heard you.")
+    """None for an agent that says nothing at all, as one does whose model hangs."""
     refuses = False
 
     def __init__(self, bus: Bus) -> None:
@@ -229,6 +230,8 @@ class AgentActor:
         return SessionOpened(session=asked.session, epoch=epoch, next_turn=next_turn)
 
     async def _reply(self, to: UtteranceEnded | FinalTranscript, headers: Carrier) -> None:
+        if self.phrases is None:
+            return
         bus, session, epoch, turn = self._bus, to.session, to.epoch, to.turn
         subject, name = bus.subjects.reply(session, turn), f"{session}-{epoch}-{turn}"
         for number, text in enumerate(self.phrases):

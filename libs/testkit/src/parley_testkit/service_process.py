@@ -33,6 +33,11 @@ class ServiceProcess:
         async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
             return (await client.get(f"{self.url}{path}")).json()
 
+    async def text(self, path: str) -> str:
+        """Return a page of its HTTP surface as it stands."""
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            return (await client.get(f"{self.url}{path}")).text
+
     async def until_ready(self) -> None:
         """Wait until it says so.
 

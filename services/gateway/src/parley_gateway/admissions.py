@@ -14,6 +14,7 @@ import structlog
 
 from parley_contract.errors import ParleyError, RetryableError
 from parley_contract.messages import Message, OpenSession, ResumeSession, SessionOpened, SessionRefused
+from parley_gateway.canned import Canned
 from parley_gateway.sessions import Session, Surroundings
 
 log: Final = structlog.get_logger()
@@ -23,12 +24,13 @@ _LISTEN_TIMEOUT_S: Final = 5.0
 
 
 class AdmissionError(RetryableError):
-    """No session now; `code` for programs, the message for people."""
+    """No session now; `code` for programs, the message for people who read, `spoken` for those who listen."""
 
-    def __init__(self, code: str, sentence: str) -> None:
+    def __init__(self, code: str, sentence: str, *, spoken: Canned | None = None) -> None:
         """Refuse with a code and a sentence that says what to do."""
         super().__init__(sentence)
         self.code: Final = code
+        self.spoken: Final = spoken
 
 
 class Admissions:
@@ -92,6 +94,7 @@ class Admissions:
             raise AdmissionError(
                 "too_many_sessions",
                 "All places are taken. Try again when somebody has left, or raise spec.maxSessions.",
+                spoken=self._around.canned.phrases.get("refusal"),
             )
         self._admitting += 1
         try:

@@ -9,6 +9,7 @@ import contextlib
 from typing import Final
 
 from parley_gateway.admissions import Admissions
+from parley_gateway.canned_voice import CannedVoice
 from parley_gateway.doors.web import add_web_door
 from parley_gateway.sessions import Surroundings
 from parley_gateway.settings import GatewaySettings
@@ -39,7 +40,8 @@ class App:
         runtime, settings = self._runtime, self._settings
         folder = ModelStore.at(settings.model_store).locate(_VAD, "vad")
         model = await asyncio.to_thread(SileroModel, folder / _VAD_FILE)
-        around = Surroundings(runtime.bus, runtime.telemetry, settings, model.detector)
+        canned = CannedVoice(runtime.bus, settings.language)
+        around = Surroundings(runtime.bus, runtime.telemetry, settings, model.detector, canned)
         runtime.health.lacking("agent", "has not answered yet")
         runtime.health.ready("service")
         async with Admissions(around) as admissions:
@@ -56,13 +58,14 @@ class App:
             if settings.web_enabled:
                 add_web_door(http, admissions, settings, runtime.telemetry)
             async with runtime.http(http), asyncio.TaskGroup() as tasks:
-                watching = tasks.create_task(self._watch(admissions))
+                helpers = [tasks.create_task(self._watch(admissions)), tasks.create_task(canned.run())]
                 await runtime.stopping.wait()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(admissions.drained(), _DRAIN_S)
                 admissions.drain(at_once=True)
                 await admissions.drained()
-                watching.cancel()
+                for helper in helpers:
+                    helper.cancel()
 
     async def _watch(self, admissions: Admissions) -> None:
         """Keep `/readyz` true: the broker first, then an agent behind it."""

@@ -52,6 +52,23 @@ class ReplyComplete(msgspec.Struct, frozen=True):
     phrases: int
 
 
+class SayBefore(msgspec.Struct, frozen=True):
+    """Say something canned before this turn's reply, unless something of it, or of another, is on its way already."""
+
+    turn: int
+    revision: int
+    frames: tuple[bytes, ...]
+    """PCM of 20 ms each."""
+
+
+class SayAfter(msgspec.Struct, frozen=True):
+    """Say something canned although this turn is over, unless something else is on its way already."""
+
+    turn: int
+    frames: tuple[bytes, ...]
+    """PCM of 20 ms each."""
+
+
 class Stop(msgspec.Struct, frozen=True):
     """Play nothing more of this turn or any before it."""
 
@@ -80,7 +97,17 @@ class TimePassed(msgspec.Struct, frozen=True):
 
 
 Cue = (
-    PhraseAnnounced | FrameArrived | PhraseLost | ReplyComplete | Stop | Pause | Resume | PositionReported | TimePassed
+    PhraseAnnounced
+    | FrameArrived
+    | PhraseLost
+    | ReplyComplete
+    | SayBefore
+    | SayAfter
+    | Stop
+    | Pause
+    | Resume
+    | PositionReported
+    | TimePassed
 )
 
 # What it does. `at_ms` is a position in the stream of everything sent on this connection.
@@ -98,6 +125,13 @@ class PhraseBegan(msgspec.Struct, frozen=True):
     turn: int
     revision: int
     phrase: int
+    at_ms: int
+
+
+class CannedBegan(msgspec.Struct, frozen=True):
+    """The next frame is the first of what is canned."""
+
+    turn: int
     at_ms: int
 
 
@@ -147,4 +181,4 @@ class ReplyOver(msgspec.Struct, frozen=True):
     """How long that phrase is, as far as it is here."""
 
 
-Action = Send | PhraseBegan | PhraseOver | Sounded | RanDry | Cut | ReplyOver
+Action = Send | PhraseBegan | CannedBegan | PhraseOver | Sounded | RanDry | Cut | ReplyOver

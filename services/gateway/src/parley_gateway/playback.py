@@ -4,6 +4,7 @@ Called by `turns` with everything that concerns sound going out. Pure: `step(sta
 state and its actions (both in `cues`); `due` says when to come back. It owns no timer and no socket, and knows no text.
 
 One reply sounds at a time, the newest turn's. A phrase of an older revision, or of a turn that is over, is never heard.
+What is canned stands on the same line as phrase `CANNED`, before all others, and counts as nothing of the reply.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import msgspec
 from parley_contract.frames import FRAME_MS, RATE_HZ
 from parley_gateway.cues import (
     Action,
+    CannedBegan,
     Cue,
     Cut,
     FrameArrived,
@@ -28,6 +30,8 @@ from parley_gateway.cues import (
     ReplyComplete,
     ReplyOver,
     Resume,
+    SayAfter,
+    SayBefore,
     Send,
     Sounded,
     Stop,
@@ -40,7 +44,10 @@ AUDIBLE: Final = 100
 """Amplitude of the first audible sample, -50 dB of full scale: above the noise floor that voices begin with."""
 MAX_LAG_S: Final = 2.0
 """A client that says it is further behind than this is not believed."""
+CANNED: Final = -1
 _NOTHING: Final = Phrase()
+_LAST_REVISION: Final = 1 << 32
+"""Of a reply that nothing can be added to: above any that an agent raises."""
 
 Actions = tuple[Action, ...]
 
@@ -71,6 +78,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     def sent_of(self, number: int) -> int:
         """Return how many frames of a phrase, the current one or later, were sent."""
         return self.cursor if number == self.current else 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything of it was sent or passed over, beside what is canned."""
+        return (self.current, self.cursor) > (0, 0)
 
     @property
     def is_sent(self) -> bool:
@@ -114,6 +126,10 @@ def step(state: Playback, cue: Cue, now: float, rules: PlaybackRules) -> tuple[P
         case FrameArrived(turn, _, frame):
             state, before = _enter(state, turn, frame.revision, now)
             state = _take_in(state, cue, frame.revision, now)
+        case SayBefore():
+            state = _say_before(state, cue, now)
+        case SayAfter():
+            state = _say_after(state, cue, now)
         case Stop(turn):
             state, before = _stop(state, turn, now)
         case Pause():
@@ -156,11 +172,17 @@ def _enter(state: Playback, turn: int, revision: int, now: float) -> tuple[Playb
     if turn <= state.over or (reply and (turn, revision) <= (reply.turn, reply.revision)):
         return state, ()
     actions: Actions = ()
+    fresh = Reply(turn=turn, revision=revision, progress_at=now)
     if reply and reply.turn < turn:
         state, actions = _stop(state, reply.turn, now)
-    elif reply:
+    elif reply and reply.has_begun:
         _, actions = _take_back(state, reply, now)
-    fresh = Reply(turn=turn, revision=revision, progress_at=now)
+    elif reply:
+        # Nothing is to be taken back of what was canned: it holds for any revision.
+        canned = {number: phrase for number, phrase in reply.phrases.items() if number == CANNED}
+        fresh = msgspec.structs.replace(
+            fresh, line=reply.line, current=reply.current, cursor=reply.cursor, phrases=canned
+        )
     return msgspec.structs.replace(state, reply=fresh), actions
 
 
@@ -184,6 +206,35 @@ def _take_in(
             return state
     reply = msgspec.structs.replace(reply, announced=announced, total=total, phrases=phrases, progress_at=now)
     return msgspec.structs.replace(state, reply=reply)
+
+
+# What is canned.
+
+
+def _say_before(state: Playback, cue: SayBefore, now: float) -> Playback:
+    reply = state.reply or Reply(turn=cue.turn, revision=cue.revision, progress_at=now)
+    if cue.turn <= state.over or reply.turn != cue.turn or reply.line.sent or reply.has_begun:
+        return state
+    phrases = {**reply.phrases, CANNED: _canned(cue.frames)}
+    return msgspec.structs.replace(state, reply=msgspec.structs.replace(reply, current=CANNED, phrases=phrases))
+
+
+def _say_after(state: Playback, cue: SayAfter, now: float) -> Playback:
+    if state.reply is not None:
+        return state
+    reply = Reply(
+        turn=cue.turn,
+        revision=_LAST_REVISION,
+        phrases={CANNED: _canned(cue.frames)},
+        total=0,
+        current=CANNED,
+        progress_at=now,
+    )
+    return msgspec.structs.replace(state, reply=reply)
+
+
+def _canned(frames: tuple[bytes, ...]) -> Phrase:
+    return Phrase(frames=dict(enumerate(frames)), end=len(frames))
 
 
 # Holding, taking back, ending.
@@ -229,8 +280,9 @@ def _stop(state: Playback, turn: int, now: float) -> tuple[Playback, Actions]:
         return state, ()
     line, cut = _take_back(state, reply, now)
     line, heard = line.settle(line.sent)
-    pieces = (*heard, *line.pieces)
+    pieces = tuple(piece for piece in (*heard, *line.pieces) if piece.phrase != CANNED)
     last = pieces[-1] if pieces else line.latest
+    last = None if last and last.phrase == CANNED else last
     ended = ReplyOver(
         reply.turn,
         line.sent * FRAME_MS,
@@ -280,7 +332,7 @@ def _advance(state: Playback, now: float, rules: PlaybackRules) -> tuple[Playbac
         else:
             break
     line, settled = reply.line.settle(reply.line.heard(now, state.lag_s))
-    actions += (_over(state, reply, piece) for piece in settled)
+    actions += (_over(state, reply, piece) for piece in settled if piece.phrase != CANNED)
     phrases = {n: phrase for n, phrase in reply.phrases.items() if n not in {piece.phrase for piece in settled}}
     reply = msgspec.structs.replace(reply, line=line, phrases=phrases)
     if reply.is_sent and not line.pieces:
@@ -291,13 +343,15 @@ def _advance(state: Playback, now: float, rules: PlaybackRules) -> tuple[Playbac
 
 def _send(reply: Reply, pcm: bytes, now: float, *, at_ms: int) -> tuple[Reply, list[Action]]:
     actions: list[Action] = []
-    if reply.line.sent and now > reply.line.dry_at() + EPSILON_S:
+    if reply.has_begun and reply.line.sent and now > reply.line.dry_at() + EPSILON_S:
         actions.append(RanDry(reply.turn))
-    if reply.cursor == 0:
+    if reply.cursor == 0 and reply.current == CANNED:
+        actions.append(CannedBegan(reply.turn, at_ms))
+    elif reply.cursor == 0:
         actions.append(PhraseBegan(reply.turn, reply.revision, reply.current, at_ms))
     line = reply.line.with_open(reply.current).with_frame(now)
     actions.append(Send(pcm))
-    sound = None if reply.has_sounded else _first_audible(pcm)
+    sound = None if reply.has_sounded or reply.current == CANNED else _first_audible(pcm)
     if sound is not None:
         actions.append(Sounded(reply.turn, line.heard_at(reply.line.sent, 0.0) + sound / RATE_HZ))
     has_sounded = reply.has_sounded or sound is not None

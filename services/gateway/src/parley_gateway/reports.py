@@ -6,7 +6,7 @@ every figure that needs it.
 """
 
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -46,6 +46,15 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     speaker: str
 
 
+class Verdict(NamedTuple):
+    """How it went."""
+
+    outcome: Outcome
+    reason: str
+    """A code of `reasons`; one that an agent gave may be a newer version's."""
+    detail: str = ""
+
+
 class Played(msgspec.Struct, frozen=True, kw_only=True):
     """How much was heard."""
 
@@ -55,7 +64,7 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def report(
-    identity: Identity, moments: Moments, played: Played, outcome: Outcome, reason: str, *, unix_offset_s: float
+    identity: Identity, moments: Moments, played: Played, verdict: Verdict, *, unix_offset_s: float
 ) -> TurnReport:
     """Account for a turn. `unix_offset_s` is what turns this process's monotonic seconds into Unix seconds."""
     return TurnReport(
@@ -64,8 +73,9 @@ def report(
         turn=identity.turn,
         revision=identity.revision,
         speaker=identity.speaker,
-        outcome=outcome,
-        reason=reason,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        detail=verdict.detail,
         started_at=moments.began_at + unix_offset_s,
         speech_ms=_ms(moments.began_at, moments.voiced_until) or 0.0,
         stages=_stages(moments),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 import structlog
+from msgspec.structs import replace
 
 from parley_contract import door as events
 from parley_contract import telemetry as words
@@ -29,6 +30,7 @@ from parley_contract.messages import (
 )
 from parley_contract.subjects import ANY, Subjects, turn_and_phrase
 from parley_gateway import cues, turn_events, turns
+from parley_gateway.canned_voice import CannedVoice
 from parley_gateway.doors import Door
 from parley_gateway.inbound import Microphone
 from parley_gateway.outbox import Outbox
@@ -60,6 +62,7 @@ class Surroundings(NamedTuple):
     settings: GatewaySettings
     detector: Callable[[], VoiceDetector]
     """Makes a detector for one more speaker."""
+    canned: CannedVoice
 
 
 class Session:
@@ -315,6 +318,8 @@ class Session:
 
     def _decide(self, event: turn_events.Event) -> None:
         now = time.monotonic()
+        if self._state.canned is not self._around.canned.phrases:
+            self._state = replace(self._state, canned=self._around.canned.phrases)
         self._state, effects = turns.step(self._state, event, now)
         for effect in effects:
             self._carry_out(effect, now)

@@ -44,8 +44,10 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
 
     ahead_ms: Annotated[int, msgspec.Meta(ge=20, le=100)] = 100
     """Sound sent before it is due: what a client can lose to its network without a gap."""
+    hold_after_s: _Seconds = 4.0
+    """Whoever waits for so long after an endpoint is told that it takes a moment."""
     fail_after_s: _Seconds = 12.0
-    """A turn without a sound for so long has failed. Raised where models need longer."""
+    """A turn without a sound for so long has failed, and that is said. Raised where models need longer."""
 
     def __post_init__(self) -> None:
         """Check what concerns two settings."""
@@ -53,6 +55,8 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
             raise ValueError("VAD_EXIT must not be above VAD_ENTER")
         if self.hangover_ms > self.endpoint_ms:
             raise ValueError("HANGOVER_MS must not be above ENDPOINT_MS")
+        if self.hold_after_s >= self.fail_after_s:
+            raise ValueError("HOLD_AFTER_S must be below FAIL_AFTER_S")
 
     @property
     def utterance_rules(self) -> UtteranceRules:
@@ -76,5 +80,6 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
         return TurnRules(
             playback=PlaybackRules(ahead_ms=self.ahead_ms),
             max_utterance_s=self.max_utterance_s,
+            hold_after_s=self.hold_after_s,
             fail_after_s=self.fail_after_s,
         )

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from parley_contract import telemetry as words
 from parley_contract.messages import TurnReport
+from parley_contract.reasons import label
 from parley_gateway.reports import Moments
 from parley_runtime.telemetry import Attributes, Carrier, Span, Telemetry, trace_id_of
 
@@ -75,7 +76,7 @@ class TurnTraces:
 
 def account(telemetry: Telemetry, report: TurnReport) -> None:
     """Count the turn and leave its log line: figures and reasons, never what was said."""
-    telemetry.record(words.TURNS, outcome=report.outcome)
+    telemetry.record(words.TURNS, outcome=report.outcome, reason=label(report.reason))
     if report.e2ft_ms is not None:
         telemetry.record(words.TURN_E2FT, report.e2ft_ms / 1000)
     if report.e2fa_ms is not None:
@@ -92,6 +93,7 @@ def account(telemetry: Telemetry, report: TurnReport) -> None:
         turn=report.turn,
         outcome=report.outcome,
         reason=report.reason,
+        detail=report.detail,
         E2FT_ms=report.e2ft_ms,
         E2FA_ms=report.e2fa_ms,
         **stages,

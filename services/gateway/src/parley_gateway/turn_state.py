@@ -9,8 +9,9 @@ import msgspec
 
 from parley_contract.messages import ReplyEnded
 from parley_gateway import cues, playback
+from parley_gateway.canned import Canned, Kind
 from parley_gateway.playback import Playback
-from parley_gateway.reports import Moments, Outcome, Played
+from parley_gateway.reports import Moments, Played, Verdict
 
 
 class TurnRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +19,8 @@ class TurnRules(msgspec.Struct, frozen=True, kw_only=True):
 
     playback: cues.PlaybackRules = cues.PlaybackRules()
     max_utterance_s: float = 30.0
+    hold_after_s: float = 4.0
+    """After so long without a sound somebody is told that it takes a moment."""
     fail_after_s: float = 12.0
     """A turn without a sound for so long after its endpoint, or without progress later on, has failed."""
 
@@ -31,9 +34,13 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     utterances: tuple[str, ...]
     transcribed: frozenset[str] = frozenset()
     revision: int = 0
-    progress_at: float
-    """When something of its reply last came."""
+    waits_since: float
+    """When the wait began that the watchdog measures: the endpoint, or once the reply sounds what last came of it."""
+    is_held: bool = False
+    """Whether its listener was told that it takes a moment."""
     reply: ReplyEnded | None = None
+    lost: str = ""
+    """What tts said of the latest phrase that it could not speak."""
     played: Played = Played()
 
     @property
@@ -57,6 +64,8 @@ class Turns(msgspec.Struct, frozen=True, kw_only=True):
     speaking: Mapping[str, int] = {}
     """The turn of each speaker whose utterance is running; its last utterance is the one."""
     playback: Playback = Playback()
+    canned: Mapping[Kind, Canned] = {}
+    """What can be said without anybody's help."""
 
     def utterance_of(self, speaker: str) -> str:
         """Return the running utterance of a speaker.
@@ -71,34 +80,45 @@ def due(state: Turns) -> float | None:
     """Return when to send TimePassed unless something else comes first; None while there is nothing to wait for."""
     times = [playback.due(state.playback, state.rules.playback)]
     if not state.playback.is_paused:
-        times += [fails_at(state, turn) for turn in state.turns.values() if turn.is_committed]
+        committed = [turn for turn in state.turns.values() if turn.is_committed]
+        times += [at(state, turn) for turn in committed for at in (holds_at, fails_at)]
     return min((time for time in times if time is not None), default=None)
+
+
+def holds_at(state: Turns, turn: Turn) -> float | None:
+    """Return when a committed turn's listener is to be told that it takes a moment; None if that is not to be."""
+    if turn.is_held or turn.moments.played_from is not None:
+        return None
+    return turn.waits_since + state.rules.hold_after_s
 
 
 def fails_at(state: Turns, turn: Turn) -> float:
     """Return when waiting for a committed turn ends: from the endpoint to the first sound, then between sounds."""
-    latest = turn.progress_at
+    latest = turn.waits_since
     reply = state.playback.reply
-    if reply and reply.turn == turn.number and reply.line.sent:
+    if reply and reply.turn == turn.number and reply.has_begun:
         latest = max(latest, reply.line.dry_at() + state.playback.lag_s)
     return latest + state.rules.fail_after_s
 
 
-def failure(turn: Turn) -> str:
+def failure(turn: Turn) -> Verdict:
     """Say what a turn that took too long was waiting for."""
     moments = turn.moments
+    reason = "reply_stopped"
     if not turn.transcribed.issuperset(turn.utterances):
-        return "no transcript in time"
-    if moments.first_token_at is None:
-        return "no reply in time"
-    return "no voice in time" if moments.first_frame_at is None else "the reply stopped"
+        reason = "no_transcript"
+    elif moments.first_token_at is None:
+        reason = "no_reply"
+    elif moments.first_frame_at is None:
+        reason = "no_voice"
+    return Verdict("failed", reason, turn.lost)
 
 
-def outcome(turn: Turn) -> tuple[Outcome, str]:
+def verdict(turn: Turn) -> Verdict:
     """Judge a reply that was played to its end."""
     reply = turn.reply
     if reply is not None and reply.outcome == "failed":
-        return "failed", reply.reason or "the model failed"
+        return Verdict("failed", reply.reason or "model_failed", reply.detail)
     if turn.played.played_ms:
-        return "answered", ""
-    return "failed", "no phrase could be spoken" if reply and reply.phrases else "the model said nothing"
+        return Verdict("answered", reply.reason if reply else "")
+    return Verdict("failed", "voice_failed" if reply and reply.phrases else "empty_reply", turn.lost)

@@ -30,7 +30,7 @@ from parley_contract.messages import (
     UtteranceStarted,
 )
 from parley_gateway import cues, playback
-from parley_gateway.reports import Identity, Moments, Outcome, report
+from parley_gateway.reports import Identity, Moments, Verdict, report
 from parley_gateway.turn_events import (
     ClientInterrupted,
     Conclude,
@@ -48,7 +48,7 @@ from parley_gateway.turn_events import (
     SpeechPaused,
     Tell,
 )
-from parley_gateway.turn_state import Turn, Turns, fails_at, failure, outcome
+from parley_gateway.turn_state import Turn, Turns, fails_at, failure, holds_at, verdict
 
 
 class _TurnFields(TypedDict):
@@ -93,9 +93,9 @@ class _Decision:
                 self._take_frame(event)
             case cues.PositionReported() | cues.TimePassed():
                 self._cue(event)
-                self._fail_late_turns()
+                self._watch()
             case ClientInterrupted() | SessionClosed():
-                self._interrupt_all(event)
+                self._hush(event)
             case ListenerLeft():
                 self._cue(cues.Pause())
             case ListenerJoined():
@@ -116,7 +116,7 @@ class _Decision:
         turn = None if number is None else state.turns.get(number)
         if turn is None:
             moments = Moments(began_at=event.voiced_at)
-            turn = Turn(number=state.next_turn, speaker=event.speaker, moments=moments, utterances=(), progress_at=now)
+            turn = Turn(number=state.next_turn, speaker=event.speaker, moments=moments, utterances=(), waits_since=now)
         continues = turn.utterances[-1] if turn.utterances else None
         turn = replace(turn, utterances=(*turn.utterances, utterance))
         self.state = replace(
@@ -146,7 +146,7 @@ class _Decision:
         self._record(ended, f"{utterance}-ended")
         self._note(turn.number, voiced_until=event.voiced_until)
         if event.reason != "max_length":
-            self._change(turn.number, progress_at=self.now)
+            self._change(turn.number, waits_since=self.now)
             self._note(turn.number, decided_at=self.now)
             others = {who: running for who, running in self.state.speaking.items() if who != event.speaker}
             self.state = replace(self.state, speaking=others)
@@ -194,27 +194,32 @@ class _Decision:
                 self._tell(door.Phrase(turn=number, phrase=message.phrase, text=message.text))
                 self._cue(cues.PhraseAnnounced(number, revision, message.phrase))
             case ReplyEnded():
-                self._change(number, reply=message, progress_at=self.now)
+                self._progress(number)
+                self._change(number, reply=message)
                 self._cue(cues.ReplyComplete(number, revision, message.phrases))
             case PhraseFailed():
+                self._change(number, lost=message.reason)
                 self._cue(cues.PhraseLost(number, revision, message.phrase))
             case TurnDismissed():
-                self._conclude(number, message.outcome, message.reason)
+                self._conclude(number, Verdict(message.outcome, message.reason, message.detail))
             case TurnInterrupted():
-                self._conclude(number, "interrupted", message.reason)
+                self._conclude(number, Verdict("interrupted", message.reason))
             case _:
                 pass
 
     # Being heard.
 
     def _take_frame(self, event: cues.FrameArrived) -> None:
-        if self._is_replying(event.turn) and event.frame.epoch == self.state.epoch & 0xFFFF:
+        frame = event.frame
+        if not self._is_replying(event.turn) or frame.epoch != self.state.epoch & 0xFFFF:
+            return
+        if frame.revision >= self.state.turns[event.turn].revision & 0xFFFF:
             self._progress(event.turn, "first_frame_at")
             self._cue(event)
 
     def _go_on(self) -> None:
         for turn in self._turns:
-            self._change(turn.number, progress_at=self.now)
+            self._change(turn.number, waits_since=self.now)
         self._cue(cues.Resume(is_new_stream=True))
 
     def _cue(self, cue: cues.Cue) -> cues.ReplyOver | None:
@@ -238,6 +243,9 @@ class _Decision:
                 self._phrase_began(action)
             case cues.PhraseOver():
                 self._phrase_over(action)
+            case cues.CannedBegan(turn, at_ms):
+                kind: Literal["hold", "apology"] = "hold" if turn in self.state.turns else "apology"
+                self._tell(door.Canned(turn=turn, kind=kind, text=self.state.canned[kind].text, at_ms=at_ms))
             case cues.Sounded(turn, at):
                 self._note(turn, sounded_at=at)
             case cues.RanDry(turn):
@@ -246,8 +254,8 @@ class _Decision:
             case cues.Cut(turn, at_ms, next_ms):
                 self._tell(door.Cut(turn=turn, at_ms=at_ms, next_ms=next_ms))
             case cues.ReplyOver(turn, is_complete=True) if turn in self.state.turns:
-                self._conclude(turn, *outcome(self.state.turns[turn]))
-            case cues.ReplyOver(turn):
+                self._conclude(turn, verdict(self.state.turns[turn]))
+            case cues.ReplyOver(turn) if turn in self.state.turns:
                 self._interrupt(turn, "speech", action)
 
     def _phrase_began(self, began: cues.PhraseBegan) -> None:
@@ -272,7 +280,7 @@ class _Decision:
                 played_ms=turn.played.played_ms + over.played_ms,
                 phrases=turn.played.phrases + bool(over.played_ms),
             )
-            self._change(turn.number, played=played, progress_at=self.now)
+            self._change(turn.number, played=played, waits_since=self.now)
 
     # Ending.
 
@@ -296,25 +304,35 @@ class _Decision:
                     )
                 )
             )
-        self._conclude(number, "interrupted", reason)
+        self._conclude(number, Verdict("interrupted", reason))
 
-    def _interrupt_all(self, event: ClientInterrupted | SessionClosed) -> None:
-        """End all turns; those that are still being spoken only with the session."""
+    def _hush(self, event: ClientInterrupted | SessionClosed) -> None:
+        """Be quiet at once: end all turns, those that are still being spoken only with the session, and all sound."""
         for turn in self._turns:
             if isinstance(event, SessionClosed):
                 self._interrupt(turn.number, "closed")
             elif turn.is_committed:
                 self._interrupt(turn.number, "client")
+        if reply := self.state.playback.reply:
+            self._cue(cues.Stop(reply.turn))
 
-    def _fail_late_turns(self) -> None:
+    def _watch(self) -> None:
+        """Tell whoever waits too long that it takes a moment, and after that, that it went wrong."""
         if self.state.playback.is_paused:
             return
         for turn in self._turns:
-            if turn.is_committed and self.now >= fails_at(self.state, turn):
-                self._conclude(turn.number, "failed", failure(turn))
+            if not turn.is_committed:
+                continue
+            hold_at = holds_at(self.state, turn)
+            if self.now >= fails_at(self.state, turn):
+                self._conclude(turn.number, failure(turn))
+            elif hold_at is not None and self.now >= hold_at:
+                self._change(turn.number, is_held=True)
+                if hold := self.state.canned.get("hold"):
+                    self._cue(cues.SayBefore(turn.number, turn.revision, hold.frames))
 
-    def _conclude(self, number: int, outcome: Outcome, reason: str) -> None:
-        """Give a turn its one outcome."""
+    def _conclude(self, number: int, verdict: Verdict) -> None:
+        """Give a turn its one outcome; who hears of a failure only by silence is told."""
         self._silence(number)
         state, turn = self.state, self.state.turns[number]
         self.state = replace(
@@ -331,10 +349,12 @@ class _Decision:
         )
         self.effects.append(
             Conclude(
-                report(identity, turn.moments, turn.played, outcome, reason, unix_offset_s=state.unix_offset_s),
-                turn.moments,
+                report(identity, turn.moments, turn.played, verdict, unix_offset_s=state.unix_offset_s), turn.moments
             )
         )
+        is_latest = all(other.number < number for other in self._turns)
+        if verdict.outcome == "failed" and is_latest and (apology := self.state.canned.get("apology")):
+            self._cue(cues.SayAfter(number, apology.frames))
 
     def _silence(self, number: int) -> cues.ReplyOver | None:
         """Stop the turn's reply if it is the one that plays; another turn's goes on."""
@@ -355,7 +375,8 @@ class _Decision:
         """Note that the reply comes on, and moments that count only the first time."""
         moments = self.state.turns[number].moments
         self._note(number, **{name: self.now for name in firsts if getattr(moments, name) is None})
-        self._change(number, progress_at=self.now)
+        if self.state.turns[number].moments.played_from is not None:
+            self._change(number, waits_since=self.now)
 
     def _turn(self, number: int, revision: int) -> _TurnFields:
         return _TurnFields(session=self.state.session, epoch=self.state.epoch, turn=number, revision=revision)

@@ -5,19 +5,21 @@ single phrase.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Final
 
 import structlog
 
-from parley_contract.errors import PermanentError
+from parley_contract.errors import BusUnavailableError, PermanentError
+from parley_contract.messages import VoiceReady
 from parley_contract.streams import layout
 from parley_runtime.claims import CONSUMER
 from parley_runtime.http import service_app
 from parley_runtime.lifecycle import Runtime
 from parley_runtime.models import ModelStore
-from parley_tts.engines import Speech, Synthesizer, espeak, sherpa
+from parley_tts.engines import Speech, Synthesizer, Voice, espeak, sherpa
 from parley_tts.settings import EngineName, TtsSettings
 from parley_tts.speaking import Speaker
 from parley_tts.synthesis import Surroundings
@@ -73,7 +75,14 @@ class App:
                     ),
                     health,
                 )
+                await self._announce(self._engines[0].voice)
                 await self._worker.run(runtime.stopping)
+
+    async def _announce(self, voice: Voice) -> None:
+        """Tell who has canned phrases spoken; a broker that is away costs no more than an old voice in them."""
+        ready = VoiceReady(engine=voice.engine, voice=voice.name)
+        with contextlib.suppress(BusUnavailableError):
+            await self._runtime.bus.publish(self._runtime.bus.subjects.voice_ready(), ready)
 
 
 def _loaded(settings: TtsSettings) -> tuple[Synthesizer, ...]:

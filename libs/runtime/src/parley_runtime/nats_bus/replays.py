@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 
 from parley_contract.errors import BusUnavailableError
 from parley_runtime.bus import Raw
-from parley_runtime.nats_bus.vendor import ACK_TIMEOUT_S, VENDOR_ERRORS, translated
+from parley_runtime.nats_bus.vendor import ACK_TIMEOUT_S, VENDOR_ERRORS, raw_of, translated
 
 BATCH: Final = 1024
 """Messages per request; the server caps a batch at 1024, and 20 s of speech fit in one."""
@@ -48,7 +48,7 @@ async def _take_batch(arrived: asyncio.Queue[Msg], found: list[Raw], stream: str
         status = headers.get("Status")
         if status is None:
             sequence = int(headers["Nats-Sequence"]) + 1
-            found.append(Raw(headers["Nats-Subject"], msg.data, headers))
+            found.append(raw_of(msg)._replace(subject=headers["Nats-Subject"]))
         elif status == _END_OF_BATCH:
             return sequence if int(headers.get("Nats-Num-Pending", "0")) else 0
         elif status == _NOTHING:

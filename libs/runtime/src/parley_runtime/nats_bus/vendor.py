@@ -30,5 +30,6 @@ def translated(what: str) -> Iterator[None]:
 
 
 def raw_of(msg: Msg) -> Raw:
-    """Return the message without its vendor."""
-    return Raw(msg.subject, msg.data, msg.headers or {}, msg.reply)
+    """Return the message without its vendor; headers of the broker's own stay behind: the others are handed on."""
+    headers = {name: value for name, value in (msg.headers or {}).items() if not name.startswith("Nats-")}
+    return Raw(msg.subject, msg.data, headers, msg.reply)

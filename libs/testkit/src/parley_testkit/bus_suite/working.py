@@ -45,6 +45,18 @@ class WorkingSuite:
 
             assert (await claiming).message == utterance_work()
 
+    async def test_headers_of_work_can_be_handed_on_with_its_outcome(self, broker: Broker) -> None:
+        async with broker.connect("gateway") as gateway, broker.connect("asr") as asr, broker.connect("agent") as agent:
+            await _give_utterance(gateway)
+            work = await _claim_utterance(asr, broker.layout)
+            subject = asr.subjects.transcript("s1", "1-0")
+
+            await asr.publish(subject, partial(), headers=work.headers)
+            await asr.record(subject, partial(), message_id="outcome", headers=work.headers)
+            stored = await agent.stored_messages(broker.layout.events, subject)
+
+        assert [received.message for received in stored] == [partial(), partial()]
+
     async def test_work_is_forgotten_when_its_life_is_over(self, broker: Broker) -> None:
         brief = utterance_work("1-0", life_s=1.0)
         async with broker.connect("gateway") as gateway, broker.connect("asr") as asr:

@@ -39,6 +39,10 @@ CLOSE_CODES: Final = {
 _NORMAL: Final = 1000
 OUTGOING_LIMIT: Final = 512
 """Frames and events that may wait for a slow client: five seconds of both, and a reply's burst of text."""
+_SPOKEN_REFUSALS: Final = 8
+"""Who is refused is told aloud as long as no more than these are told so at once; a crowd reads it."""
+_REFUSAL_SLACK_S: Final = 5.0
+"""How much longer than its sound a refusal may take, for a client that does not listen."""
 
 
 class Socket(Protocol):
@@ -125,6 +129,7 @@ def error(code: str, sentence: str) -> events.Error:
 
 def add_web_door(app: FastAPI, admissions: Admissions, settings: GatewaySettings, telemetry: Telemetry) -> None:
     """Open the door on `app`."""
+    speaking = asyncio.Semaphore(_SPOKEN_REFUSALS)
 
     @app.websocket(PATH)
     async def talk(socket: WebSocket) -> None:
@@ -135,8 +140,7 @@ def add_web_door(app: FastAPI, admissions: Admissions, settings: GatewaySettings
             _check(socket, settings)
             session, resumed = await admissions.admit(socket.query_params.get("resume", ""))
         except AdmissionError as refusal:
-            door.close(error(refusal.code, str(refusal)))
-            await door.send_all(socket)
+            await _refuse(socket, refusal, speaking)
             return
         door.tell(_greeting(session, settings, resumed=resumed))
         session.join(door)
@@ -163,6 +167,20 @@ def _check(socket: WebSocket, settings: GatewaySettings) -> None:
         raise AdmissionError(
             "unauthorized", "Send the assistant's token as `Authorization: Bearer …` or as `?token=…`."
         )
+
+
+async def _refuse(socket: Socket, refusal: AdmissionError, speaking: asyncio.Semaphore) -> None:
+    """Say why not: as an event, then aloud in real time where there are words for it and few are told so now."""
+    frames = refusal.spoken.frames if refusal.spoken and not speaking.locked() else ()
+    with contextlib.suppress(WebSocketDisconnect, TimeoutError):
+        async with asyncio.timeout(len(frames) * FRAME_MS / 1000 + _REFUSAL_SLACK_S):
+            await socket.send_text(events.encode(error(refusal.code, str(refusal))))
+            if frames:
+                async with speaking:
+                    for pcm in frames:
+                        await socket.send_bytes(pcm)
+                        await asyncio.sleep(FRAME_MS / 1000)
+            await socket.close(CLOSE_CODES[refusal.code])
 
 
 def _greeting(session: Session, settings: GatewaySettings, *, resumed: bool) -> events.Session:
