@@ -11,6 +11,7 @@ from parley_contract.door import (
     Session,
     SpeechStarted,
     decode_event,
+    decode_request,
     encode,
 )
 from parley_contract.errors import MalformedMessageError
@@ -56,6 +57,28 @@ def test_an_event_of_a_newer_gateway_is_ignored() -> None:
 def test_what_is_no_event_is_an_error(text: str) -> None:
     with pytest.raises(MalformedMessageError):
         decode_event(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"event":"my pin is 4711"}x',
+        '{"event":"position","at_ms":"my pin is 4711"}',
+        '{"event":{"my pin is 4711":1}}',
+        b'{"event":"my pin is 4711 \xff"}',
+        "my pin is 4711 \ud800",
+        '{"event":"bye","x":' + "[" * 100_000,
+        '{"event":"position","at_ms":NaN}',
+        '{"event":"position","at_ms":1' + 400 * "0" + "}",
+    ],
+    ids=lambda text: repr(text[:40]),
+)
+def test_whatever_a_stranger_sends_is_one_error_that_repeats_nothing(text: str | bytes) -> None:
+    with pytest.raises(MalformedMessageError) as caught:
+        decode_request(text)
+
+    assert "4711" not in str(caught.value)
+    assert caught.value.__suppress_context__
 
 
 def test_requests_are_written_as_they_are_documented() -> None:

@@ -169,6 +169,29 @@ def test_a_word_that_is_not_in_its_list_is_malformed_and_never_repeated(name: st
             assert SECRET not in chain(caught.value)
 
 
+@pytest.mark.parametrize(
+    "token", ["", "*", ">", "a.b", "a b", "a\r\nPUB x 0\r\n", "a\n", "é", "a" * 65], ids=lambda token: repr(token[:20])
+)
+@pytest.mark.parametrize("field", ["session", "utterance", "continues"])
+def test_what_cannot_be_a_token_of_a_subject_is_malformed(field: str, token: str) -> None:
+    with pytest.raises(MalformedMessageError) as caught:
+        decode(msgspec.msgpack.encode({**wire("UtteranceStarted"), field: token}))
+
+    assert caught.value.path == f"$.{field}"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 2**64 - 1, -(2**63)])
+@names
+def test_what_neither_json_nor_a_span_can_carry_is_malformed(name: str, number: float) -> None:
+    numbers = [key for key, value in wire(name).items() if type(value) in (int, float)]
+
+    for key in numbers:
+        with pytest.raises(MalformedMessageError) as caught:
+            decode(msgspec.msgpack.encode({**wire(name), key: number}))
+
+        assert caught.value.path == f"$.{key}"
+
+
 def test_a_wrong_value_inside_a_part_is_malformed_at_its_whole_path() -> None:
     report = wire("TurnReport")
     report["stages"]["asr_ms"] = SECRET

@@ -65,6 +65,9 @@ def test_a_minimal_manifest_is_enough() -> None:
         ("{llm: {keepAlive: forever}}", "spec.llm.keepAlive: expected `str` matching regex '^(-1|[0-9]+(s|m|h))$'"),
         ("{turnTaking: {watchdog: {holdAfterS: 12}}}", "spec: turnTaking.watchdog.failAfterS must be above holdAfterS"),
         ("{maxSessions: 0}", "spec.maxSessions: expected `int` >= 1"),
+        ("{maxSessions: 99999999999999999999}", "spec.maxSessions: expected `int` <= 64"),
+        ("{tts: {speed: .nan}}", "spec.tts.speed: expected `float` >= 0.5"),
+        ('{language: "en\\n"}', "spec.language: expected `str` matching regex '^[a-z]{2,3}$', and no line break"),
     ],
 )
 def test_one_problem_gives_one_sentence(spec: str, expected: str) -> None:
@@ -112,6 +115,41 @@ def test_every_problem_is_reported_at_once() -> None:
         "spec.asr.beamSize: expected `int` >= 1",
         "spec.tts.speed: expected `float`, got `str`",
     ]
+
+
+def test_every_item_of_a_list_and_of_a_mapping_is_reported() -> None:
+    found = problems(
+        f"{HEAD}spec: {{asr: {{hotwords: [1, Parley, 2], resources: {{requests: {{cpu: 3, memory: 4}}, limit: {{}}}}}},"
+        " tts: {fallbacks: [festival, espeak, flite]}, gpu: {tolerations: [3, {key: [1]}]}}"
+    )
+
+    assert found == [
+        "spec.asr.hotwords[0]: expected `str`, got `int`",
+        "spec.asr.hotwords[2]: expected `str`, got `int`",
+        "spec.asr.resources.limit: 'limit' is not one of requests, limits",
+        "spec.asr.resources.requests.cpu: expected `str`, got `int`",
+        "spec.asr.resources.requests.memory: expected `str`, got `int`",
+        "spec.tts.fallbacks[0]: 'festival' is not one of sherpa, espeak",
+        "spec.tts.fallbacks[2]: 'flite' is not one of sherpa, espeak",
+        "spec.gpu.tolerations[0]: expected `object`, got `int`",
+        "spec.gpu.tolerations[1].key: expected `int | str`, got `array`",
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2001-99-99", '!!int ""', "!!float x", "!!bool x", "!!timestamp x", "9" * 5000],
+    ids=lambda value: value[:12],
+)
+def test_a_value_that_yaml_itself_stumbles_over_is_a_problem_and_no_crash(value: str) -> None:
+    assert problems(f"{HEAD}spec: {value}") == [
+        "a value is not of the kind that it looks like: put quotes around dates"
+    ]
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "&a {spec: *a}", "spec: &a {asr: *a}", "a: &x [*x]"])
+def test_what_is_nested_without_end_is_a_problem_and_no_crash(text: str) -> None:
+    assert problems(text)
 
 
 def test_what_is_no_yaml_says_where() -> None:

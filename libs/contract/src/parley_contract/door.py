@@ -9,8 +9,8 @@ from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
-from parley_contract.errors import MalformedMessageError
 from parley_contract.messages import TurnReport
+from parley_contract.reading import read
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
@@ -143,6 +143,9 @@ class _Kind(msgspec.Struct):
     event: str
 
 
+_KIND: Final = msgspec.json.Decoder(_Kind)
+
+
 def encode(said: Event | Request) -> str:
     """Write an event or a request."""
     return msgspec.json.encode(said).decode()
@@ -154,21 +157,13 @@ def decode_event(text: str | bytes) -> Event | None:
     Raises:
         MalformedMessageError: it is no event at all.
     """
-    try:
-        if msgspec.json.decode(text, type=_Kind).event not in _KNOWN:
-            return None
-        return _EVENTS.decode(text)
-    except msgspec.DecodeError as error:
-        raise MalformedMessageError(f"no event of the web door: {error}") from error
+    return read(text, _EVENTS) if read(text, _KIND).event in _KNOWN else None
 
 
 def decode_request(text: str | bytes) -> Request:
     """Read a request.
 
     Raises:
-        MalformedMessageError: it is none; the message says what is wrong with it.
+        MalformedMessageError: it is none; the message says what is wrong with it, and not what stood there.
     """
-    try:
-        return _REQUESTS.decode(text)
-    except msgspec.DecodeError as error:
-        raise MalformedMessageError(str(error)) from error
+    return read(text, _REQUESTS)

@@ -330,6 +330,13 @@ def load_manifest(text: str) -> VoiceAssistant:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InvalidDocumentError("the manifest is not YAML", str(error).splitlines()) from error
+    except RecursionError:
+        raise InvalidDocumentError("the manifest is not YAML", ["it is nested too deeply"]) from None
+    except (ArithmeticError, AttributeError, LookupError, ValueError) as error:
+        # PyYAML lets through what Python says to a date without a month, or to a tag such as `!!int` before no number.
+        raise InvalidDocumentError(
+            "the manifest is not YAML", ["a value is not of the kind that it looks like: put quotes around dates"]
+        ) from error
     if not isinstance(document, Mapping):
         raise InvalidDocumentError("the manifest has problems", ["it holds no fields; expected one VoiceAssistant"])
     return resolve(document)

@@ -84,10 +84,39 @@ class _Reading(NamedTuple):
         if nested is not None and isinstance(value, Mapping):
             return self.struct(value, nested, path=f"{path}.")
         try:
-            return msgspec.convert(value, annotation, strict=self.strict, dec_hook=self.dec_hook)
-        except msgspec.ValidationError as error:
-            self.problems.append(f"{path}{_sentence(str(error), annotation)}")
+            return self._converted(value, annotation)
+        except ValueError as error:
+            self.problems.extend(f"{path}{sentence}" for sentence in self._sentences(value, annotation, error))
             return None
+
+    def _converted(self, value: object, annotation: Any) -> object:  # noqa: ANN401  # as `value`
+        """Convert a value.
+
+        Raises:
+            ValueError: it does not fit.
+        """
+        converted = msgspec.convert(value, annotation, strict=self.strict, dec_hook=self.dec_hook)
+        # In a pattern `$` stands before a last line break too; a schema's other readers are stricter than Python.
+        if isinstance(converted, str) and converted.endswith("\n") and _pattern(annotation):
+            raise ValueError(f"Expected `str` matching regex {_pattern(annotation)!r}, and no line break")
+        return converted
+
+    def _sentences(self, value: object, annotation: Any, error: ValueError) -> list[str]:  # noqa: ANN401  # as `value`
+        """Say what is wrong with a value; of a list or mapping, with each of its items: msgspec names the first."""
+        kind, inner = _container(annotation)
+        items: list[tuple[str, object, Any]] = []
+        if kind is list and isinstance(value, list):
+            items = [(f"[{number}]", item, inner[0]) for number, item in enumerate(value)]
+        elif kind is dict and isinstance(value, Mapping):
+            items = [(f".{key}", key, inner[0]) for key in value]
+            items += [(f".{key}", item, inner[1]) for key, item in value.items()]
+        found: list[str] = []
+        for where, item, of in items:
+            try:
+                self._converted(item, of)
+            except ValueError as problem:
+                found += [f"{where}{sentence}" for sentence in self._sentences(item, of, problem)]
+        return found or [_sentence(str(error), annotation)]
 
 
 def _nested_struct(annotation: object) -> type[msgspec.Struct] | None:
@@ -97,8 +126,20 @@ def _nested_struct(annotation: object) -> type[msgspec.Struct] | None:
     return found[0] if len(found) == 1 else None
 
 
+def _container(annotation: object) -> tuple[object, tuple[Any, ...]]:
+    """Return `list` or `dict` and the types of what it holds; the constraints around it do not matter here."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    return typing.get_origin(annotation), typing.get_args(annotation)
+
+
+def _pattern(annotation: object) -> str | None:
+    kind = msgspec.inspect.type_info(annotation)
+    return kind.pattern if isinstance(kind, msgspec.inspect.StrType) else None
+
+
 def _sentence(reason: str, annotation: object) -> str:
-    """Turn msgspec's ``Invalid enum value 'x' - at `$[0]` `` into ``[0]: 'x' is not one of …``."""
+    """Turn msgspec's ``Invalid enum value 'x'`` into ``: 'x' is not one of …``."""
     text, _, inner = reason.partition(" - at `$")
     where = inner.rstrip("`")
     wrong = re.fullmatch(r"Invalid enum value (.*)", text)

@@ -37,6 +37,7 @@ from parley_contract.messages.gateway import (
 )
 from parley_contract.messages.runtime import DeadLetter
 from parley_contract.messages.tts import PhraseFailed, PhraseSynthesized, VoiceReady
+from parley_contract.reading import read
 
 __all__ = [
     "ALL",
@@ -114,8 +115,6 @@ class _Tag(msgspec.Struct):
 
 _BY_TAG: Final = {message.__name__: msgspec.msgpack.Decoder(message) for message in ALL}
 _TAG: Final = msgspec.msgpack.Decoder(_Tag)
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes of others; the last one for values nested deeper than the stack."""
 
 
 def encode(message: Message) -> bytes:
@@ -130,17 +129,10 @@ def decode(data: bytes) -> Message:
         UnknownMessageError: the tag is none of ours, so a newer process speaks; ignore and count it.
         MalformedMessageError: anything else; `path` says where, and nothing says what stood there.
     """
-    # `from None` throughout: the cause would carry the bytes, and with them what somebody said.
     try:
-        tag = _TAG.decode(data).type
-    except _UNREADABLE:
+        tag = read(data, _TAG).type
+    except MalformedMessageError:
         raise MalformedMessageError("not a tagged MessagePack map", path="$.type") from None
     if tag not in _BY_TAG:
         raise UnknownMessageError("a message of a kind this version does not know")
-    try:
-        return _BY_TAG[tag].decode(data)
-    except _UNREADABLE as error:
-        reason, _, path = str(error).partition(" - at `")
-        # msgspec quotes an enum's wrong value, which might be something a person said.
-        sentence = reason if reason.startswith(("Expected", "Object missing")) else "not a value allowed there"
-        raise MalformedMessageError(sentence, path=path.rstrip("`") or "$") from None
+    return read(data, _BY_TAG[tag])

@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from parley_contract.messages.base import Message, SessionMessage, TurnMessage
+from parley_contract.messages.base import Count, Message, Number, SessionMessage, TurnMessage
 
 
 class SessionOpened(SessionMessage, frozen=True, kw_only=True):
     """Grants a session to the gateway that asked."""
 
-    next_turn: int
+    next_turn: Count
     """The first turn number the gateway may mint."""
 
 
@@ -32,33 +32,33 @@ class TurnDismissed(TurnMessage, frozen=True, kw_only=True):
 class ReplyDelta(TurnMessage, frozen=True, kw_only=True):
     """Tokens as they arrive from the model; the first one (`index` 0) stops the E2FT clock."""
 
-    index: int
+    index: Count
     text: str
 
 
 class PhraseReady(TurnMessage, frozen=True, kw_only=True):
     """A piece of the reply that can be spoken, in order."""
 
-    phrase: int
+    phrase: Count
     text: str
 
 
 class SynthesizePhrase(TurnMessage, frozen=True, kw_only=True):
     """Work for one tts worker."""
 
-    phrase: int
+    phrase: Count
     text: str
     language: str
-    sent_at: float
+    sent_at: Number
     """Unix seconds, so that its wait in the queue is known; nothing is decided by it."""
-    life_s: float = 60.0
+    life_s: Number = 60.0
     """How long it is of use: the broker forgets it then, by its own clock."""
 
 
 class ReplyEnded(TurnMessage, frozen=True, kw_only=True):
     """The model has said all it will in this turn; `phrases` of them are to be played."""
 
-    phrases: int
+    phrases: Count
     outcome: Literal["complete", "cut", "failed"]
     """`cut`: stopped by `numPredict` and ended at the last complete sentence, or by the death of the agent."""
     reason: str = ""
@@ -66,8 +66,8 @@ class ReplyEnded(TurnMessage, frozen=True, kw_only=True):
     detail: str = ""
     """The same in the words of whoever failed; never what was said."""
     model: str = ""
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
 
 
 class TurnInterrupted(TurnMessage, frozen=True, kw_only=True):

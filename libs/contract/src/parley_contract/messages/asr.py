@@ -2,15 +2,15 @@
 
 from typing import Literal
 
-from parley_contract.messages.base import SpeechMessage
+from parley_contract.messages.base import Count, Number, Sequence, SpeechMessage
 
 
 class PartialTranscript(SpeechMessage, frozen=True, kw_only=True):
     """A running utterance so far; a later one with a higher `number` replaces it."""
 
-    number: int
+    number: Count
     text: str
-    covers_seq: int
+    covers_seq: Sequence
     """Sequence of the last frame this text is made from."""
 
 
@@ -20,20 +20,20 @@ class FinalTranscript(SpeechMessage, frozen=True, kw_only=True):
     outcome: Literal["speech", "silence", "failed"]
     text: str = ""
     language: str = ""
-    last_seq: int
+    last_seq: Sequence
     """Sequence of the last frame this text is made from; -1 if no frame arrived."""
     reason: str = ""
     """Why it failed, in words for an operator; never what was said."""
-    missing_frames: int = 0
+    missing_frames: Count = 0
     """Frames that never arrived although they were asked for again."""
-    audio_s: float = 0.0
-    decode_s: float = 0.0
-    no_speech_prob: float = 0.0
+    audio_s: Number = 0.0
+    decode_s: Number = 0.0
+    no_speech_prob: Number = 0.0
 
 
 class ResendFrames(SpeechMessage, frozen=True, kw_only=True):
     """Asks the gateway to publish frames of an utterance again."""
 
-    from_seq: int
-    to_seq: int | None = None
+    from_seq: Count
+    to_seq: Count | None = None
     """Last wanted sequence; None for all there are."""

@@ -1,6 +1,17 @@
 """What all messages share: the fences of design section 2. Imported by the producers' files beside this one."""
 
+from typing import Annotated
+
 import msgspec
+
+Token = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}\Z")]
+"""What becomes a token of a subject. Anything else could address all subjects, or break a connection."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""A number of something, or the number that something has."""
+Sequence = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
+"""The last of something that is numbered from 0; -1 where there was none."""
+Number = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
+"""A measured value. NaN and infinity, which MessagePack knows and JSON does not, are none."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -10,26 +21,26 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class SessionMessage(Message, frozen=True, kw_only=True):
     """A message about one session. Receivers drop what is of an older `epoch` than they know."""
 
-    session: str
+    session: Token
     """One stay of the assistant in one channel; a subject token, so letters and digits only."""
-    epoch: int
+    epoch: Count
     """Raised when the session moves to another process."""
-    attempt: int = 1
+    attempt: Count = 1
     """Which delivery of a work item this message comes from."""
 
 
 class TurnMessage(SessionMessage, frozen=True, kw_only=True):
     """A message about one turn."""
 
-    turn: int
+    turn: Count
     """Minted by the gateway, rising within a session."""
-    revision: int = 0
+    revision: Count = 0
     """Raised by the agent alone; what is older is dropped."""
 
 
 class SpeechMessage(TurnMessage, frozen=True, kw_only=True):
     """A message about one utterance of one speaker."""
 
-    utterance: str
+    utterance: Token
     """`<epoch>-<n>`: unique in its session even after the gateway was restarted."""
     speaker: str

@@ -4,7 +4,16 @@ from typing import Literal
 
 import msgspec
 
-from parley_contract.messages.base import Message, SessionMessage, SpeechMessage, TurnMessage
+from parley_contract.messages.base import (
+    Count,
+    Message,
+    Number,
+    Sequence,
+    SessionMessage,
+    SpeechMessage,
+    Token,
+    TurnMessage,
+)
 
 
 class OpenSession(Message, frozen=True, kw_only=True):
@@ -20,7 +29,7 @@ class OpenSession(Message, frozen=True, kw_only=True):
 class ResumeSession(Message, frozen=True, kw_only=True):
     """Asks the agent to go on with a session after its gateway died; answered as OpenSession, with the next epoch."""
 
-    session: str
+    session: Token
     token_hash: str
 
 
@@ -37,28 +46,28 @@ class Heartbeat(SessionMessage, frozen=True, kw_only=True):
 class TranscribeUtterance(SpeechMessage, frozen=True, kw_only=True):
     """Work for one asr worker, sent when speech starts: follow the frames, answer with one FinalTranscript."""
 
-    life_s: float = 60.0
+    life_s: Number = 60.0
     """How long a transcript is of use: the broker forgets the work then, and a worker's outcome is `failed`."""
 
 
 class UtteranceStarted(SpeechMessage, frozen=True, kw_only=True):
     """Somebody began to speak; frames follow on the audio subject, pre-roll first."""
 
-    continues: str | None = None
+    continues: Token | None = None
     """The utterance of the same turn that this one goes on from (cut by `maxUtteranceS`, or reopened)."""
 
 
 class SegmentEnded(SpeechMessage, frozen=True, kw_only=True):
     """Unbroken speech stopped; it may go on within the same utterance."""
 
-    last_seq: int
+    last_seq: Sequence
     """Sequence of the last voiced frame."""
 
 
 class UtteranceEnded(SpeechMessage, frozen=True, kw_only=True):
     """The endpointer decided. Only `endpoint` (or a closed door) commits the turn; `max_length` goes on in another."""
 
-    last_seq: int
+    last_seq: Sequence
     """Sequence of the last audio frame; the closing frame follows it."""
     reason: Literal["endpoint", "max_length", "closed"]
 
@@ -66,14 +75,14 @@ class UtteranceEnded(SpeechMessage, frozen=True, kw_only=True):
 class PlaybackStarted(TurnMessage, frozen=True, kw_only=True):
     """The first frame of a phrase was sent to the listener: credit for the next phrases."""
 
-    phrase: int
+    phrase: Count
 
 
 class PhrasePlayed(TurnMessage, frozen=True, kw_only=True):
     """A phrase was played to its end or, with `whole` false, cut or lost; what was heard goes into history."""
 
-    phrase: int
-    played_ms: int
+    phrase: Count
+    played_ms: Count
     whole: bool
 
 
@@ -81,11 +90,11 @@ class InterruptTurn(TurnMessage, frozen=True, kw_only=True):
     """Asks the agent to stop a reply. Playback has stopped already; this says how much of it was heard."""
 
     reason: Literal["client", "speech", "closed"]
-    phrase: int
+    phrase: Sequence
     """The phrase that was playing; -1 if nothing was heard."""
-    played_ms: int
+    played_ms: Count
     """How much of that phrase was heard."""
-    phrase_ms: int
+    phrase_ms: Count
     """How long that phrase is as far as it has arrived; 0 if unknown."""
 
 
@@ -95,17 +104,17 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
     The first three add up to E2FT, all of them and `playback_wait_ms` to E2FA.
     """
 
-    endpoint_ms: float | None = None
+    endpoint_ms: Number | None = None
     """Last voiced sample to the decision that the speaker has finished."""
-    asr_ms: float | None = None
+    asr_ms: Number | None = None
     """That decision to the final transcript."""
-    llm_ttft_ms: float | None = None
+    llm_ttft_ms: Number | None = None
     """Final transcript to the model's first token."""
-    first_phrase_ms: float | None = None
+    first_phrase_ms: Number | None = None
     """First token to the first phrase that can be spoken."""
-    tts_first_audio_ms: float | None = None
+    tts_first_audio_ms: Number | None = None
     """First phrase to its first frame."""
-    playback_wait_ms: float | None = None
+    playback_wait_ms: Number | None = None
     """First frame to the first audible sample sent."""
 
 
@@ -119,16 +128,16 @@ class TurnReport(TurnMessage, frozen=True, kw_only=True):
     detail: str = ""
     """The same in the words of whoever failed; never what was said."""
     trace_id: str = ""
-    started_at: float
+    started_at: Number
     """Unix seconds of the first voiced sample."""
-    speech_ms: float
+    speech_ms: Number
     """First to last voiced sample."""
     stages: Stages = Stages()
-    e2ft_ms: float | None = None
+    e2ft_ms: Number | None = None
     """Last voiced sample to the model's first token."""
-    e2fa_ms: float | None = None
+    e2fa_ms: Number | None = None
     """Last voiced sample to the first audible sample of the reply."""
-    played_ms: float = 0.0
-    phrases: int = 0
-    underruns: int = 0
+    played_ms: Number = 0.0
+    phrases: Count = 0
+    underruns: Count = 0
     """How often playback ran dry inside the reply."""

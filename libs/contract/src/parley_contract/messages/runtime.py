@@ -1,6 +1,6 @@
 """What any process says when it cannot read something."""
 
-from parley_contract.messages.base import Message
+from parley_contract.messages.base import Count, Message, Number
 
 
 class DeadLetter(Message, frozen=True, kw_only=True):
@@ -8,8 +8,8 @@ class DeadLetter(Message, frozen=True, kw_only=True):
 
     subject: str
     service: str
-    size: int
+    size: Count
     sha256: str
     path: str
-    at: float
+    at: Number
     """Unix seconds."""

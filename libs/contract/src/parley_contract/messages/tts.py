@@ -1,6 +1,6 @@
 """What a tts worker says about itself and about a phrase; its sound travels as frames."""
 
-from parley_contract.messages.base import Message, TurnMessage
+from parley_contract.messages.base import Count, Message, Number, TurnMessage
 
 
 class VoiceReady(Message, frozen=True, kw_only=True):
@@ -13,15 +13,15 @@ class VoiceReady(Message, frozen=True, kw_only=True):
 class PhraseSynthesized(TurnMessage, frozen=True, kw_only=True):
     """All frames of a phrase were published."""
 
-    phrase: int
-    frames: int
+    phrase: Count
+    frames: Count
     engine: str
-    first_audio_s: float
-    synthesis_s: float
+    first_audio_s: Number
+    synthesis_s: Number
 
 
 class PhraseFailed(TurnMessage, frozen=True, kw_only=True):
     """No engine could speak this phrase; the reply goes on with the next."""
 
-    phrase: int
+    phrase: Count
     reason: str
