@@ -1,6 +1,7 @@
 """The real model passes the suite of the fake, and what Ollama refuses becomes an error that says what to do."""
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from parley_agent.settings import AgentSettings
 from parley_testkit.language_model_suite import QUESTION, LanguageModelSuite
 from parley_testkit.nats_server import free_port
 from parley_testkit.ollama_server import MODEL, OllamaServer, running_ollama
+from parley_testkit.scripted_ollama import running_scripted_ollama
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +56,28 @@ async def test_a_server_that_is_away_may_come_back() -> None:
     async with model_at(f"http://127.0.0.1:{free_port()}") as model:
         with pytest.raises(ModelUnavailableError, match="does not answer"):
             await model.residency()
+
+
+SECRET = "my pin is 4711"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        SECRET.encode(),
+        json.dumps([SECRET]).encode(),
+        json.dumps({"message": {"role": "assistant", "content": [SECRET]}, "done": False}).encode(),
+        json.dumps({"error": SECRET}).encode(),
+        SECRET.encode() + b"\xff",
+        b"[" * 100_000,
+    ],
+    ids=["text", "a list", "a wrong content", "an error", "no UTF-8", "deep"],
+)
+async def test_an_answer_that_cannot_be_read_is_one_error_that_repeats_nothing(line: bytes) -> None:
+    with running_scripted_ollama() as server:
+        server.lines = [line]
+        async with model_at(server.url) as model:
+            with pytest.raises(ModelUnavailableError) as caught:
+                await model.warm(QUESTION)
+
+    assert SECRET not in str(caught.value)

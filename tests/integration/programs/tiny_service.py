@@ -9,6 +9,8 @@ from parley_runtime.http import service_app
 from parley_runtime.lifecycle import Runtime, run_service
 from parley_runtime.settings import ServiceSettings
 
+THOUGHT = "nobody thought of this"
+
 
 class TinySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
     """What the test tells it."""
@@ -31,7 +33,7 @@ async def main(runtime: Runtime[TinySettings]) -> None:
             case "ours":
                 raise PermanentError("the model is missing: run parley models pull")
             case "bug":
-                raise RuntimeError("nobody thought of this")
+                raise RuntimeError(THOUGHT)
         await runtime.stopping.wait()
         await asyncio.sleep(runtime.settings.finish_s)
         log.info("finished")

@@ -79,7 +79,7 @@ async def scene(model: ScriptedModel, *, keep_events_s: float = 86_400) -> Async
         keep_events_s=keep_events_s,
     )
     leases = await bus.store(broker.layout.leases)
-    records = Records(await bus.store(broker.layout.sessions))
+    records = Records(await bus.store(broker.layout.sessions), bus)
     record = SessionRecord(session=SESSION, door="web", channel="c", token_hash="t")
     revision = await records.create(record)
     lease = await Lease.take(leases, SESSION, "me")

@@ -163,11 +163,12 @@ class Bus(abc.ABC):
         """Ask and return the first answer.
 
         Raises:
-            BusUnavailableError: no answer in `timeout_s`.
-            MalformedMessageError, UnknownMessageError: an answer that cannot be read.
+            BusUnavailableError: no answer in `timeout_s`, or none that can be read.
         """
         raw = await self._ask(subject, encode(message), self._telemetry.carrier(), timeout_s)
-        return decode(raw.data)
+        if (answer := await self._read(raw)) is None:
+            raise BusUnavailableError(f"the answer on {subject} cannot be read")
+        return answer
 
     async def answer(self, received: Received, message: Message) -> None:
         """Answer a request; a message that is none is ignored.
@@ -206,7 +207,7 @@ class Bus(abc.ABC):
             try:
                 frame = decode_frame(raw.data)
             except MalformedMessageError as error:
-                await self._bury(raw, error)
+                await self.bury(raw.subject, raw.data, error)
                 continue
             yield raw.subject, frame
 
@@ -226,7 +227,8 @@ class Bus(abc.ABC):
         if isinstance(message, kind):
             return Work(message, raw_work, last=raw_work.attempt >= durable.max_deliver)
         if message is not None:
-            await self._bury(raw_work.raw, MalformedMessageError(f"expected {kind.__name__}", path="$.type"))
+            raw, wrong = raw_work.raw, MalformedMessageError(f"expected {kind.__name__}", path="$.type")
+            await self.bury(raw.subject, raw.data, wrong)
         await raw_work.drop()
         return None
 
@@ -239,13 +241,33 @@ class Bus(abc.ABC):
             try:
                 frames.append(decode_frame(raw.data))
             except MalformedMessageError as error:
-                await self._bury(raw, error)
+                await self.bury(raw.subject, raw.data, error)
         return frames
 
     async def stored_messages(self, stream: Stream, subject: str) -> list[Received]:
         """Return the messages a stream still has of a subject (wildcards allowed), oldest first."""
         found = [(raw, await self._read(raw)) for raw in await self._stored(stream, subject)]
         return [Received(raw.subject, message, raw.headers) for raw, message in found if message is not None]
+
+    # What cannot be read.
+
+    async def bury(self, subject: str, data: bytes, error: MalformedMessageError) -> None:
+        """Leave a dead letter and a count; a broker that refuses even that must not stop the reader.
+
+        For what a bus reads itself this is done already; it is for values in a bucket, which only their reader knows.
+        """
+        self._telemetry.record(words.BUS_MALFORMED)
+        log.warning("could not read a message", subject=subject, path=error.path, size=len(data))
+        letter = DeadLetter(
+            subject=subject,
+            service=self.service,
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            path=error.path,
+            at=time.time(),
+        )
+        with contextlib.suppress(BusUnavailableError):
+            await self.publish(self.subjects.dead(self.service), letter)
 
     # What a broker must be able to do.
 
@@ -292,28 +314,11 @@ class Bus(abc.ABC):
     @abc.abstractmethod
     async def _stored(self, stream: Stream, subject: str) -> list[Raw]: ...
 
-    # What cannot be read.
-
     async def _read(self, raw: Raw) -> Message | None:
         try:
             return decode(raw.data)
         except UnknownMessageError:
             self._telemetry.record(words.BUS_UNKNOWN)
         except MalformedMessageError as error:
-            await self._bury(raw, error)
+            await self.bury(raw.subject, raw.data, error)
         return None
-
-    async def _bury(self, raw: Raw, error: MalformedMessageError) -> None:
-        """Leave a dead letter and a count; a broker that refuses even that must not stop the reader."""
-        self._telemetry.record(words.BUS_MALFORMED)
-        log.warning("could not read a message", subject=raw.subject, path=error.path, size=len(raw.data))
-        letter = DeadLetter(
-            subject=raw.subject,
-            service=self.service,
-            size=len(raw.data),
-            sha256=hashlib.sha256(raw.data).hexdigest(),
-            path=error.path,
-            at=time.time(),
-        )
-        with contextlib.suppress(BusUnavailableError):
-            await self.publish(self.subjects.dead(self.service), letter)

@@ -12,7 +12,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import structlog
 import uvicorn
@@ -86,6 +86,11 @@ class Runtime(Generic[S]):
 Main = Callable[[Runtime[S]], Awaitable[None]]
 
 
+def _report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what broke in a task or callback that nobody waits for; asyncio itself would print its words."""
+    log.error("something broke unheard", exc_info=context.get("exception"))
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the lifecycle owns SIGTERM."""
 
@@ -117,6 +122,7 @@ async def _live(service: Service, settings: S, main: Main[S]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.set_exception_handler(_report)
     telemetry = Telemetry(
         service,
         settings.assistant,
@@ -133,6 +139,9 @@ async def _live(service: Service, settings: S, main: Main[S]) -> int:
         for error in _leaves(errors):
             # Ours are sentences that say what to do; a traceback would bury them.
             log.error("cannot go on", error=type(error).__name__, detail=str(error))
+    except* Exception as errors:
+        # The interpreter would print its words too, and they may be what somebody said.
+        log.critical("a defect ended the service", exc_info=errors)
     finally:
         await asyncio.to_thread(telemetry.shutdown)
     return code

@@ -1,10 +1,12 @@
 """Structured logs: JSON lines, or colours on a terminal, with the trace id of the current span.
 
-Called once by the lifecycle. What a person said is never logged, at any level.
+Called once by the lifecycle. What a person said is never logged, at any level; so an exception is logged with all
+that says where it happened, and without its message, which may repeat what it could not do.
 """
 
 import logging
 import sys
+import traceback
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -20,7 +22,7 @@ def configure_logs(service: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_service(service),
         _add_trace_id,
-        structlog.processors.format_exc_info,
+        _replace_exception,
     ]
     renderer = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
@@ -42,6 +44,23 @@ def configure_logs(service: str, level: str) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # One line for each batch that a receiver did not take is enough; every attempt of it would be four.
     logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
+
+
+def blame(error: BaseException) -> str:
+    """Return an exception's traceback and its causes' and its parts', each with its type in the place of its words."""
+    earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    where = "".join(("Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__)))
+    own = f"{where}{type(error).__qualname__}"
+    return "\n\n".join([*([blame(earlier)] if earlier else []), own, *map(blame, parts)])
+
+
+def _replace_exception(_: object, __: str, event: EventDict) -> EventDict:
+    given = event.pop("exc_info", None)
+    error = given[1] if isinstance(given, tuple) else given if isinstance(given, BaseException) else None
+    if given is True:
+        error = sys.exception()
+    return event if error is None else {**event, "exception": blame(error)}
 
 
 def _add_service(service: str) -> Processor:

@@ -83,7 +83,7 @@ class Agent:
                 self._settings,
                 self._runtime.telemetry,
                 self._layout,
-                Records(await self._bus.store(self._layout.sessions)),
+                Records(await self._bus.store(self._layout.sessions), self._bus),
             )
             serving = [
                 self._tasks.create_task(self._keep_streams()),
@@ -190,7 +190,7 @@ class Agent:
         if found is None:
             return SessionRefused(code="unknown_session", sentence="This session has ended. Start a new one.")
         record, revision = found
-        if not secrets.compare_digest(record.token_hash, request.token_hash):
+        if not secrets.compare_digest(record.token_hash.encode(), request.token_hash.encode()):
             return SessionRefused(code="wrong_token", sentence="This token does not belong to the session.")
         if worker is None:
             if not await self._own(record, revision):

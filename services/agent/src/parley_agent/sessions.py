@@ -9,8 +9,9 @@ from typing import Final, Literal
 import msgspec
 
 from parley_agent.history import History
-from parley_contract.errors import LeaseLostError
-from parley_runtime.bus import Store
+from parley_contract.errors import LeaseLostError, MalformedMessageError
+from parley_contract.reading import read
+from parley_runtime.bus import Bus, Store
 
 RENEW_EVERY_S: Final = 1.0
 ABANDONED_AFTER_S: Final = 30.0
@@ -27,6 +28,9 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = 1
     next_turn: int = 1
     history: History = History()
+
+
+_RECORD: Final = msgspec.msgpack.Decoder(SessionRecord)
 
 
 class Lease:
@@ -67,14 +71,21 @@ class Lease:
 class Records:
     """Session records in their bucket."""
 
-    def __init__(self, store: Store) -> None:
-        """Read and write through `store`."""
+    def __init__(self, store: Store, bus: Bus) -> None:
+        """Read and write through `store`; what cannot be read is buried on `bus`."""
         self._store = store
+        self._bus = bus
 
     async def load(self, session: str) -> tuple[SessionRecord, int] | None:
-        """Return the record and its revision; None if there is none."""
+        """Return the record and its revision; None if there is none that can be read."""
         entry = await self._store.get(session)
-        return None if entry is None else (msgspec.msgpack.decode(entry.value, type=SessionRecord), entry.revision)
+        if entry is None:
+            return None
+        try:
+            return read(entry.value, _RECORD), entry.revision
+        except MalformedMessageError as error:
+            await self._bus.bury(f"session record {session}", entry.value, error)
+            return None
 
     async def create(self, record: SessionRecord) -> int | None:
         """Write a new session's record and return its revision; None if there is one."""

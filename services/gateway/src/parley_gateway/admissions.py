@@ -122,7 +122,7 @@ class Admissions:
 
     async def _resume(self, session_id: str, secret: str) -> Session | None:
         """Go on with a session of a gateway that is gone; None if the agent does not know it."""
-        if not session_id.isalnum():
+        if not (session_id.isascii() and session_id.isalnum()):
             return None
         answer = await self._ask(ResumeSession(session=session_id, token_hash=_hash(secret)))
         return await self._start(answer, secret) if isinstance(answer, SessionOpened) else None

@@ -19,6 +19,8 @@ from parley_agent.settings import AgentSettings
 _READ_TIMEOUT_S: Final = 60.0
 """Longest silence of the server: loading a large model from disk fits, a hung server does not last."""
 _NOT_FOUND: Final = 404
+_NONSENSE: Final = (ValueError, TypeError, AttributeError, RecursionError)
+"""What the client raises for an answer that is not as Ollama's: it reads without checking, and quotes what it read."""
 
 
 class OllamaModel:
@@ -69,6 +71,8 @@ class OllamaModel:
             raise self._translate(error) from error
         except (httpx.HTTPError, ConnectionError) as error:
             raise ModelUnavailableError(f"Ollama at {self._url} does not answer: {type(error).__name__}") from error
+        except _NONSENSE as error:
+            raise ModelUnavailableError(self._nonsense(error)) from None
 
     async def residency(self) -> Residency | None:
         """See LanguageModel."""
@@ -76,6 +80,8 @@ class OllamaModel:
             loaded = (await self._client.ps()).models
         except (ollama.ResponseError, httpx.HTTPError, ConnectionError) as error:
             raise ModelUnavailableError(f"Ollama at {self._url} does not answer: {type(error).__name__}") from error
+        except _NONSENSE as error:
+            raise ModelUnavailableError(self._nonsense(error)) from None
         for model in loaded:
             if self._name in (model.model, (model.model or "").removesuffix(":latest")):
                 return Residency(
@@ -89,6 +95,9 @@ class OllamaModel:
     async def aclose(self) -> None:
         """See LanguageModel."""
         await self._client.close()  # type: ignore[no-untyped-call]  # untyped in ollama 0.6
+
+    def _nonsense(self, error: Exception) -> str:
+        return f"what answers at {self._url} cannot be read, is it Ollama? ({type(error).__name__})"
 
     def _translate(self, error: ollama.ResponseError) -> ModelMissingError | ModelUnavailableError:
         if error.status_code == _NOT_FOUND:
