@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
@@ -14,7 +14,7 @@ from parley_agent.history import History, prompt
 from parley_agent.reports import Reports
 from parley_agent.sessions import ABANDONED_AFTER_S, Lease, Records, SessionRecord
 from parley_agent.settings import AgentSettings
-from parley_agent.worker import SessionWorker, Tools
+from parley_agent.worker import Ending, SessionWorker, Tools
 from parley_contract import telemetry as words
 from parley_contract.errors import BusUnavailableError, ParleyError
 from parley_contract.messages import (
@@ -213,8 +213,12 @@ class Agent:
         telemetry = self._runtime.telemetry
         telemetry.record(words.SESSIONS, 1)
         log.info("session taken", session=session)
+        ending: Ending | Literal["broke"] = "broke"
         try:
             ending = await worker.run()
+        except* Exception as errors:
+            # One session must not end the others. Its lease runs out, and the next heartbeat gives it to a new worker.
+            log.error("a session broke", session=session, exc_info=errors)
         finally:
             telemetry.record(words.SESSIONS, -1)
             del self._workers[session]
