@@ -1,13 +1,17 @@
-"""What outlives an agent, when it cannot be read."""
+"""What outlives an agent: a record that cannot be read, and a lease that may have run out."""
 
 import msgspec
 import pytest
 
-from parley_agent.sessions import Records, SessionRecord
+from parley_agent.sessions import Lease, Records, SessionRecord
+from parley_contract.errors import LeaseLostError
 from parley_contract.messages import DeadLetter, decode
+from parley_contract.streams import layout
 from parley_runtime.telemetry import Telemetry
 from parley_testkit.memory_bus import MemoryBroker
+from parley_testkit.memory_streams import MemoryStore
 
+BUCKET = layout("test_libra").leases
 SECRET = "my pin is 4711"
 RECORD = SessionRecord(session="s1", door="web", channel="c", token_hash="hash")
 
@@ -53,3 +57,46 @@ async def test_a_record_is_read_as_it_was_written() -> None:
     loaded = await records.load("s1")
 
     assert loaded == (RECORD, revision)
+
+
+class TestALease:
+    """On a clock of its own: a process that is stopped has no other way to know how much time has passed."""
+
+    async def test_one_that_may_have_run_out_is_renewed_before_anything_is_done(self) -> None:
+        store, clock = MemoryStore(BUCKET, lambda: True), [100.0]
+        lease = await Lease.take(store, "s1", "me", lambda: clock[0])
+        assert lease is not None
+        before = await store.get("s1")
+
+        await lease.assure()
+        held = await store.get("s1")
+        clock[0] += 3
+        await lease.assure()
+        renewed = await store.get("s1")
+
+        assert held == before
+        assert renewed != before
+
+    async def test_one_that_another_took_meanwhile_is_lost(self) -> None:
+        store, clock = MemoryStore(BUCKET, lambda: True), [100.0]
+        lease = await Lease.take(store, "s1", "me", lambda: clock[0])
+        assert lease is not None
+        clock[0] += 5
+        await store.delete("s1")
+        await store.create("s1", b"another")
+
+        with pytest.raises(LeaseLostError):
+            await lease.assure()
+
+    async def test_one_whose_renewal_was_not_answered_is_still_ours(self) -> None:
+        store, clock = MemoryStore(BUCKET, lambda: True), [100.0]
+        lease = await Lease.take(store, "s1", "me", lambda: clock[0])
+        entry = await store.get("s1")
+        assert lease is not None
+        assert entry is not None
+        await store.update("s1", b"me", revision=entry.revision)
+
+        await lease.renew()
+        await lease.renew()
+
+        assert (await Lease.take(store, "s1", "another", lambda: clock[0])) is None

@@ -214,7 +214,7 @@ def test_noise_while_the_assistant_speaks_does_not_stop_it() -> None:
 
 
 def test_a_model_that_fails_ends_the_reply_with_the_reason() -> None:
-    failed = turn_events.GenerationEnded(turn=1, revision=0, outcome="failed", reason="gone")
+    failed = turn_events.GenerationEnded(turn=1, revision=0, outcome="failed", reason="model_failed")
 
     state, effects = play(fresh(), [*spoken("hello"), failed])
 

@@ -12,6 +12,7 @@ from parley_agent.history import Exchange
 from parley_agent.sessions import Lease, Records, SessionRecord
 from parley_agent.settings import AgentSettings
 from parley_agent.worker import Ending, SessionWorker, Tools
+from parley_contract.errors import LeaseLostError
 from parley_contract.messages import (
     CloseSession,
     FinalTranscript,
@@ -25,6 +26,7 @@ from parley_contract.messages import (
     ReplyEnded,
     SynthesizePhrase,
     TurnInterrupted,
+    TurnReport,
     UtteranceEnded,
     decode,
 )
@@ -82,7 +84,7 @@ async def scene(model: ScriptedModel, *, keep_events_s: float = 86_400) -> Async
     records = Records(await bus.store(broker.layout.sessions), bus)
     record = SessionRecord(session=SESSION, door="web", channel="c", token_hash="t")
     revision = await records.create(record)
-    lease = await Lease.take(leases, SESSION, "me")
+    lease = await Lease.take(leases, SESSION, "me", asyncio.get_running_loop().time)
     assert lease is not None
     assert revision is not None
     tools = Tools(bus, model, settings, Telemetry("agent", broker.assistant), broker.layout, records)
@@ -171,6 +173,43 @@ async def test_a_model_that_goes_away_ends_the_reply_and_the_next_turn_works() -
         await asyncio.sleep(1)
 
         assert [ended.outcome for ended in stage.said(ReplyEnded)] == ["failed", "complete"]
+
+
+async def test_a_reply_that_is_written_while_the_broker_is_away_is_said_when_it_is_back() -> None:
+    async with scene(ScriptedModel("It is sunny. Take a hat. Or two.")) as stage:
+        stage.tell(*question("what about the weather"))
+        await asyncio.sleep(0.02)
+        stage.broker.crash()
+        await asyncio.sleep(5)
+        stage.broker.restart()
+        stage.broker.make_streams()
+        await asyncio.sleep(1)
+
+        assert [phrase.text for phrase in stage.said(PhraseReady)] == ["It is sunny.", "Take a hat.", "Or two."]
+        assert [ended.phrases for ended in stage.said(ReplyEnded)] == [3]
+        assert not stage.running.done()
+
+
+async def test_another_gateway_goes_on_in_the_next_epoch_and_what_was_open_is_accounted_for() -> None:
+    async with scene(ScriptedModel("One two three. " * 30)) as stage:
+        stage.tell(*question("count"))
+        await asyncio.sleep(0.2)
+
+        record = await stage.worker.move()
+
+        [report] = stage.said(TurnReport)
+        assert (record.epoch, record.next_turn) == (2, 2)
+        assert (report.epoch, report.turn, report.outcome, report.reason) == (1, 1, "failed", "gateway_died")
+        assert stage.model.cancelled == 1
+
+
+async def test_a_session_that_is_not_led_here_any_more_cannot_be_moved() -> None:
+    async with scene(ScriptedModel()) as stage:
+        stage.worker.stop()
+        await stage.running
+
+        with pytest.raises(LeaseLostError):
+            await stage.worker.move()
 
 
 async def test_thirty_seconds_without_a_heartbeat_end_the_session_and_free_its_lease() -> None:

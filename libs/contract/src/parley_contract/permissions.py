@@ -97,6 +97,7 @@ def _agent(subjects: Subjects, streams: Layout) -> _Rights:
     publish = (
         subjects.reply(ANY, ANY),
         subjects.phrase_work(ANY, ANY),
+        subjects.turn(ANY, ANY),
         *(f"{_API}.STREAM.{verb}.{name}" for verb in ("INFO", "CREATE", "UPDATE", "PURGE") for name in names),
         *(f"{_API}.CONSUMER.INFO.{durable.stream}.{durable.name}" for durable in streams.durables),
         *(f"{_API}.CONSUMER.DURABLE.CREATE.{durable.stream}.{durable.name}" for durable in streams.durables),

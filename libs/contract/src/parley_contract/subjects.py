@@ -62,7 +62,7 @@ class Subjects(msgspec.Struct, frozen=True):
         return self._of("playback", session, turn)
 
     def turn(self, session: Token, turn: Token) -> str:
-        """TurnReport: gateway to all."""
+        """TurnReport: gateway to all; the agent's for a gateway that died."""
         return self._of("turn", session, turn)
 
     def open_session(self) -> str:
@@ -88,6 +88,11 @@ class Subjects(msgspec.Struct, frozen=True):
     def dead(self, service: Service | Literal["*"]) -> str:
         """DeadLetter: what a service could not read."""
         return self._of("dead", service)
+
+
+def session_events(assistant: str, session: str) -> str:
+    """Return what matches everything that the stream of events has about one session."""
+    return f"parley.{assistant}.*.{session}.>"
 
 
 def turn_and_phrase(voice_subject: str) -> tuple[int, int] | None:

@@ -237,16 +237,19 @@ class Bus(abc.ABC):
     async def stored_frames(self, stream: Stream, subject: str) -> list[Frame]:
         """Return the frames a stream still has of a subject, in the order of storing."""
         frames: list[Frame] = []
-        for raw in await self._stored(stream, subject):
+        for raw in await self._stored(stream, subject, None):
             try:
                 frames.append(decode_frame(raw.data))
             except MalformedMessageError as error:
                 await self.bury(raw.subject, raw.data, error)
         return frames
 
-    async def stored_messages(self, stream: Stream, subject: str) -> list[Received]:
-        """Return the messages a stream still has of a subject (wildcards allowed), oldest first."""
-        found = [(raw, await self._read(raw)) for raw in await self._stored(stream, subject)]
+    async def stored_messages(self, stream: Stream, subject: str, *, within_s: float | None = None) -> list[Received]:
+        """Return the messages a stream still has of a subject (wildcards allowed), oldest first.
+
+        With `within_s` only those of about so long ago; where our wall clock and the broker's differ, so does that.
+        """
+        found = [(raw, await self._read(raw)) for raw in await self._stored(stream, subject, within_s)]
         return [Received(raw.subject, message, raw.headers) for raw, message in found if message is not None]
 
     # What cannot be read.
@@ -312,7 +315,7 @@ class Bus(abc.ABC):
     async def _fetch(self, durable: Durable, timeout_s: float) -> RawWork | None: ...
 
     @abc.abstractmethod
-    async def _stored(self, stream: Stream, subject: str) -> list[Raw]: ...
+    async def _stored(self, stream: Stream, subject: str, within_s: float | None) -> list[Raw]: ...
 
     async def _read(self, raw: Raw) -> Message | None:
         try:

@@ -32,6 +32,7 @@ class _Listener(NamedTuple):
 
 class _Kept(NamedTuple):
     raw: Raw
+    at: float
     until: float
 
 
@@ -143,18 +144,19 @@ class MemoryBroker:
                     continue
                 self._stored_at[stream.name, message_id] = now()
             until = now() + min(life_s, stream.max_age_s)
-            self._streams[stream.name].append(_Kept(raw, until))
+            self._streams[stream.name].append(_Kept(raw, now(), until))
             for queue in self._work.values():
                 if matches(queue.durable.filter_subject, raw.subject):
                     queue.add(raw, expires_at=until)
         return kept
 
-    def stored(self, stream: Stream, subject: str) -> list[Raw]:
+    def stored(self, stream: Stream, subject: str, within_s: float | None = None) -> list[Raw]:
         """Return what a stream has of a subject."""
+        since = float("-inf") if within_s is None else now() - within_s
         return [
             kept.raw
             for kept in self._contents(stream.name)
-            if matches(subject, kept.raw.subject) and now() < kept.until
+            if matches(subject, kept.raw.subject) and now() < kept.until and kept.at >= since
         ]
 
     def remove(self, stream_name: str, subject: str) -> None:
@@ -256,9 +258,9 @@ class MemoryBus(Bus):
             self._demand(right)
         return work
 
-    async def _stored(self, stream: Stream, subject: str) -> list[Raw]:
+    async def _stored(self, stream: Stream, subject: str, within_s: float | None) -> list[Raw]:
         self._demand(f"$JS.API.DIRECT.GET.{stream.name}")
-        return self.broker.stored(stream, subject)
+        return self.broker.stored(stream, subject, within_s)
 
     def _demand(self, subject: str) -> None:
         """Refuse what would wait for an acknowledgement in vain."""

@@ -50,7 +50,7 @@ def rights(assistant: str) -> dict[str, Right]:
             exact.phrase_outcome(session, turn, phrase), exact.phrase_outcome(ANY, ANY, ANY), _TTS, _GATEWAY | _AGENT
         ),
         "playback": Right(exact.playback(session, turn), exact.playback(ANY, ANY), _GATEWAY, _AGENT),
-        "turn": Right(exact.turn(session, turn), exact.turn(ANY, ANY), _GATEWAY, _AGENT),
+        "turn": Right(exact.turn(session, turn), exact.turn(ANY, ANY), _GATEWAY | _AGENT, _AGENT),
         "open_session": Right(exact.open_session(), exact.open_session(), _GATEWAY, _AGENT),
         "heartbeat": Right(exact.heartbeat(session), exact.heartbeat(ANY), _GATEWAY, _AGENT),
         "interrupt": Right(exact.interrupt(session), exact.interrupt(ANY), _GATEWAY, _AGENT),

@@ -13,6 +13,7 @@ from parley_contract.messages import (
     TurnDismissed,
     TurnInterrupted,
     TurnMessage,
+    TurnReport,
 )
 from parley_contract.subjects import Subjects
 
@@ -53,10 +54,16 @@ def announce(effect: Said, speaker: Speaker, *, usage: Usage, at: float) -> Anno
     """
     fence = _Fence(session=speaker.session, epoch=speaker.epoch, turn=effect.turn, revision=effect.revision)
     message, kept_as = _message(effect, fence, speaker, usage, at)
-    subject = speaker.subjects.reply(speaker.session, effect.turn)
-    if isinstance(message, SynthesizePhrase):
-        subject = speaker.subjects.phrase_work(speaker.session, effect.turn)
-    prefix = f"{speaker.session}-{speaker.epoch}-{effect.turn}-{effect.revision}"
+    match message:
+        case SynthesizePhrase():
+            subject = speaker.subjects.phrase_work(speaker.session, effect.turn)
+        case TurnReport():
+            subject = speaker.subjects.turn(speaker.session, effect.turn)
+        case _:
+            subject = speaker.subjects.reply(speaker.session, effect.turn)
+    prefix = f"{speaker.session}-{speaker.epoch}-{effect.turn}"
+    if not isinstance(message, TurnReport):
+        prefix += f"-{effect.revision}"
     return Announcement(subject, message, f"{prefix}-{kept_as}" if kept_as else None)
 
 
@@ -65,7 +72,7 @@ def _message(effect: Said, fence: _Fence, speaker: Speaker, usage: Usage, at: fl
         case turn_events.SayDelta():
             return ReplyDelta(**fence, index=effect.index, text=effect.text), None
         case turn_events.SayPhrase():
-            return PhraseReady(**fence, phrase=effect.phrase, text=effect.text), None
+            return PhraseReady(**fence, phrase=effect.phrase, text=effect.text), f"phrase-{effect.phrase}"
         case turn_events.Synthesize():
             work = SynthesizePhrase(
                 **fence,
@@ -81,12 +88,26 @@ def _message(effect: Said, fence: _Fence, speaker: Speaker, usage: Usage, at: fl
                 phrases=effect.phrases,
                 outcome=effect.outcome,
                 reason=effect.reason,
+                detail=effect.detail,
                 model=speaker.model,
                 input_tokens=usage.input_tokens,
                 output_tokens=usage.output_tokens,
             )
             return ended, "ended"
         case turn_events.Dismiss():
-            return TurnDismissed(**fence, outcome=effect.outcome, reason=effect.reason), "dismissed"
+            return TurnDismissed(
+                **fence, outcome=effect.outcome, reason=effect.reason, detail=effect.detail
+            ), "dismissed"
         case turn_events.SayInterrupted():
             return TurnInterrupted(**fence, reason=effect.reason), "interrupted"
+        case turn_events.AccountFor():
+            report = TurnReport(
+                **fence,
+                speaker=effect.speaker,
+                outcome="failed",
+                reason=effect.reason,
+                started_at=at - effect.age_s,
+                speech_ms=0.0,
+            )
+            # Under the gateway's own id: should its report be there after all, this one changes nothing.
+            return report, "report"

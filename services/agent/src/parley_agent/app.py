@@ -59,6 +59,8 @@ class Agent:
         self._layout = layout(runtime.settings.assistant, keep_events_s=runtime.settings.keep_events_s)
         self._name = secrets.token_hex(6)
         self._workers: dict[str, SessionWorker] = {}
+        self._taking = asyncio.Lock()
+        """Of two who want the same session at once, the second finds the first one's worker."""
         self._heard_from_at: dict[str, float] = {}
         self._reports = Reports()
         self._residency: Residency | None = None
@@ -175,8 +177,7 @@ class Agent:
                     channel=request.channel,
                     token_hash=request.token_hash,
                 )
-                revision = await self._tools.records.create(record)
-                if revision is None or not await self._own(record, revision):
+                if await self._tools.records.create(record) is None or await self._own(record.session) is None:
                     return SessionRefused(code="not_ready", sentence="The session could not be made. Try again.")
                 return SessionOpened(session=record.session, epoch=record.epoch, next_turn=record.next_turn)
             case ResumeSession():
@@ -185,29 +186,32 @@ class Agent:
                 return SessionRefused(code="not_ready", sentence="This request is not one that opens a session.")
 
     async def _resume(self, request: ResumeSession) -> Message:
-        worker = self._workers.get(request.session)
         found = await self._tools.records.load(request.session)
         if found is None:
             return SessionRefused(code="unknown_session", sentence="This session has ended. Start a new one.")
-        record, revision = found
-        if not secrets.compare_digest(record.token_hash.encode(), request.token_hash.encode()):
+        if not secrets.compare_digest(found[0].token_hash.encode(), request.token_hash.encode()):
             return SessionRefused(code="wrong_token", sentence="This token does not belong to the session.")
+        worker = await self._own(request.session)
         if worker is None:
-            if not await self._own(record, revision):
-                return SessionRefused(code="not_ready", sentence="Another agent owns this session. Try again.")
-            worker = self._workers[request.session]
-        record = await worker.move(record.epoch + 1)
+            return SessionRefused(code="not_ready", sentence="Another agent owns this session. Try again.")
+        record = await worker.move()
         return SessionOpened(session=record.session, epoch=record.epoch, next_turn=record.next_turn)
 
-    async def _own(self, record: SessionRecord, revision: int) -> bool:
-        """Take the lease and start a worker; False if another agent was faster."""
-        lease = await Lease.take(self._leases, record.session, self._name)
-        if lease is None:
-            return False
-        worker = SessionWorker(self._tools, lease, record, revision)
-        self._workers[record.session] = worker
-        self._tasks.create_task(self._work(record.session, worker))
-        return True
+    async def _own(self, session: str) -> SessionWorker | None:
+        """Take the lease and start a worker; None if somebody holds it, or if there is no such session."""
+        async with self._taking:
+            if worker := self._workers.get(session):
+                return worker
+            lease = await Lease.take(self._leases, session, self._name, time.monotonic)
+            if lease is None:
+                return None
+            found = await self._tools.records.load(session)
+            if found is None:
+                await lease.release()
+                return None
+            worker = self._workers[session] = SessionWorker(self._tools, lease, *found)
+            self._tasks.create_task(self._work(session, worker))
+            return worker
 
     async def _work(self, session: str, worker: SessionWorker) -> None:
         telemetry = self._runtime.telemetry
@@ -260,9 +264,7 @@ class Agent:
     async def _adopt(self, heartbeat: Heartbeat) -> None:
         """A session that lives and whose agent may not: take it over if its lease has run out."""
         try:
-            found = await self._tools.records.load(heartbeat.session)
-            if found is not None and found[0].epoch == heartbeat.epoch:
-                await self._own(*found)
+            await self._own(heartbeat.session)
         except BusUnavailableError as error:
             log.warning("could not take a session over", session=heartbeat.session, detail=str(error))
 

@@ -9,7 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from parley_agent import turn_events
-from parley_agent.engines import Chunk, LanguageModel, Usage
+from parley_agent.engines import Chunk, LanguageModel, ModelMissingError, Usage
 from parley_agent.history import prompt
 from parley_contract import telemetry as words
 from parley_contract.errors import ParleyError
@@ -57,7 +57,8 @@ class Generation:
                             ended = replace(ended, outcome=chunk.ended)
             except ParleyError as error:
                 log.error("the model failed", error=type(error).__name__, detail=str(error))
-                ended = replace(ended, outcome="failed", reason=str(error))
+                reason = "model_missing" if isinstance(error, ModelMissingError) else "model_failed"
+                ended = replace(ended, outcome="failed", reason=reason, detail=str(error))
         self._telemetry.record(words.LLM_REQUESTS, outcome=ended.outcome)
         put(ended)
 

@@ -4,6 +4,7 @@ A lease lasts 3 s and is renewed each second; who finds none may take it. The re
 so that an agent which lost its lease without noticing cannot overwrite its successor. Called by `worker` and `app`.
 """
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
@@ -14,6 +15,8 @@ from parley_contract.reading import read
 from parley_runtime.bus import Bus, Store
 
 RENEW_EVERY_S: Final = 1.0
+LEASE_S: Final = 3.0
+"""How long a lease lasts without renewal: the bucket's `ttl_s`."""
 ABANDONED_AFTER_S: Final = 30.0
 """A session without a heartbeat for this long has ended (design section 2)."""
 
@@ -27,6 +30,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     token_hash: str
     epoch: int = 1
     next_turn: int = 1
+    over: int = 0
+    """The highest turn whose end is in the history."""
     history: History = History()
 
 
@@ -36,18 +41,20 @@ _RECORD: Final = msgspec.msgpack.Decoder(SessionRecord)
 class Lease:
     """One agent's claim on one session."""
 
-    def __init__(self, store: Store, session: str, revision: int, owner: str) -> None:
-        """Wrap a lease that was taken; `take` is the way in."""
+    def __init__(self, store: Store, session: str, owner: str, clock: Callable[[], float]) -> None:
+        """Wrap a lease that is to be taken; `take` is the way in."""
         self._store = store
         self._session = session
-        self._revision = revision
-        self._owner = owner
+        self._owner = owner.encode()
+        self._clock = clock
+        self._revision = 0
+        self._until = float("-inf")
 
     @classmethod
-    async def take(cls, store: Store, session: str, owner: str) -> "Lease | None":
-        """Take the lease; None if somebody holds it."""
-        revision = await store.create(session, owner.encode())
-        return None if revision is None else cls(store, session, revision, owner)
+    async def take(cls, store: Store, session: str, owner: str, clock: Callable[[], float]) -> "Lease | None":
+        """Take the lease; None if somebody holds it. `clock` is monotonic seconds."""
+        lease = cls(store, session, owner, clock)
+        return lease if await lease._take_if_free() else None
 
     async def renew(self) -> None:
         """Hold it for another 3 s; one that expired while the broker was away is taken again if it is free.
@@ -56,12 +63,36 @@ class Lease:
             LeaseLostError: somebody else took it.
             BusUnavailableError: the broker is away; the lease may still be ours.
         """
-        revision = await self._store.update(self._session, self._owner.encode(), revision=self._revision)
-        if revision is None:
-            revision = await self._store.create(self._session, self._owner.encode())
-        if revision is None:
+        asked_at = self._clock()
+        revision = await self._store.update(self._session, self._owner, revision=self._revision)
+        if revision is not None:
+            self._hold(revision, asked_at)
+        elif not await self._take_if_free():
             raise LeaseLostError(f"another agent owns session {self._session}")
-        self._revision = revision
+
+    async def assure(self) -> None:
+        """Return while it is certainly ours: a process that was stopped for a while must not act on an old lease.
+
+        Raises:
+            LeaseLostError, BusUnavailableError: as `renew`.
+        """
+        if self._clock() >= self._until:
+            await self.renew()
+
+    async def _take_if_free(self) -> bool:
+        asked_at = self._clock()
+        revision = await self._store.create(self._session, self._owner)
+        if revision is None:
+            # An earlier call may have reached the broker although its answer did not reach us.
+            entry = await self._store.get(self._session)
+            revision = entry.revision if entry and entry.value == self._owner else None
+        if revision is None:
+            return False
+        self._hold(revision, asked_at)
+        return True
+
+    def _hold(self, revision: int, asked_at: float) -> None:
+        self._revision, self._until = revision, asked_at + LEASE_S
 
     async def release(self) -> None:
         """Give it up at once, so that nobody waits for it to expire."""
@@ -97,7 +128,12 @@ class Records:
         Raises:
             LeaseLostError: somebody else has written it.
         """
-        written = await self._store.update(record.session, msgspec.msgpack.encode(record), revision=revision)
+        value = msgspec.msgpack.encode(record)
+        written = await self._store.update(record.session, value, revision=revision)
+        if written is None:
+            # As with the lease: it may be written already.
+            entry = await self._store.get(record.session)
+            written = entry.revision if entry and entry.value == value else None
         if written is None:
             raise LeaseLostError(f"another agent has written session {record.session}")
         return written

@@ -6,6 +6,7 @@ import msgspec
 
 from parley_agent.history import History
 from parley_contract.messages import Message
+from parley_contract.reasons import Reason
 
 # Events beside the messages of the bus.
 
@@ -24,14 +25,19 @@ class GenerationEnded(msgspec.Struct, frozen=True, kw_only=True):
     turn: int
     revision: int
     outcome: Literal["stop", "length", "failed"]
-    reason: str = ""
+    reason: Reason = ""
+    detail: str = ""
 
 
 class SessionEnded(msgspec.Struct, frozen=True):
-    """Nobody is there any more."""
+    """The listener has gone, and the gateway has accounted for it."""
 
 
-Event = Message | Tokens | GenerationEnded | SessionEnded
+class GatewayLost(msgspec.Struct, frozen=True):
+    """The gateway that knew the open turns is gone."""
+
+
+Event = Message | Tokens | GenerationEnded | SessionEnded | GatewayLost
 
 
 # Effects.
@@ -86,7 +92,8 @@ class SayReplyEnded(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     phrases: int
     outcome: Literal["complete", "cut", "failed"]
-    reason: str
+    reason: Reason
+    detail: str = ""
 
 
 class Dismiss(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +102,8 @@ class Dismiss(msgspec.Struct, frozen=True, kw_only=True):
     turn: int
     revision: int
     outcome: Literal["empty", "failed"]
-    reason: str
+    reason: Reason
+    detail: str = ""
 
 
 class SayInterrupted(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +111,18 @@ class SayInterrupted(msgspec.Struct, frozen=True, kw_only=True):
 
     turn: int
     revision: int
-    reason: str
+    reason: Reason
+
+
+class AccountFor(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish the TurnReport of a failed turn, which its gateway cannot any more."""
+
+    turn: int
+    revision: int
+    speaker: str
+    reason: Reason
+    age_s: float
+    """How long ago it began."""
 
 
 class KeepHistory(msgspec.Struct, frozen=True):
@@ -112,7 +131,7 @@ class KeepHistory(msgspec.Struct, frozen=True):
     history: History
 
 
-Said = SayDelta | SayPhrase | Synthesize | SayReplyEnded | Dismiss | SayInterrupted
+Said = SayDelta | SayPhrase | Synthesize | SayReplyEnded | Dismiss | SayInterrupted | AccountFor
 """What becomes a message of the bus."""
 
 Effect = Generate | CancelGeneration | KeepHistory | Said

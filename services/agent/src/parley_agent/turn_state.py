@@ -1,6 +1,7 @@
 """All that the agent knows of a session's conversation. Plain values; `turns` makes the next ones."""
 
 import msgspec
+from msgspec.structs import replace
 
 from parley_agent.history import History, heard_part
 from parley_agent.phrasing import Phrase
@@ -53,6 +54,9 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One turn: listening while `reply` is None."""
 
     number: int
+    speaker: str = ""
+    began_at: float
+    """When it was first heard of, on the agent's monotonic clock."""
     revision: int = 0
     utterances: tuple[tuple[str, Heard], ...] = ()
     reply: Reply | None = None
@@ -73,3 +77,21 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     def latest(self) -> int:
         """The highest turn number seen."""
         return max((self.over, *(turn.number for turn in self.turns)))
+
+    def find(self, number: int) -> Turn | None:
+        """Return a turn that is not over."""
+        return next((turn for turn in self.turns if turn.number == number), None)
+
+    def is_over(self, number: int) -> bool:
+        """Whether a turn, known or not, is over."""
+        return number <= self.over and self.find(number) is None
+
+    def having(self, turn: Turn) -> "Conversation":
+        """Return the conversation with this turn, in place of what it was."""
+        others = [other for other in self.turns if other.number != turn.number]
+        return replace(self, turns=tuple(sorted((*others, turn), key=lambda each: each.number)))
+
+    def without(self, turn: Turn) -> "Conversation":
+        """Return the conversation with this turn over."""
+        others = tuple(other for other in self.turns if other.number != turn.number)
+        return replace(self, turns=others, over=max(self.over, turn.number))

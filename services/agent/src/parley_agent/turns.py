@@ -14,10 +14,12 @@ from msgspec.structs import replace
 from parley_agent.history import Exchange, max_history_chars
 from parley_agent.phrasing import Phrase, cut
 from parley_agent.turn_events import (
+    AccountFor,
     CancelGeneration,
     Dismiss,
     Effect,
     Event,
+    GatewayLost,
     Generate,
     GenerationEnded,
     KeepHistory,
@@ -43,6 +45,7 @@ from parley_contract.messages import (
     UtteranceEnded,
     UtteranceStarted,
 )
+from parley_contract.reasons import Reason
 
 PHRASES_AHEAD: Final = 2
 """Synthesis runs at most this many phrases ahead of playback (design section 2)."""
@@ -58,9 +61,9 @@ def step(state: Conversation, event: Event, now: float) -> Step:
         event: a message of the bus, or what the model or the session did.
         now: seconds on the agent's monotonic clock.
     """
-    if isinstance(event, SessionEnded):
-        return _end_session(state, now)
-    if isinstance(event, TurnMessage) and (event.epoch != state.epoch or _is_over(state, event.turn)):
+    if isinstance(event, SessionEnded | GatewayLost):
+        return _end_all(state, event, now)
+    if isinstance(event, TurnMessage) and (event.epoch != state.epoch or state.is_over(event.turn)):
         return state, ()
     match event:
         case UtteranceStarted() | UtteranceEnded() | FinalTranscript():
@@ -81,7 +84,7 @@ def step(state: Conversation, event: Event, now: float) -> Step:
 
 
 def _hear(state: Conversation, event: UtteranceStarted | UtteranceEnded | FinalTranscript, now: float) -> Step:
-    turn = _find(state, event.turn) or Turn(number=event.turn)
+    turn = state.find(event.turn) or Turn(number=event.turn, speaker=event.speaker, began_at=now)
     if turn.reply is not None:
         return state, ()
     heard = dict(turn.utterances)
@@ -94,7 +97,7 @@ def _hear(state: Conversation, event: UtteranceStarted | UtteranceEnded | FinalT
         case UtteranceStarted():
             heard[event.utterance] = before
     turn = replace(turn, utterances=tuple(heard.items()))
-    state = _put(state, turn)
+    state = state.having(turn)
     return _commit(state, turn, now) if _is_complete(turn) else (state, ())
 
 
@@ -116,24 +119,25 @@ def _commit(state: Conversation, turn: Turn, now: float) -> Step:
             turn=turn.number,
             revision=turn.revision,
             outcome="failed" if failed else "empty",
-            reason=failed.reason if failed else "",
+            reason="transcript_failed" if failed else "silence",
+            detail=failed.reason if failed else "",
         )
-        return _drop(state, turn), (effect,)
+        return state.without(turn), (effect,)
     effects: list[Effect] = []
     for older in state.turns:
         if older.number < turn.number and older.reply is not None:
-            state, ended = _interrupt(state, older, "a newer turn", now)
+            state, ended = _interrupt(state, older, "speech", now)
             effects += ended
     turn = replace(turn, reply=Reply(user=user))
     effects.append(Generate(turn=turn.number, revision=turn.revision, user=user, history=state.history))
-    return _put(state, turn), tuple(effects)
+    return state.having(turn), tuple(effects)
 
 
 # Replying.
 
 
 def _grow(state: Conversation, event: Tokens | GenerationEnded) -> Step:
-    turn = _find(state, event.turn)
+    turn = state.find(event.turn)
     if turn is None or turn.reply is None or turn.revision != event.revision or turn.reply.is_generated:
         return state, ()
     reply, effects = turn.reply, list[Effect]()
@@ -158,9 +162,10 @@ def _grow(state: Conversation, event: Tokens | GenerationEnded) -> Step:
                 phrases=len(reply.phrases),
                 outcome=outcome,
                 reason=event.reason,
+                detail=event.detail,
             )
         )
-    state, more = _dispatch(state, replace(turn, reply=reply))
+    state, more = dispatch(state, replace(turn, reply=reply))
     return state, (*effects, *more)
 
 
@@ -178,7 +183,7 @@ def _say(turn: Turn, reply: Reply, phrase: Phrase) -> tuple[Reply, list[Effect]]
     return replace(reply, phrases=(*reply.phrases, phrase)), [said]
 
 
-def _dispatch(state: Conversation, turn: Turn) -> Step:
+def dispatch(state: Conversation, turn: Turn) -> Step:
     """Hand out the phrases that playback has credit for, and close the turn once everything was played."""
     assert turn.reply is not None  # noqa: S101  # for the type checker
     reply, effects = turn.reply, list[Effect]()
@@ -186,9 +191,9 @@ def _dispatch(state: Conversation, turn: Turn) -> Step:
         text = reply.phrases[reply.sent].text.strip()
         effects.append(Synthesize(turn=turn.number, revision=turn.revision, phrase=reply.sent, text=text))
         reply = replace(reply, sent=reply.sent + 1)
-    state = _put(state, replace(turn, reply=reply))
+    state = state.having(replace(turn, reply=reply))
     if reply.is_generated and not reply.phrases:
-        state, kept = _close(state, replace(turn, reply=reply))
+        state, kept = close(state, replace(turn, reply=reply))
         effects += kept
     return state, tuple(effects)
 
@@ -199,7 +204,7 @@ def _dispatch(state: Conversation, turn: Turn) -> Step:
 def _play(
     state: Conversation, event: PlaybackStarted | PhrasePlayed | PhraseSynthesized | PhraseFailed, now: float
 ) -> Step:
-    turn = _find(state, event.turn)
+    turn = state.find(event.turn)
     if turn is None or turn.reply is None or event.revision != turn.revision:
         return state, ()
     reply = turn.reply
@@ -221,8 +226,8 @@ def _play(
             pass
     turn = replace(turn, reply=reply)
     if isinstance(event, PhrasePlayed) and reply.is_generated and event.phrase >= len(reply.phrases) - 1:
-        return _close(state, turn)
-    return _dispatch(state, turn)
+        return close(state, turn)
+    return dispatch(state, turn)
 
 
 def _share(reply: Reply, phrase: int, played_ms: float) -> float:
@@ -232,7 +237,7 @@ def _share(reply: Reply, phrase: int, played_ms: float) -> float:
 
 
 def _interrupt_by_gateway(state: Conversation, event: InterruptTurn, now: float) -> Step:
-    turn = _find(state, event.turn)
+    turn = state.find(event.turn)
     if turn is None or turn.reply is None or event.revision != turn.revision:
         return state, ()
     reply = turn.reply
@@ -242,7 +247,7 @@ def _interrupt_by_gateway(state: Conversation, event: InterruptTurn, now: float)
     return _interrupt(state, replace(turn, reply=reply), event.reason, now)
 
 
-def _interrupt(state: Conversation, turn: Turn, reason: str, now: float) -> tuple[Conversation, tuple[Effect, ...]]:
+def _interrupt(state: Conversation, turn: Turn, reason: Reason, now: float) -> tuple[Conversation, tuple[Effect, ...]]:
     """End a reply early; a phrase that plays right now was heard as far as its time allows."""
     reply = turn.reply
     assert reply is not None  # noqa: S101  # for the type checker
@@ -251,23 +256,23 @@ def _interrupt(state: Conversation, turn: Turn, reason: str, now: float) -> tupl
         reply = replace(reply, shares=(*reply.shares, (reply.playing, share)))
     effects: list[Effect] = [] if reply.is_generated else [CancelGeneration(turn.number)]
     effects.append(SayInterrupted(turn=turn.number, revision=turn.revision + 1, reason=reason))
-    state, kept = _close(state, replace(turn, reply=reply))
+    state, kept = close(state, replace(turn, reply=reply))
     return state, (*effects, *kept)
 
 
 def _settle(state: Conversation, report: TurnReport) -> Step:
     """The gateway has accounted for the turn, so nothing more of it will be heard."""
-    turn = _find(state, report.turn)
+    turn = state.find(report.turn)
     if turn is None:
         return state, ()
     if turn.reply is None:
-        return _drop(state, turn), ()
+        return state.without(turn), ()
     effects: tuple[Effect, ...] = () if turn.reply.is_generated else (CancelGeneration(turn.number),)
-    state, kept = _close(state, turn)
+    state, kept = close(state, turn)
     return state, (*effects, *kept)
 
 
-def _close(state: Conversation, turn: Turn) -> tuple[Conversation, tuple[Effect, ...]]:
+def close(state: Conversation, turn: Turn) -> tuple[Conversation, tuple[Effect, ...]]:
     """The turn is over: what was said and heard goes into history."""
     assert turn.reply is not None  # noqa: S101  # for the type checker
     rules = state.rules
@@ -276,34 +281,24 @@ def _close(state: Conversation, turn: Turn) -> tuple[Conversation, tuple[Effect,
         max_turns=rules.max_context_turns,
         max_chars=max_history_chars(rules.num_ctx, rules.num_predict, rules.system_prompt),
     )
-    return replace(_drop(state, turn), history=history), (KeepHistory(history),)
+    return replace(state.without(turn), history=history), (KeepHistory(history),)
 
 
-def _end_session(state: Conversation, now: float) -> Step:
+def _end_all(state: Conversation, event: SessionEnded | GatewayLost, now: float) -> Step:
+    """Nothing more is heard; a gateway that is gone cannot account for its turns, so that is done here."""
     effects: list[Effect] = []
     for turn in state.turns:
         if turn.reply is not None:
-            state, ended = _interrupt(state, turn, "the session ended", now)
+            state, ended = _interrupt(state, turn, "closed", now)
             effects += ended
-    return replace(state, turns=()), tuple(effects)
-
-
-# The list of turns.
-
-
-def _is_over(state: Conversation, number: int) -> bool:
-    return number <= state.over and _find(state, number) is None
-
-
-def _find(state: Conversation, number: int) -> Turn | None:
-    return next((turn for turn in state.turns if turn.number == number), None)
-
-
-def _put(state: Conversation, turn: Turn) -> Conversation:
-    others = [other for other in state.turns if other.number != turn.number]
-    return replace(state, turns=tuple(sorted((*others, turn), key=lambda each: each.number)))
-
-
-def _drop(state: Conversation, turn: Turn) -> Conversation:
-    others = tuple(other for other in state.turns if other.number != turn.number)
-    return replace(state, turns=others, over=max(state.over, turn.number))
+        if isinstance(event, GatewayLost):
+            effects.append(
+                AccountFor(
+                    turn=turn.number,
+                    revision=turn.revision,
+                    speaker=turn.speaker,
+                    reason="gateway_died",
+                    age_s=now - turn.began_at,
+                )
+            )
+    return replace(state, turns=(), over=state.latest), tuple(effects)

@@ -6,12 +6,13 @@ It holds the lease, the record and the running generations. It decides nothing a
 import asyncio
 import contextlib
 import time
-from typing import Final, Literal, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import structlog
 from msgspec.structs import replace
 
-from parley_agent import turn_events, turn_state, turns
+from parley_agent import takeover, turn_events, turn_state, turns
 from parley_agent.announcements import Speaker, announce
 from parley_agent.engines import LanguageModel, Usage
 from parley_agent.generations import Generation
@@ -23,13 +24,18 @@ from parley_contract import telemetry as words
 from parley_contract.errors import BusUnavailableError, LeaseLostError, ParleyError
 from parley_contract.messages import CloseSession, Heartbeat, TurnMessage
 from parley_contract.streams import Layout
-from parley_contract.subjects import ANY
+from parley_contract.subjects import session_events
 from parley_runtime.bus import Bus, Received
 from parley_runtime.telemetry import Carrier, Telemetry
 
 log: Final = structlog.get_logger()
 
+T = TypeVar("T")
+
 Ending = Literal["ended", "handed on", "lost"]
+_RETRY_S: Final = 0.25
+_TAIL_S: Final = 600.0
+"""How far back a turn may have begun that is still open: more than any utterance and any watchdog."""
 
 
 class Tools(NamedTuple):
@@ -43,6 +49,18 @@ class Tools(NamedTuple):
     records: Records
 
 
+class _Move(NamedTuple):
+    """Somebody waits for the session to go on in the next epoch."""
+
+    moved: "asyncio.Future[SessionRecord]"
+
+
+def account(telemetry: Telemetry, effect: turn_events.AccountFor, session: str) -> None:
+    """Count a turn whose gateway cannot, and leave its log line."""
+    telemetry.record(words.TURNS, outcome="failed", reason=effect.reason)
+    log.info("turn over", session=session, turn=effect.turn, outcome="failed", reason=effect.reason)
+
+
 class SessionWorker:
     """Everything that happens in one session while this agent owns it."""
 
@@ -53,10 +71,11 @@ class SessionWorker:
         self._record = record
         self._record_revision = record_revision
         self._state = turn_state.Conversation(
-            rules=tools.settings.rules, epoch=record.epoch, history=record.history, over=record.next_turn - 1
+            rules=tools.settings.rules, epoch=record.epoch, history=record.history, over=record.over
         )
-        self._events: asyncio.Queue[turn_events.Event] = asyncio.Queue()
+        self._events: asyncio.Queue[turn_events.Event | _Move] = asyncio.Queue()
         self._ending: asyncio.Queue[Ending] = asyncio.Queue()
+        self._is_over = False
         self._parents: dict[int, Carrier] = {}
         self._generations: dict[int, tuple[Generation, asyncio.Task[None]]] = {}
         self._clock = asyncio.get_running_loop().time
@@ -81,16 +100,17 @@ class SessionWorker:
                 self._parents.setdefault(message.turn, received.headers)
                 self._events.put_nowait(message)
 
-    async def move(self, epoch: int) -> SessionRecord:
-        """Go on in a new epoch, because the session's gateway was replaced: what was open there is over."""
-        self._state, effects = turns.step(self._state, turn_events.SessionEnded(), self._clock())
-        for effect in effects:
-            await self._carry_out(effect)
-        self._record = replace(self._record, epoch=epoch)
-        self._state = replace(self._state, epoch=epoch)
-        self._heard_from_at = self._clock()
-        await self._save()
-        return self._record
+    async def move(self) -> SessionRecord:
+        """Go on in the next epoch, because the session's gateway was replaced: what was open there is over.
+
+        Raises:
+            LeaseLostError: the session was lost or has ended meanwhile.
+        """
+        move = _Move(asyncio.get_running_loop().create_future())
+        self._events.put_nowait(move)
+        if self._is_over:
+            self._refuse_moves()
+        return await move.moved
 
     def stop(self) -> None:
         """Hand the session on: `run` ends, the session does not."""
@@ -98,6 +118,14 @@ class SessionWorker:
 
     async def run(self) -> Ending:
         """Work until the session ends, is handed on, or its lease is lost; say which."""
+        try:
+            ending = await self._work()
+        finally:
+            self._refuse_moves()
+        await self._leave(ending)
+        return ending
+
+    async def _work(self) -> Ending:
         async with self._tasks:
             helpers = [self._tasks.create_task(self._hold_lease()), self._tasks.create_task(self._follow_events())]
             ending = await self._ending.get()
@@ -105,17 +133,60 @@ class SessionWorker:
                 helper.cancel()
             for turn in list(self._generations):
                 self._forget(turn)
-        await self._leave(ending)
         return ending
 
     async def _follow_events(self) -> None:
-        while True:
-            event = await self._events.get()
-            self._state, effects = turns.step(self._state, event, self._clock())
-            for effect in effects:
-                await self._insist(effect)
-            if isinstance(event, turn_events.SessionEnded):
-                self._ending.put_nowait("ended")
+        try:
+            await self._take_over()
+            while True:
+                event = await self._events.get()
+                if isinstance(event, _Move):
+                    await self._move(event)
+                    continue
+                await self._decide(event)
+                if isinstance(event, turn_events.SessionEnded | turn_events.GatewayLost):
+                    self._ending.put_nowait("ended")
+        except LeaseLostError:
+            self._ending.put_nowait("lost")
+
+    async def _take_over(self) -> None:
+        """Go on where another agent may have died: in the middle of a turn."""
+        tail = await self._until_back(self._read_tail)
+        for received in tail:
+            if isinstance(received.message, TurnMessage):
+                self._parents.setdefault(received.message.turn, received.headers)
+        messages = [received.message for received in tail]
+        self._state, effects = takeover.take_over(self._state, messages, self._clock())
+        for effect in effects:
+            await self._insist(effect)
+
+    async def _read_tail(self) -> list[Received]:
+        bus = self._tools.bus
+        subject = session_events(bus.subjects.assistant, self._record.session)
+        return await bus.stored_messages(self._tools.layout.events, subject, within_s=_TAIL_S)
+
+    async def _move(self, move: "_Move") -> None:
+        await self._decide(turn_events.GatewayLost())
+        epoch = self._record.epoch + 1
+        self._record = replace(self._record, epoch=epoch)
+        self._state = replace(self._state, epoch=epoch)
+        self._parents.clear()
+        self._heard_from_at = self._clock()
+        await self._until_back(self._save)
+        if not move.moved.done():
+            move.moved.set_result(self._record)
+
+    def _refuse_moves(self) -> None:
+        self._is_over = True
+        while not self._events.empty():
+            event = self._events.get_nowait()
+            if isinstance(event, _Move) and not event.moved.done():
+                event.moved.set_exception(LeaseLostError("the session is not led here any more"))
+
+    async def _decide(self, event: turn_events.Event) -> None:
+        self._state, effects = turns.step(self._state, event, self._clock())
+        for effect in effects:
+            await self._insist(effect)
 
     async def _hold_lease(self) -> None:
         while self._clock() - self._heard_from_at < ABANDONED_AFTER_S:
@@ -127,18 +198,30 @@ class SessionWorker:
             except LeaseLostError:
                 self._ending.put_nowait("lost")
                 return
-        self._events.put_nowait(turn_events.SessionEnded())
+        self._events.put_nowait(turn_events.GatewayLost())
 
     # Carrying out what the reducer decided.
 
     async def _insist(self, effect: turn_events.Effect) -> None:
-        """Carry out an effect; one that fails must not take the session's other turns with it."""
-        try:
+        """Carry out an effect as soon as the broker is there, and only while the session is certainly ours."""
+
+        async def carry_out() -> None:
+            await self._lease.assure()
             await self._carry_out(effect)
-        except LeaseLostError:
-            self._ending.put_nowait("lost")
-        except ParleyError as error:
-            log.error("an effect failed", effect=type(effect).__name__, error=type(error).__name__, detail=str(error))
+
+        await self._until_back(carry_out)
+
+    async def _until_back(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until the broker takes it; all that is called so may be called twice."""
+        is_waiting = False
+        while True:
+            try:
+                return await call()
+            except BusUnavailableError as error:
+                if not is_waiting:
+                    log.warning("waits for the broker", session=self._record.session, detail=str(error))
+                is_waiting = True
+                await asyncio.sleep(_RETRY_S)
 
     async def _carry_out(self, effect: turn_events.Effect) -> None:
         match effect:
@@ -170,6 +253,8 @@ class SessionWorker:
         else:
             await bus.record(said.subject, said.message, message_id=said.message_id, headers=headers)
         match effect:
+            case turn_events.AccountFor():
+                account(self._tools.telemetry, effect, speaker.session)
             case turn_events.SayPhrase() if generation:
                 generation.note_phrase(effect.phrase)
             case turn_events.Synthesize() if generation:
@@ -213,7 +298,9 @@ class SessionWorker:
     # What outlives it.
 
     async def _save(self) -> None:
-        self._record = replace(self._record, history=self._state.history, next_turn=self._state.latest + 1)
+        self._record = replace(
+            self._record, history=self._state.history, next_turn=self._state.latest + 1, over=self._state.over
+        )
         self._record_revision = await self._tools.records.replace(self._record, self._record_revision)
 
     async def _leave(self, ending: Ending) -> None:
@@ -228,12 +315,4 @@ class SessionWorker:
 
     async def _purge_events(self) -> None:
         bus, session = self._tools.bus, self._record.session
-        for subject in (
-            bus.subjects.speech(session, ANY),
-            bus.subjects.transcript(session, ANY),
-            bus.subjects.reply(session, ANY),
-            bus.subjects.phrase_outcome(session, ANY, ANY),
-            bus.subjects.playback(session, ANY),
-            bus.subjects.turn(session, ANY),
-        ):
-            await bus.purge(self._tools.layout.events, subject)
+        await bus.purge(self._tools.layout.events, session_events(bus.subjects.assistant, session))

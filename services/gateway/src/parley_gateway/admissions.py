@@ -6,6 +6,7 @@ Called by the doors; owns the tasks of all sessions. It decides nothing within a
 import asyncio
 import hashlib
 import secrets
+import time
 import traceback
 from types import TracebackType
 from typing import Final, Self
@@ -21,6 +22,9 @@ log: Final = structlog.get_logger()
 
 _ANSWER_TIMEOUT_S: Final = 3.0
 _LISTEN_TIMEOUT_S: Final = 5.0
+_RESUME_S: Final = 5.0
+"""How long a session is looked for: agents share the question, and the one that leads it may have died 3 s ago."""
+_RESUME_PAUSE_S: Final = 0.2
 
 
 class AdmissionError(RetryableError):
@@ -121,11 +125,18 @@ class Admissions:
         raise AdmissionError("agent_unavailable", sentence)
 
     async def _resume(self, session_id: str, secret: str) -> Session | None:
-        """Go on with a session of a gateway that is gone; None if the agent does not know it."""
+        """Go on with a session of a gateway that is gone; None if no agent knows it."""
         if not (session_id.isascii() and session_id.isalnum()):
             return None
-        answer = await self._ask(ResumeSession(session=session_id, token_hash=_hash(secret)))
-        return await self._start(answer, secret) if isinstance(answer, SessionOpened) else None
+        question, deadline = ResumeSession(session=session_id, token_hash=_hash(secret)), time.monotonic() + _RESUME_S
+        while True:
+            answer = await self._ask(question)
+            if isinstance(answer, SessionOpened):
+                return await self._start(answer, secret)
+            is_led_elsewhere = isinstance(answer, SessionRefused) and answer.code == "not_ready"
+            if not is_led_elsewhere or time.monotonic() > deadline:
+                return None
+            await asyncio.sleep(_RESUME_PAUSE_S)
 
     async def _ask(self, question: OpenSession | ResumeSession) -> Message:
         bus = self._around.bus

@@ -46,6 +46,8 @@ log: Final = structlog.get_logger()
 
 HEARTBEAT_S: Final = 5.0
 """The agent ends a session after 30 s without one, so five may be lost."""
+_BUSY_HEARTBEAT_S: Final = 1.0
+"""While a turn is open: another agent takes a dead one's session at the first heartbeat after its lease has run out."""
 SPEAKER: Final = "user"
 """The one voice behind a web door."""
 _SUBSCRIPTIONS: Final = 2
@@ -246,13 +248,16 @@ class Session:
 
     async def _live(self) -> None:
         """Tell the agent that the session lives; end it when nobody came back."""
+        next_at = float("-inf")
         while True:
-            heartbeat = Heartbeat(session=self.id, epoch=self._epoch)
-            self._outbox.say(self._around.bus.subjects.heartbeat(self.id), heartbeat, {})
+            if self.is_busy or time.monotonic() >= next_at:
+                heartbeat = Heartbeat(session=self.id, epoch=self._epoch)
+                self._outbox.say(self._around.bus.subjects.heartbeat(self.id), heartbeat, {})
+                next_at = time.monotonic() + HEARTBEAT_S
             for direction, count in self._frames.items():
                 self._around.telemetry.record(words.FRAMES, count, direction=direction)
                 self._frames[direction] = 0
-            await asyncio.sleep(HEARTBEAT_S)
+            await asyncio.sleep(_BUSY_HEARTBEAT_S)
             if self._door is None and time.monotonic() - self._left_at > self._around.settings.resume_grace_s:
                 self._end()
 

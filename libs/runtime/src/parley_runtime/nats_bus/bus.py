@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 import nats.errors
@@ -207,8 +208,9 @@ class NatsBus(Bus):
         # nats-py would queue the request and report a time-out, as if there were only no work.
         raise BusUnavailableError(f"{what}: the broker is away")
 
-    async def _stored(self, stream: Stream, subject: str) -> list[Raw]:
-        return await replay(self._client, stream.name, subject)
+    async def _stored(self, stream: Stream, subject: str, within_s: float | None) -> list[Raw]:
+        since = None if within_s is None else datetime.now(UTC) - timedelta(seconds=within_s)
+        return await replay(self._client, stream.name, subject, since)
 
     async def ensure(self, layout: Layout) -> list[str]:
         """See Bus."""

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Final
 
 from nats.aio.client import Client
@@ -22,8 +23,8 @@ _END_OF_BATCH: Final = "204"
 _NOTHING: Final = "404"
 
 
-async def replay(client: Client, stream: str, subject: str) -> list[Raw]:
-    """Return what `stream` has of `subject` (wildcards allowed), in the order of storing.
+async def replay(client: Client, stream: str, subject: str, since: datetime | None = None) -> list[Raw]:
+    """Return what `stream` has of `subject` (wildcards allowed), in the order of storing, stored after `since`.
 
     Raises:
         BusUnavailableError: the stream or the broker is away.
@@ -31,11 +32,12 @@ async def replay(client: Client, stream: str, subject: str) -> list[Raw]:
     found: list[Raw] = []
     with translated(f"cannot replay {stream}"):
         async with _inbox(client) as (inbox, arrived):
-            sequence = 1
-            while sequence:
-                request = {"seq": sequence, "next_by_subj": subject, "batch": BATCH}
+            begin: dict[str, str | int] = {"seq": 1} if since is None else {"start_time": since.isoformat()}
+            while begin:
+                request = {**begin, "next_by_subj": subject, "batch": BATCH}
                 await client.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), reply=inbox)
                 sequence = await _take_batch(arrived, found, stream)
+                begin = {"seq": sequence} if sequence else {}
     return found
 
 

@@ -1,5 +1,6 @@
 """Acknowledged publishes and frames: what streams keep and give back, and what becomes of bytes nobody can read."""
 
+import asyncio
 import hashlib
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from parley_contract.errors import BusUnavailableError
 from parley_contract.frames import Frame, encode_frame
 from parley_contract.messages import DeadLetter, encode
-from parley_contract.subjects import ANY
+from parley_contract.subjects import ANY, session_events
 from parley_runtime.telemetry import Telemetry
 from parley_testkit.bus_suite.samples import (
     Broker,
@@ -68,6 +69,33 @@ class RecordingSuite:
 
         assert said(every) == [partial(number) for number in range(6)]
         assert said(odd) == [partial(number) for number in (1, 3, 5)]
+
+    async def test_everything_about_one_session_comes_back_in_the_order_in_which_it_was_kept(
+        self, broker: Broker
+    ) -> None:
+        async with broker.connect("asr") as asr, broker.connect("agent") as agent:
+            subjects = agent.subjects
+            await asr.record(subjects.transcript("s1", "1-0"), partial(1), message_id="1")
+            await asr.record(subjects.transcript("s2", "1-0"), partial(2), message_id="2")
+            await agent.record(subjects.turn("s1", 1), final(), message_id="3")
+            await asr.record(subjects.transcript("s1", "1-0"), partial(4), message_id="4")
+
+            stored = await agent.stored_messages(broker.layout.events, session_events(subjects.assistant, "s1"))
+
+        assert said(stored) == [partial(1), final(), partial(4)]
+
+    async def test_only_what_was_kept_lately_comes_back_if_that_is_asked_for(self, broker: Broker) -> None:
+        async with broker.connect("asr") as asr, broker.connect("agent") as agent:
+            subject = asr.subjects.transcript("s1", "1-0")
+            await asr.record(subject, partial(1), message_id="1")
+            await asyncio.sleep(1.5)
+            await asr.record(subject, partial(2), message_id="2")
+
+            lately = await agent.stored_messages(broker.layout.events, subject, within_s=1)
+            never = await agent.stored_messages(broker.layout.events, agent.subjects.turn("s9", ANY), within_s=1)
+
+        assert said(lately) == [partial(2)]
+        assert never == []
 
     # Frames.
 
