@@ -12,10 +12,11 @@ from parley_cli.audio import write_wav
 from parley_cli.conversation import Turn
 from parley_cli.screen import Screen
 from parley_cli.waterfall import Waterfall
-from parley_contract.door import Error, Event, Phrase, Transcript
+from parley_contract.door import Canned, Error, Event, Phrase, Transcript
 from parley_contract.door import Turn as TurnOver
 from parley_contract.frames import RATE_HZ
 from parley_contract.messages import TurnReport
+from parley_contract.reasons import sentence
 
 _NAME_WIDTH: Final = 9
 
@@ -40,6 +41,9 @@ class Captions:
                 self._line("you", event.text.strip() or f"({event.outcome})")
             case Phrase() if turn:
                 self._say(turn.number, event.text.strip())
+            case Canned() if turn:
+                self._end_line()
+                self._line(self._assistant, event.text)
             case TurnOver() if turn:
                 self._end_line()
                 self._over(turn, event.report)
@@ -58,7 +62,7 @@ class Captions:
 
     def _over(self, turn: Turn, report: TurnReport) -> None:
         if report.outcome != "answered":
-            self._line("", f"{report.outcome}{f': {report.reason}' if report.reason else ''}")
+            self._line("", ending(report))
         if sound := turn.sound:
             wav = self._replies / reply_name(turn.source, taken={path.name for path in self.reply_wavs.values()})
             write_wav(wav, sound)
@@ -73,6 +77,14 @@ class Captions:
         if self._speaking is not None:
             self._screen.say("")
             self._speaking = None
+
+
+def ending(report: TurnReport) -> str:
+    """Say how a turn ended and, where it was not answered, why: `failed, no_reply: no word of the model came …`."""
+    if not report.reason:
+        return report.outcome
+    detail = f" ({report.detail})" if report.detail else ""
+    return f"{report.outcome}, {report.reason}: {sentence(report.reason)}{detail}"
 
 
 def reply_name(source: str, taken: set[str]) -> str:

@@ -6,7 +6,7 @@ comes after a phrase's `begin` is that turn's. Positions count the sound receive
 
 from typing import Final
 
-from parley_contract.door import Cut, Delta, Event, Mark, Phrase, SpeechStarted, Transcript
+from parley_contract.door import Canned, Cut, Delta, Event, Mark, Phrase, SpeechStarted, Transcript
 from parley_contract.door import Turn as TurnOver
 from parley_contract.frames import RATE_HZ
 from parley_contract.messages import TurnReport
@@ -99,6 +99,10 @@ class Conversation:
                 if event.edge == "begin":
                     self._sounding = turn
                 return turn
+            case Canned():
+                # Not a part of any reply, so it goes into no reply's recording.
+                self._sounding = None
+                return self._turn(event.turn)
             case TurnOver():
                 turn = self._turn(event.report.turn)
                 turn.report = event.report

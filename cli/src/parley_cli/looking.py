@@ -1,6 +1,9 @@
 """`parley status` and `parley trace`: what the parts of a running assistant say about themselves."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -8,6 +11,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from parley_cli.captions import ending
 from parley_cli.demo_command import milliseconds
 from parley_cli.narration import reasons
 from parley_cli.places import Part, Running
@@ -16,6 +20,7 @@ from parley_cli.screen import Screen
 from parley_cli.waterfall import Waterfall
 from parley_contract.errors import RetryableError
 from parley_contract.messages import TurnReport
+from parley_contract.reasons import sentence
 
 _READY_PATHS: Final = {"nats": "", "ollama": "/api/version"}
 
@@ -50,7 +55,7 @@ async def show_status(running: Running, screen: Screen) -> int:
     for column in ("part", "process", "state", "address"):
         table.add_column(column, no_wrap=column != "state")
     for part, missing in zip(running.parts, lacking, strict=True):
-        state = Text("does not answer" if missing is None else f"waits for {reasons(missing)}", style="red")
+        state = Text(f"waits for {reasons(missing)}" if missing is not None else _silent(part, running), style="red")
         if missing is not None and not missing:
             state = Text("ready", style="green")
         table.add_row(part.name, str(part.pid or "not ours"), state, part.url)
@@ -66,7 +71,18 @@ async def show_status(running: Running, screen: Screen) -> int:
         f"E2FT p50 {milliseconds(status.e2ft.p50_ms)}, p95 {milliseconds(status.e2ft.p95_ms)}; "
         f"E2FA p50 {milliseconds(status.e2fa.p50_ms)}, p95 {milliseconds(status.e2fa.p95_ms)}"
     )
+    for line in failures(status.turns):
+        screen.say(line)
     return 0 if is_ready else 1
+
+
+def failures(turns: Sequence[TurnReport]) -> list[str]:
+    """Say which of the latest turns failed, a line for each reason with what to do, the most frequent first."""
+    failed = Counter(report.reason for report in turns if report.outcome == "failed")
+    return [
+        f"{count} of the latest {len(turns)} turns failed, {reason}: {sentence(reason)}"
+        for reason, count in failed.most_common()
+    ]
 
 
 async def show_turns(running: Running, number: int, screen: Screen) -> int:
@@ -74,10 +90,10 @@ async def show_turns(running: Running, number: int, screen: Screen) -> int:
     turns = (await ask_agent(running)).turns[-number:]
     for report in turns:
         speech_s = report.speech_ms / 1000
-        reason = f" ({report.reason})" if report.reason else ""
         screen.say(
-            f"turn {report.turn} of session {report.session}: {speech_s:.1f} s of speech, {report.outcome}{reason}, "
-            f"{report.phrases} phrases, {report.played_ms / 1000:.1f} s played, trace {report.trace_id or 'not kept'}"
+            f"turn {report.turn} of session {report.session}: {speech_s:.1f} s of speech, "
+            f"{report.phrases} phrases, {report.played_ms / 1000:.1f} s played, trace {report.trace_id or 'not kept'}; "
+            f"{ending(report)}"
         )
         screen.show(Waterfall(report))
     if not turns:
@@ -100,6 +116,11 @@ async def ask_agent(running: Running) -> AgentStatus:
         raise AgentSilentError(f"the agent at {url} does not answer ({type(error).__name__})") from error
     except msgspec.DecodeError as error:
         raise AgentSilentError(f"the agent at {url} says what this version does not understand: {error}") from error
+
+
+def _silent(part: Part, running: Running) -> str:
+    log = Path(running.logs) / f"{part.name}.log"
+    return f"does not answer: see {log}" if log.exists() else "does not answer: is it running?"
 
 
 def ready_path(part: Part) -> str:

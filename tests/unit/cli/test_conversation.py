@@ -3,7 +3,7 @@
 import pytest
 
 from parley_cli.conversation import Conversation, Playhead
-from parley_contract.door import Cut, Delta, Mark, Phrase, SpeechStarted, Transcript
+from parley_contract.door import Canned, Cut, Delta, Mark, Phrase, SpeechStarted, Transcript
 from parley_contract.door import Turn as TurnOver
 from parley_contract.frames import FRAME_BYTES
 from parley_contract.messages import TurnReport
@@ -131,3 +131,18 @@ def test_after_a_cut_the_next_frame_counts_from_where_the_door_says() -> None:
 
     assert playhead.position_ms(10.5) <= 160
     assert playhead.position_ms(11.02) == pytest.approx(160)
+
+
+def test_what_the_gateway_says_itself_is_in_no_reply() -> None:
+    conversation = Conversation()
+
+    conversation.take(begin(1, 0, 0))
+    conversation.hear(ONE)
+    conversation.take(Canned(turn=2, kind="hold", text="One moment.", at_ms=20))
+    conversation.hear(TWO)
+    conversation.take(begin(2, 0, 40))
+    conversation.hear(ONE)
+
+    assert conversation.turns[1].sound == ONE
+    assert conversation.turns[2].sound == ONE
+    assert conversation.received_ms == 60

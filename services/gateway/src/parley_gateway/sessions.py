@@ -54,6 +54,9 @@ _SUBSCRIPTIONS: Final = 2
 _FLUSH_S: Final = 2.0
 _SHORTEST_WAIT_S: Final = 0.001
 """uvloop's timers count milliseconds: a shorter wait would come back at once and too early."""
+_STOPPED_S: Final = 0.5
+"""A timer that is so late was not late by itself: the process was stopped, or its machine slept."""
+_CATCH_UP_S: Final = 0.1
 
 
 class Surroundings(NamedTuple):
@@ -81,7 +84,7 @@ class Session:
             rules=settings.turn_rules,
             session=opened.session,
             epoch=opened.epoch,
-            unix_offset_s=time.time() - time.monotonic(),
+            unix_offset_s=_unix_offset_s(),
             next_turn=opened.next_turn,
         )
         self._microphone = Microphone(SPEAKER, self, around.detector(), settings.utterance_rules, epoch=opened.epoch)
@@ -240,6 +243,9 @@ class Session:
                 with contextlib.suppress(TimeoutError):
                     wait_s = None if not moments else max(_SHORTEST_WAIT_S, self._asleep_until - now)
                     await asyncio.wait_for(self._awake.wait(), wait_s)
+            if time.monotonic() - self._asleep_until > _STOPPED_S:
+                # This process did not run for a while; what was said meanwhile is still to be read, and is no silence.
+                await asyncio.sleep(_CATCH_UP_S)
             now = time.monotonic()
             if (moment := self._microphone.due) is not None and now >= moment:
                 self._microphone.wait_over(now)
@@ -295,6 +301,8 @@ class Session:
 
     def speech_began(self, speaker: str, voiced_at: float, *, continues: bool) -> str:
         """See Ears."""
+        # Anew for each utterance: a wall clock may jump.
+        self._state = replace(self._state, unix_offset_s=_unix_offset_s())
         self._decide(turn_events.SpeechBegan(speaker=speaker, voiced_at=voiced_at, continues=continues))
         return self._state.utterance_of(speaker)
 
@@ -366,6 +374,10 @@ class Session:
         if self._door is not None:
             self._door.tell(events.Turn(report=report))
         account(self._around.telemetry, report)
+
+
+def _unix_offset_s() -> float:
+    return time.time() - time.monotonic()
 
 
 def _subject(subjects: Subjects, message: TurnMessage) -> str:

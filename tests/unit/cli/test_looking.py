@@ -1,0 +1,32 @@
+"""What an owner is told of turns that went wrong."""
+
+import msgspec
+
+from parley_cli.captions import ending
+from parley_cli.looking import failures
+from parley_contract.messages import TurnReport
+from parley_contract.reasons import sentence
+
+ANSWERED = TurnReport(session="s1", epoch=1, turn=1, speaker="you", outcome="answered", started_at=0, speech_ms=900)
+HUNG = msgspec.structs.replace(ANSWERED, outcome="failed", reason="no_reply")
+DEAF = msgspec.structs.replace(ANSWERED, outcome="failed", reason="transcript_failed", detail="given up twice")
+STOPPED = msgspec.structs.replace(ANSWERED, outcome="interrupted", reason="client")
+
+
+def test_failures_are_told_by_reason_with_what_to_do_the_most_frequent_first() -> None:
+    lines = failures([ANSWERED, DEAF, HUNG, STOPPED, HUNG])
+
+    assert lines == [
+        f"2 of the latest 5 turns failed, no_reply: {sentence('no_reply')}",
+        f"1 of the latest 5 turns failed, transcript_failed: {sentence('transcript_failed')}",
+    ]
+
+
+def test_without_a_failure_nothing_is_said() -> None:
+    assert failures([ANSWERED, STOPPED]) == []
+
+
+def test_an_ending_has_its_reason_and_the_words_of_who_failed() -> None:
+    assert ending(ANSWERED) == "answered"
+    assert ending(HUNG) == f"failed, no_reply: {sentence('no_reply')}"
+    assert ending(DEAF).endswith("(given up twice)")
