@@ -54,6 +54,11 @@ types: python ## Types, strictly
 unit: python ## Unit tests
 	$(RUN)pytest tests/unit
 
+.PHONY: fuzz
+fuzz: python ## Look for bytes that break what reads them (ARGS="-max_total_time=600", for each of four readers)
+	@for target in message frame request manifest; do \
+	  $(RUN)python tests/fuzz/fuzz.py $$target -max_total_time=60 $(ARGS); done
+
 .PHONY: fmt
 fmt: python ## Put the code in its format, mend what can be mended
 	$(RUN)ruff format
