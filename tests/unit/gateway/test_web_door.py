@@ -3,6 +3,9 @@
 import asyncio
 import json
 
+import pytest
+from fastapi import WebSocketDisconnect
+
 from parley_contract import door as events
 from parley_gateway.doors.web import OUTGOING_LIMIT, WebDoor, error
 from parley_runtime.telemetry import Telemetry
@@ -100,3 +103,46 @@ async def test_a_client_that_does_not_read_is_dropped_with_all_that_waited_for_i
     assert len(client.sent) == 2
     assert json.loads(client.sent[1])["code"] == "too_slow"
     assert client.close_code == 1008
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("why", [None, error("draining", "Come back.")])
+async def test_a_client_that_never_reads_again_is_given_up_soon(why: events.Error | None) -> None:
+    way_out, client = door(), Client()
+    client.reads.clear()
+    loop = asyncio.get_running_loop()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(way_out.send_all(client))
+        way_out.play(b"1")
+        await asyncio.sleep(60)
+        way_out.close(why)
+        closed_at = loop.time()
+
+    assert loop.time() - closed_at == pytest.approx(5)
+    assert client.sent == []
+
+
+@pytest.mark.looptime
+async def test_a_refusal_that_is_not_read_is_given_up_soon() -> None:
+    way_out, client = door(), Client()
+    client.reads.clear()
+
+    way_out.close(error("unauthorized", "No."))
+    await way_out.send_all(client)
+
+    assert asyncio.get_running_loop().time() == pytest.approx(5)
+
+
+async def test_a_door_may_be_closed_after_its_client_has_gone() -> None:
+    way_out = door()
+
+    class Gone(Client):
+        async def _take(self, data: str | bytes) -> None:
+            raise WebSocketDisconnect
+
+    way_out.play(b"1")
+    await way_out.send_all(Gone())
+    way_out.close(error("replaced", "Elsewhere."))
+
+    assert way_out.is_closing

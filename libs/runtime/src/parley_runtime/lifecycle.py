@@ -27,6 +27,7 @@ from parley_runtime.logs import configure_logs
 from parley_runtime.nats_bus import NatsBus
 from parley_runtime.settings import ServiceSettings, load_settings
 from parley_runtime.telemetry import Telemetry
+from parley_runtime.websockets import WebSocketConnection
 
 log: Final = structlog.get_logger()
 
@@ -67,7 +68,9 @@ class Runtime(Generic[S]):
                     access_log=False,
                     lifespan="off",
                     timeout_graceful_shutdown=_HTTP_DRAIN_S,
-                    ws="websockets-sansio",
+                    # The other implementation, quicker where it does not matter, takes a head of any length.
+                    http="h11",
+                    ws=WebSocketConnection,
                     ws_max_size=1024 * 1024,
                     # Sound does not compress, and trying costs more than all else about a frame.
                     ws_per_message_deflate=False,

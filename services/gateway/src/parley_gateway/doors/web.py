@@ -7,6 +7,7 @@ bounds what goes out; what any of it means is the session's business.
 import asyncio
 import contextlib
 import secrets
+import time
 from collections import deque
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from parley_contract import telemetry as words
 from parley_contract.errors import MalformedMessageError
 from parley_contract.frames import FRAME_BYTES, FRAME_MS, RATE_HZ
 from parley_gateway.admissions import AdmissionError, Admissions
+from parley_gateway.doors.pace import Pace
 from parley_gateway.sessions import Session
 from parley_gateway.settings import GatewaySettings
 from parley_runtime.telemetry import Telemetry
@@ -29,6 +31,7 @@ CLOSE_CODES: Final = {
     "unauthorized": 1008,
     "forbidden_origin": 1008,
     "too_slow": 1008,
+    "too_fast": 1008,
     "replaced": 1008,
     "internal": 1011,
     "draining": 1012,
@@ -43,6 +46,17 @@ _SPOKEN_REFUSALS: Final = 8
 """Who is refused is told aloud as long as no more than these are told so at once; a crowd reads it."""
 _REFUSAL_SLACK_S: Final = 5.0
 """How much longer than its sound a refusal may take, for a client that does not listen."""
+_CLOSE_S: Final = 5.0
+"""How long a client may take to receive the last that is said to it; one that reads nothing receives it never."""
+_FRAMES_HZ: Final = 1.02 * 1000 / FRAME_MS
+"""Real time, and a little more: a client's clock may be fast."""
+_FRAMES_AT_ONCE: Final = 10 * 1000 // FRAME_MS
+"""Ten seconds: after a stall of the network a client sends what it has kept."""
+_EVENTS_HZ: Final = 50.0
+_EVENTS_AT_ONCE: Final = 500
+"""As many as in ten seconds, for the same reason."""
+_HURRIED_S: Final = 1.0
+"""Further ahead than this, a client's messages are taken in turns with everybody else's."""
 
 
 class Socket(Protocol):
@@ -70,6 +84,7 @@ class WebDoor:
         self._waiting: deque[bytes | str] = deque()
         self._changed = asyncio.Event()
         self._close_code: int | None = None
+        self._sending: asyncio.Timeout | None = None
 
     @property
     def is_closing(self) -> bool:
@@ -96,18 +111,32 @@ class WebDoor:
             self._waiting.append(events.encode(why))
         self._close_code = CLOSE_CODES[why.code] if why else _NORMAL
         self._changed.set()
+        if self._sending is not None:
+            self._sending.reschedule(asyncio.get_running_loop().time() + _CLOSE_S)
 
     async def send_all(self, socket: Socket) -> None:
-        """Send until the door is closed from this side, then close the socket; return at once if the client is gone."""
-        with contextlib.suppress(WebSocketDisconnect):
-            while self._waiting or self._close_code is None:
-                while self._waiting:
-                    item = self._waiting.popleft()
-                    await (socket.send_text(item) if isinstance(item, str) else socket.send_bytes(item))
-                if self._close_code is None:
-                    self._changed.clear()
-                    await self._changed.wait()
-            await socket.close(self._close_code)
+        """Send until the door is closed from this side, then close the socket.
+
+        Returns at once if the client is gone, and soon if it takes nothing any more.
+        """
+        try:
+            async with asyncio.timeout(_CLOSE_S if self.is_closing else None) as sending:
+                self._sending = sending
+                await self._send_until_closed(socket)
+        except (WebSocketDisconnect, TimeoutError):
+            return
+        finally:
+            self._sending = None
+
+    async def _send_until_closed(self, socket: Socket) -> None:
+        while self._waiting or self._close_code is None:
+            while self._waiting:
+                item = self._waiting.popleft()
+                await (socket.send_text(item) if isinstance(item, str) else socket.send_bytes(item))
+            if self._close_code is None:
+                self._changed.clear()
+                await self._changed.wait()
+        await socket.close(self._close_code)
 
     def _put(self, item: bytes | str) -> None:
         if self.is_closing:
@@ -207,19 +236,28 @@ async def _converse(socket: WebSocket, door: WebDoor, session: Session) -> None:
 
 async def _receive_all(socket: WebSocket, door: WebDoor, session: Session) -> None:
     """Hand on what the client sends, until it leaves; what comes after a mistake is not listened to."""
+    began_at = time.monotonic()
+    sound = Pace(rate_hz=_FRAMES_HZ, burst=_FRAMES_AT_ONCE, now=began_at)
+    said = Pace(rate_hz=_EVENTS_HZ, burst=_EVENTS_AT_ONCE, now=began_at)
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
             return
         if door.is_closing:
             continue
-        if (pcm := message.get("bytes")) is not None:
-            if len(pcm) == FRAME_BYTES:
-                session.hear(pcm)
-            else:
-                door.close(error("bad_frame", f"A binary message is one frame of {FRAME_BYTES} bytes, not {len(pcm)}."))
-        else:
+        pcm = message.get("bytes")
+        pace = said if pcm is None else sound
+        if not pace.allows(time.monotonic()):
+            door.close(error("too_fast", "Send sound in real time, 50 frames a second, and fewer events than frames."))
+        elif pcm is None:
             _take_event(message.get("text", ""), door, session)
+        elif len(pcm) == FRAME_BYTES:
+            session.hear(pcm)
+        else:
+            door.close(error("bad_frame", f"A binary message is one frame of {FRAME_BYTES} bytes, not {len(pcm)}."))
+        if pace.ahead_s > _HURRIED_S:
+            # Messages that are here already are received without a pause, and the others would wait for all of them.
+            await asyncio.sleep(0)
 
 
 def _take_event(text: str, door: WebDoor, session: Session) -> None:
