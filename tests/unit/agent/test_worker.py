@@ -162,9 +162,9 @@ async def test_an_interrupt_closes_the_models_stream_and_purges_the_work() -> No
         assert stage.broker.stored(stage.broker.layout.work, stage.bus.subjects.phrase_work(SESSION, 1)) == []
 
 
-async def test_a_model_that_goes_away_ends_the_reply_and_the_next_turn_works() -> None:
-    model = ScriptedModel("Never heard.", "Back again.")
-    model.fails_after = 0
+async def test_a_model_that_goes_away_in_the_middle_ends_the_reply_and_the_next_turn_works() -> None:
+    model = ScriptedModel("Half of it. And", "Back again.")
+    model.fails_after = 3
     async with scene(model) as stage:
         stage.tell(*question("are you there"))
         await asyncio.sleep(1)
@@ -172,7 +172,33 @@ async def test_a_model_that_goes_away_ends_the_reply_and_the_next_turn_works() -
         stage.tell(*question("and now", turn=2))
         await asyncio.sleep(1)
 
-        assert [ended.outcome for ended in stage.said(ReplyEnded)] == ["failed", "complete"]
+        failed, complete = stage.said(ReplyEnded)
+        assert (failed.outcome, failed.reason, failed.phrases) == ("failed", "model_failed", 1)
+        assert "went away" in failed.detail
+        assert complete.outcome == "complete"
+
+
+async def test_a_model_that_goes_away_before_its_first_word_is_asked_again() -> None:
+    model = ScriptedModel("Here I am.")
+    model.fails_after = 0
+    async with scene(model) as stage:
+        stage.tell(*question("are you there"))
+        await asyncio.sleep(2)
+        model.fails_after = None
+        await asyncio.sleep(2)
+
+        assert [phrase.text for phrase in stage.said(PhraseReady)] == ["Here I am."]
+        assert [ended.outcome for ended in stage.said(ReplyEnded)] == ["complete"]
+
+
+async def test_a_model_that_stays_away_fails_the_turn() -> None:
+    model = ScriptedModel("Never heard.")
+    model.fails_after = 0
+    async with scene(model) as stage:
+        stage.tell(*question("are you there"))
+        await asyncio.sleep(12)
+
+        assert [(ended.outcome, ended.phrases) for ended in stage.said(ReplyEnded)] == [("failed", 0)]
 
 
 async def test_a_reply_that_is_written_while_the_broker_is_away_is_said_when_it_is_back() -> None:

@@ -1,21 +1,26 @@
 """One question to the model, as events for the reducer and as a span. Run by `worker` as a task per turn."""
 
+import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
 import structlog
 from msgspec.structs import replace
 
 from parley_agent import turn_events
-from parley_agent.engines import Chunk, LanguageModel, ModelMissingError, Usage
-from parley_agent.history import prompt
+from parley_agent.engines import Chunk, LanguageModel, ModelMissingError, ModelUnavailableError, Usage
+from parley_agent.history import ChatMessage, prompt
 from parley_contract import telemetry as words
 from parley_contract.errors import ParleyError
 from parley_runtime.telemetry import Carrier, Span, Telemetry
 
 log: Final = structlog.get_logger()
+
+_PATIENCE_S: Final = 10.0
+"""How long a model's server may be away before its turn has failed: as long as somebody waits for a first word."""
+_RETRY_S: Final = 0.3
 
 
 class Generation:
@@ -46,7 +51,7 @@ class Generation:
                 span.set_attribute(f"{words.PRIVATE}user", effect.user)
             try:
                 async with contextlib.aclosing(
-                    self._model.reply(prompt(system_prompt, effect.history, effect.user))
+                    self._chunks(prompt(system_prompt, effect.history, effect.user))
                 ) as chunks:
                     async for chunk in chunks:
                         if chunk.text:
@@ -61,6 +66,23 @@ class Generation:
                 ended = replace(ended, outcome="failed", reason=reason, detail=str(error))
         self._telemetry.record(words.LLM_REQUESTS, outcome=ended.outcome)
         put(ended)
+
+    async def _chunks(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[Chunk, None]:
+        """Stream the answer; a server that goes away before its first word is asked again when it is back."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + _PATIENCE_S
+        while True:
+            try:
+                async with contextlib.aclosing(self._model.reply(messages)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            except ModelUnavailableError as error:
+                if self._first_token_at is not None or clock() > deadline:
+                    raise
+                log.warning("the model is asked again", detail=str(error))
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return
 
     def _note_first_token(self, span: Span, began_at: float) -> None:
         if self._first_token_at is None:

@@ -5,6 +5,7 @@ change; the prefix cache needs nothing but an unchanged prefix; `num_predict` 0 
 asks for one token; closing the stream ends the generation, but a prefill is paid to its end.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final, Literal
@@ -18,6 +19,8 @@ from parley_agent.settings import AgentSettings
 
 _READ_TIMEOUT_S: Final = 60.0
 """Longest silence of the server: loading a large model from disk fits, a hung server does not last."""
+_PS_TIMEOUT_S: Final = 5.0
+"""What is loaded is told at once, also while a reply is generated."""
 _NOT_FOUND: Final = 404
 _NONSENSE: Final = (ValueError, TypeError, AttributeError, RecursionError)
 """What the client raises for an answer that is not as Ollama's: it reads without checking, and quotes what it read."""
@@ -77,7 +80,10 @@ class OllamaModel:
     async def residency(self) -> Residency | None:
         """See LanguageModel."""
         try:
-            loaded = (await self._client.ps()).models
+            async with asyncio.timeout(_PS_TIMEOUT_S):
+                loaded = (await self._client.ps()).models
+        except TimeoutError as error:
+            raise ModelUnavailableError(f"Ollama at {self._url} hangs: no answer in {_PS_TIMEOUT_S:.0f} s") from error
         except (ollama.ResponseError, httpx.HTTPError, ConnectionError) as error:
             raise ModelUnavailableError(f"Ollama at {self._url} does not answer: {type(error).__name__}") from error
         except _NONSENSE as error:
