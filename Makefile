@@ -59,6 +59,10 @@ fuzz: python ## Look for bytes that break what reads them (ARGS="-max_total_time
 	@for target in message frame request manifest; do \
 	  $(RUN)python tests/fuzz/fuzz.py $$target -max_total_time=60 $(ARGS); done
 
+.PHONY: chaos
+chaos: setup ## Kill every process twenty times while somebody talks, and break the rest (an hour; PARLEY_SEED repeats one)
+	PARLEY_BLOWS=20 $(RUN)pytest -v tests/integration/test_deaths.py $(ARGS)
+
 .PHONY: fmt
 fmt: python ## Put the code in its format, mend what can be mended
 	$(RUN)ruff format

@@ -7,63 +7,21 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 import wave
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from parley_cli.places import Place, Running
+from parley_testkit.local_assistant import PARLEY, LocalAssistant, environment, local_assistant
 from parley_testkit.nats_server import free_port
 
 pytestmark = pytest.mark.timeout(180)
 
 ROOT = Path(__file__).parents[2]
 QUESTION = ROOT / "docs/samples/questions/capital.wav"
-PARLEY = (sys.executable, "-m", "parley_cli")
-READY_WITHIN_S = 60.0
-
-
-class Up:
-    """A `parley up` in a process group of its own, as a shell would start it."""
-
-    def __init__(self, home: Path, *options: str) -> None:
-        self.home = home
-        self.said = home / "up.log"
-        with self.said.open("wb") as said:
-            self.process = subprocess.Popen(
-                [*PARLEY, "up", "--any-port", *options],
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=environment(home),
-            )
-
-    @property
-    def state(self) -> Running:
-        return msgspec.json.decode((self.home / "parley/default_libra/state.json").read_bytes(), type=Running)
-
-    @property
-    def pids(self) -> dict[str, int]:
-        return {part.name: part.pid for part in self.state.parts if part.pid}
-
-    def until_said(self, words: str, *, times: int = 1) -> None:
-        deadline = time.monotonic() + READY_WITHIN_S
-        while self.said.read_text().count(words) < times:
-            assert time.monotonic() < deadline, f"never said {words!r}:\n{self.said.read_text()}"
-            assert self.process.poll() is None, self.said.read_text()
-            time.sleep(0.05)
-
-    def interrupt(self) -> int:
-        os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(60)
-
-
-def environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "XDG_STATE_HOME": str(home)}
 
 
 def parley(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -87,30 +45,20 @@ def are_gone(pids: list[int], *, within_s: float = 0) -> bool:
         time.sleep(0.1)
 
 
-@contextlib.contextmanager
-def running(home: Path, *options: str) -> Iterator[Up]:
-    up = Up(home, *options)
-    try:
-        yield up
-    finally:
-        if up.process.poll() is None:
-            up.interrupt()
-
-
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    with running(tmp_path) as up:
+def up(tmp_path: Path) -> Iterator[LocalAssistant]:
+    with local_assistant(tmp_path) as up:
         yield up
 
 
 @pytest.fixture(scope="module")
-def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with running(tmp_path_factory.mktemp("up")) as up:
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAssistant]:
+    with local_assistant(tmp_path_factory.mktemp("up")) as up:
         up.until_said("ready after")
         yield up
 
 
-def test_what_is_ready_and_what_to_do_next_is_said_in_a_few_lines(lasting: Up) -> None:
+def test_what_is_ready_and_what_to_do_next_is_said_in_a_few_lines(lasting: LocalAssistant) -> None:
     said = lasting.said.read_text()
 
     assert re.search(r"libra: ready after \d+(\.\d)? s", said)
@@ -119,7 +67,7 @@ def test_what_is_ready_and_what_to_do_next_is_said_in_a_few_lines(lasting: Up) -
     assert len(said.splitlines()) < 20
 
 
-def test_status_shows_every_part_ready(lasting: Up) -> None:
+def test_status_shows_every_part_ready(lasting: LocalAssistant) -> None:
     status = parley(lasting.home, "status")
 
     assert status.returncode == 0, status.stdout
@@ -127,7 +75,7 @@ def test_status_shows_every_part_ready(lasting: Up) -> None:
         assert re.search(rf"^{part} .* ready ", status.stdout, re.MULTILINE)
 
 
-def test_a_spoken_question_gets_a_spoken_answer_with_its_timings(lasting: Up) -> None:
+def test_a_spoken_question_gets_a_spoken_answer_with_its_timings(lasting: LocalAssistant) -> None:
     talk = parley(lasting.home, "talk", str(QUESTION), "--assistant", "libra", "--out", "replies")
 
     assert talk.returncode == 0, talk.stdout + talk.stderr
@@ -137,14 +85,14 @@ def test_a_spoken_question_gets_a_spoken_answer_with_its_timings(lasting: Up) ->
         assert reply.getnframes() > reply.getframerate() / 2
 
 
-def test_a_file_that_is_spoken_twice_gets_two_answers(lasting: Up) -> None:
+def test_a_file_that_is_spoken_twice_gets_two_answers(lasting: LocalAssistant) -> None:
     talk = parley(lasting.home, "talk", str(QUESTION), str(QUESTION), "--out", "twice")
 
     assert talk.returncode == 0, talk.stdout + talk.stderr
     assert {path.name for path in (lasting.home / "twice").iterdir()} == {"capital.reply.wav", "capital.reply-2.wav"}
 
 
-def test_several_turns_in_one_file_are_all_heard(lasting: Up, tmp_path: Path) -> None:
+def test_several_turns_in_one_file_are_all_heard(lasting: LocalAssistant, tmp_path: Path) -> None:
     with wave.open(str(QUESTION)) as question, wave.open(str(tmp_path / "two.wav"), "wb") as both:
         both.setparams(question.getparams())
         spoken = question.readframes(question.getnframes())
@@ -156,7 +104,7 @@ def test_several_turns_in_one_file_are_all_heard(lasting: Up, tmp_path: Path) ->
     assert talk.stdout.count("capital of France?") == 2
 
 
-def test_sound_on_standard_input_is_spoken_too(lasting: Up) -> None:
+def test_sound_on_standard_input_is_spoken_too(lasting: LocalAssistant) -> None:
     with QUESTION.open("rb") as sound:
         talk = subprocess.run(
             [*PARLEY, "talk", "-"],
@@ -174,7 +122,7 @@ def test_sound_on_standard_input_is_spoken_too(lasting: Up) -> None:
     assert (lasting.home / "out/stdin.reply.wav").is_file()
 
 
-def test_the_latest_turn_can_be_drawn(lasting: Up) -> None:
+def test_the_latest_turn_can_be_drawn(lasting: LocalAssistant) -> None:
     parley(lasting.home, "talk", str(QUESTION))
 
     trace = parley(lasting.home, "trace", "-n", "1")
@@ -184,7 +132,7 @@ def test_the_latest_turn_can_be_drawn(lasting: Up) -> None:
     assert "first token" in trace.stdout
 
 
-def test_a_second_run_of_the_same_assistant_is_refused_in_one_sentence(lasting: Up) -> None:
+def test_a_second_run_of_the_same_assistant_is_refused_in_one_sentence(lasting: LocalAssistant) -> None:
     second = parley(lasting.home, "up", "--any-port")
 
     assert second.returncode == 1
@@ -192,7 +140,7 @@ def test_a_second_run_of_the_same_assistant_is_refused_in_one_sentence(lasting: 
     assert "Traceback" not in second.stderr
 
 
-def test_a_part_that_dies_comes_back_and_answers(lasting: Up) -> None:
+def test_a_part_that_dies_comes_back_and_answers(lasting: LocalAssistant) -> None:
     os.kill(lasting.pids["asr"], signal.SIGKILL)
     lasting.until_said("asr died (signal 9)")
     lasting.until_said("asr is ready again")
@@ -202,7 +150,7 @@ def test_a_part_that_dies_comes_back_and_answers(lasting: Up) -> None:
     assert "capital of France" in talk.stdout, talk.stdout + talk.stderr
 
 
-def test_ctrl_c_ends_everything_in_order(up: Up) -> None:
+def test_ctrl_c_ends_everything_in_order(up: LocalAssistant) -> None:
     up.until_said("ready after")
     pids = list(up.pids.values())
 
@@ -215,7 +163,7 @@ def test_ctrl_c_ends_everything_in_order(up: Up) -> None:
 
 
 @pytest.mark.parametrize("moment", ["", "libra: starting", "ollama is ready", "gateway is ready"])
-def test_ctrl_c_during_the_start_leaves_nothing_behind(up: Up, moment: str) -> None:
+def test_ctrl_c_during_the_start_leaves_nothing_behind(up: LocalAssistant, moment: str) -> None:
     time.sleep(0.2)
     if moment:
         up.until_said(moment)
@@ -228,7 +176,7 @@ def test_ctrl_c_during_the_start_leaves_nothing_behind(up: Up, moment: str) -> N
     assert are_gone(pids)
 
 
-def test_after_kill_9_nothing_is_left_and_it_can_be_started_again(up: Up) -> None:
+def test_after_kill_9_nothing_is_left_and_it_can_be_started_again(up: LocalAssistant) -> None:
     up.until_said("ready after")
     pids = list(up.pids.values())
 
@@ -236,7 +184,7 @@ def test_after_kill_9_nothing_is_left_and_it_can_be_started_again(up: Up) -> Non
     up.process.wait()
 
     assert are_gone(pids, within_s=20)
-    with running(up.home) as again:
+    with local_assistant(up.home) as again:
         again.until_said("ready after")
 
 
@@ -255,7 +203,7 @@ def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
 
 
 def test_a_door_beyond_this_machine_asks_for_its_token(tmp_path: Path) -> None:
-    with running(tmp_path, "--host", "0.0.0.0") as up:  # noqa: S104
+    with local_assistant(tmp_path, "--host", "0.0.0.0") as up:  # noqa: S104
         up.until_said("ready after")
         token = Path(up.state.token_file)
 
@@ -286,7 +234,7 @@ def test_the_demo_asks_answers_and_writes_its_record(tmp_path: Path) -> None:
     assert parley(tmp_path, "status").returncode == 1
 
 
-def test_a_file_in_which_nobody_speaks_is_said_to_be_silent(tmp_path: Path, lasting: Up) -> None:
+def test_a_file_in_which_nobody_speaks_is_said_to_be_silent(tmp_path: Path, lasting: LocalAssistant) -> None:
     with wave.open(str(tmp_path / "silence.wav"), "wb") as silence:
         silence.setparams((1, 2, 16_000, 0, "NONE", ""))
         silence.writeframes(bytes(32_000))

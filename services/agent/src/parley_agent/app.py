@@ -123,6 +123,7 @@ class Agent:
     async def _ensure(self) -> bool:
         try:
             changed = await self._bus.ensure(self._layout)
+            await self._try_to_keep()
         except BusUnavailableError as error:
             self._streams_problem = str(error)
             self._runtime.health.lacking("streams", self._streams_problem)
@@ -132,6 +133,22 @@ class Agent:
         self._streams_problem = ""
         self._runtime.health.ready("streams")
         return True
+
+    async def _try_to_keep(self) -> None:
+        """Write something: a broker whose volume is full still answers all questions about its streams.
+
+        Raises:
+            BusUnavailableError: it keeps nothing.
+        """
+        leases = await self._bus.store(self._layout.leases)
+        try:
+            await leases.create(f"probe-{self._name}", b"")
+        except BusUnavailableError as error:
+            if not self._bus.connected:
+                raise
+            raise BusUnavailableError(
+                "the broker keeps nothing of what it is told: is its volume full? Make room, then restart nats-server"
+            ) from error
 
     # The model.
 
