@@ -240,7 +240,8 @@ class MemoryBus(Bus):
         with self.broker.listening((inbox,), "") as arrived:
             self.broker.deliver(Raw(subject, data, dict(headers), inbox))
             try:
-                return await asyncio.wait_for(arrived.get(), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    return await arrived.get()
             except TimeoutError as error:
                 raise BusUnavailableError(f"no answer on {subject}") from error
 

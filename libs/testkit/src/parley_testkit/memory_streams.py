@@ -54,7 +54,8 @@ class WorkQueue:
             soonest = min([deadline, *(item.due_at for item in self._items)])
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), max(0.001, soonest - now()))
+                async with asyncio.timeout(max(0.001, soonest - now())):
+                    await self._changed.wait()
 
 
 class MemoryWork:

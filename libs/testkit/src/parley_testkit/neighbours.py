@@ -96,7 +96,8 @@ class AsrActor:
             while not _is_whole(got):
                 more.clear()
                 try:
-                    await asyncio.wait_for(more.wait(), _QUIET_S)
+                    async with asyncio.timeout(_QUIET_S):
+                        await more.wait()
                 except TimeoutError:
                     await self._ask_again(asked, min(set(range(len(got) + 1)) - set(got)))
             collecting.cancel()

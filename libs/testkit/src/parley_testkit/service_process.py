@@ -61,7 +61,8 @@ class ServiceProcess:
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGTERM)
         try:
-            return await asyncio.wait_for(self.process.wait(), 20)
+            async with asyncio.timeout(20):
+                return await self.process.wait()
         except TimeoutError:
             await self.kill()
             return -9

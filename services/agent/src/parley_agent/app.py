@@ -117,7 +117,8 @@ class Agent:
         """Mend the streams on a timer and at once after a reconnect: those in memory die with the broker."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._bus.reconnected(), _ENSURE_EVERY_S)
+                async with asyncio.timeout(_ENSURE_EVERY_S):
+                    await self._bus.reconnected()
             await self._until_made()
 
     async def _ensure(self) -> bool:

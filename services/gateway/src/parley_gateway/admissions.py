@@ -151,7 +151,8 @@ class Admissions:
         session = Session(self._around, opened, secret)
         self._sessions[session.id] = session, self._tasks.create_task(self._work(session))
         try:
-            await asyncio.wait_for(session.listening(), _LISTEN_TIMEOUT_S)
+            async with asyncio.timeout(_LISTEN_TIMEOUT_S):
+                await session.listening()
         except TimeoutError as error:
             session.hand_on()
             raise AdmissionError(

@@ -61,7 +61,8 @@ class App:
                 helpers = [tasks.create_task(self._watch(admissions)), tasks.create_task(canned.run())]
                 await runtime.stopping.wait()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(admissions.drained(), _DRAIN_S)
+                    async with asyncio.timeout(_DRAIN_S):
+                        await admissions.drained()
                 admissions.drain(at_once=True)
                 await admissions.drained()
                 for helper in helpers:

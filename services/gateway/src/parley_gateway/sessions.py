@@ -202,7 +202,8 @@ class Session:
                     task.cancel()
                 self._leave_the_world()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._outbox.flush(), _FLUSH_S)
+                    async with asyncio.timeout(_FLUSH_S):
+                        await self._outbox.flush()
                 sending.cancel()
         finally:
             self._around.telemetry.record(words.SESSIONS, -1)
@@ -242,7 +243,8 @@ class Session:
             if self._asleep_until > now:
                 with contextlib.suppress(TimeoutError):
                     wait_s = None if not moments else max(_SHORTEST_WAIT_S, self._asleep_until - now)
-                    await asyncio.wait_for(self._awake.wait(), wait_s)
+                    async with asyncio.timeout(wait_s):
+                        await self._awake.wait()
             if time.monotonic() - self._asleep_until > _STOPPED_S:
                 # This process did not run for a while; what was said meanwhile is still to be read, and is no silence.
                 await asyncio.sleep(_CATCH_UP_S)

@@ -45,7 +45,8 @@ async def _take_batch(arrived: asyncio.Queue[Msg], found: list[Raw], stream: str
     """Add one batch to `found`; return the sequence to go on from, or 0 when there is no more."""
     sequence = 0
     while True:
-        msg = await asyncio.wait_for(arrived.get(), ACK_TIMEOUT_S)
+        async with asyncio.timeout(ACK_TIMEOUT_S):
+            msg = await arrived.get()
         headers = msg.headers or {}
         status = headers.get("Status")
         if status is None:
