@@ -6,7 +6,7 @@ utterance.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -34,12 +34,39 @@ MODEL: Final = "model"
 """What the service's readiness calls the weights."""
 
 
+Load = Callable[[AsrSettings], Transcriber]
+"""Loads the model, in a thread; what it raises ends the process."""
+
+
+def load_whisper(settings: AsrSettings) -> Transcriber:
+    """Load the model and decode once, so that the first utterance pays for neither."""
+    started = time.monotonic()
+    options = LoadOptions(
+        name=settings.model_name,
+        folder=ModelStore.at(settings.model_store).locate(settings.model_name, "asr"),
+        device=settings.device,
+        compute_type=settings.compute_type,
+        cpu_threads=settings.cpu_threads,
+        window_s=settings.encoder_window_s,
+        language=settings.language,
+        hotwords=", ".join(settings.hotwords),
+    )
+    transcriber = load(options)
+    transcriber.transcribe(np.zeros(RATE_HZ, dtype=np.float32), Decoding(beam_size=settings.beam_size))
+    engine = transcriber.engine
+    if engine.compute_type != settings.compute_type:
+        log.warning("another compute type", wanted=settings.compute_type, taken=engine.compute_type)
+    log.info("model resident", model=engine.model, device=engine.device, load_s=round(time.monotonic() - started, 3))
+    return transcriber
+
+
 class App:
     """The running service, as `/status` shows it."""
 
-    def __init__(self, runtime: Runtime[AsrSettings]) -> None:
-        """Begin without a model."""
+    def __init__(self, runtime: Runtime[AsrSettings], load: Load = load_whisper) -> None:
+        """Begin without a model; `load` makes it."""
         self._runtime = runtime
+        self._load = load
         self._decoder: Decoder | None = None
         self._worker: Worker | None = None
 
@@ -67,35 +94,13 @@ class App:
         http = service_app("asr", health=health, telemetry=runtime.telemetry, status=self.status)
         with decoder_thread() as offload:
             async with runtime.http(http), asyncio.TaskGroup() as tasks:
-                transcriber = await asyncio.to_thread(_loaded, runtime.settings)
+                transcriber = await asyncio.to_thread(self._load, runtime.settings)
                 self._decoder = Decoder(transcriber, runtime.telemetry, offload=offload)
                 health.ready(MODEL)
                 self._worker = _worker(runtime, self._decoder)
                 decoding = tasks.create_task(self._decoder.run())
                 await self._worker.run(runtime.stopping)
                 decoding.cancel()
-
-
-def _loaded(settings: AsrSettings) -> Transcriber:
-    """Load the model and decode once, so that the first utterance pays for neither."""
-    started = time.monotonic()
-    options = LoadOptions(
-        name=settings.model_name,
-        folder=ModelStore.at(settings.model_store).locate(settings.model_name, "asr"),
-        device=settings.device,
-        compute_type=settings.compute_type,
-        cpu_threads=settings.cpu_threads,
-        window_s=settings.encoder_window_s,
-        language=settings.language,
-        hotwords=", ".join(settings.hotwords),
-    )
-    transcriber = load(options)
-    transcriber.transcribe(np.zeros(RATE_HZ, dtype=np.float32), Decoding(beam_size=settings.beam_size))
-    engine = transcriber.engine
-    if engine.compute_type != settings.compute_type:
-        log.warning("another compute type", wanted=settings.compute_type, taken=engine.compute_type)
-    log.info("model resident", model=engine.model, device=engine.device, load_s=round(time.monotonic() - started, 3))
-    return transcriber
 
 
 def _worker(runtime: Runtime[AsrSettings], decoder: Decoder) -> Worker:

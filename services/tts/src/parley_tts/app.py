@@ -7,7 +7,7 @@ single phrase.
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -33,13 +33,46 @@ _WARM_UP: Final = {"en": "Hello there.", "ko": "안녕하세요."}
 """Said to nobody, so that the first phrase does not pay for the engine's first run."""
 
 
+Load = Callable[[TtsSettings], Sequence[Synthesizer]]
+"""Loads the engines in their order of preference, in a thread; what it raises ends the process."""
+
+
+def load_engines(settings: TtsSettings) -> Sequence[Synthesizer]:
+    """Load the engines; one that does not start is left out, as long as another does."""
+    engines: list[Synthesizer] = []
+    problems: list[PermanentError] = []
+    for name in (settings.tts_engine, *settings.tts_fallbacks):
+        began_at = time.monotonic()
+        try:
+            engines.append(_load(name, settings))
+        except PermanentError as error:
+            problems.append(error)
+            log.error("an engine does not start", engine=name, detail=str(error))
+        else:
+            log.info("engine ready", engine=name, load_s=round(time.monotonic() - began_at, 3))
+    if not engines:
+        raise problems[0]
+    return engines
+
+
+def _load(name: EngineName, settings: TtsSettings) -> Synthesizer:
+    match name:
+        case "sherpa":
+            folder = ModelStore.at(settings.model_store).locate(settings.tts_voice, "voice")
+            return sherpa.load(folder, threads=settings.tts_threads)
+        case "espeak":
+            # As a fallback it speaks the assistant's language: the voice's name is the first engine's.
+            return espeak.load(settings.tts_voice if settings.tts_engine == "espeak" else "")
+
+
 class App:
     """The running service, as `/status` shows it."""
 
-    def __init__(self, runtime: Runtime[TtsSettings]) -> None:
-        """Begin without a voice."""
+    def __init__(self, runtime: Runtime[TtsSettings], load: Load = load_engines) -> None:
+        """Begin without a voice; `load` makes the engines."""
         self._runtime = runtime
-        self._engines: tuple[Synthesizer, ...] = ()
+        self._load = load
+        self._engines: Sequence[Synthesizer] = ()
         self._worker: Worker | None = None
 
     def status(self) -> Mapping[str, object]:
@@ -58,7 +91,7 @@ class App:
         health.ready("service")
         http = service_app("tts", health=health, telemetry=runtime.telemetry, status=self.status)
         async with runtime.http(http):
-            self._engines = await asyncio.to_thread(_loaded, settings)
+            self._engines = await asyncio.to_thread(self._load, settings)
             with Speaker(self._engines) as speaker:
                 await _warm(speaker, settings.language)
                 health.ready(VOICE)
@@ -83,34 +116,6 @@ class App:
         ready = VoiceReady(engine=voice.engine, voice=voice.name)
         with contextlib.suppress(BusUnavailableError):
             await self._runtime.bus.publish(self._runtime.bus.subjects.voice_ready(), ready)
-
-
-def _loaded(settings: TtsSettings) -> tuple[Synthesizer, ...]:
-    """Load the engines; one that does not start is left out, as long as another does."""
-    engines: list[Synthesizer] = []
-    problems: list[PermanentError] = []
-    for name in (settings.tts_engine, *settings.tts_fallbacks):
-        began_at = time.monotonic()
-        try:
-            engines.append(_load(name, settings))
-        except PermanentError as error:
-            problems.append(error)
-            log.error("an engine does not start", engine=name, detail=str(error))
-        else:
-            log.info("engine ready", engine=name, load_s=round(time.monotonic() - began_at, 3))
-    if not engines:
-        raise problems[0]
-    return tuple(engines)
-
-
-def _load(name: EngineName, settings: TtsSettings) -> Synthesizer:
-    match name:
-        case "sherpa":
-            folder = ModelStore.at(settings.model_store).locate(settings.tts_voice, "voice")
-            return sherpa.load(folder, threads=settings.tts_threads)
-        case "espeak":
-            # As a fallback it speaks the assistant's language: the voice's name is the first engine's.
-            return espeak.load(settings.tts_voice if settings.tts_engine == "espeak" else "")
 
 
 async def _warm(speaker: Speaker, language: str) -> None:
