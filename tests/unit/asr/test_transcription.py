@@ -1,5 +1,6 @@
 """From the first frame to the final: partials, replay, holes, silence, length and loss; on virtual time."""
 
+import asyncio
 import random
 
 import looptime
@@ -7,12 +8,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parley_contract import telemetry as words
 from parley_contract.messages import FinalTranscript, PartialTranscript
+from parley_contract.subjects import ANY
 from parley_testkit.memory_bus import MemoryBroker
+from parley_testkit.microphone import Microphone
 from parley_testkit.toy_asr import DECODE_S, ToyAsr, finals, is_all_acknowledged, microphone, now, recorded, until
 from parley_testkit.toy_speech import WORDS, frames_of, speak
 
 pytestmark = pytest.mark.looptime
+
+
+def shed(asr: ToyAsr) -> int:
+    """How many partials were, by the service's own count."""
+    [line] = [
+        line
+        for line in asr.telemetry.exposition().decode().splitlines()
+        if line.startswith(f"{words.ASR_PARTIALS_SHED.name}_total")
+    ]
+    return round(float(line.split()[1]))
 
 
 async def test_a_spoken_utterance_becomes_one_final_and_is_acknowledged() -> None:
@@ -189,3 +203,24 @@ def test_whatever_is_lost_doubled_or_out_of_order_the_transcript_is_whole(seed: 
         loop.close()
 
     assert (final.outcome, final.text, final.missing_frames) == ("speech", text, 0)
+
+
+async def test_when_more_speak_than_the_decoder_can_follow_partials_are_shed_and_no_final_waits_for_them() -> None:
+    broker = MemoryBroker()
+    asr = ToyAsr(broker, max_utterances=24)
+    text = "alpha bravo charlie delta echo foxtrot golf hotel"
+
+    async with asr.running(), asyncio.TaskGroup() as tasks:
+        for number in range(24):
+            speaker = Microphone(broker.bus("gateway"), session=f"s{number}")
+            tasks.create_task(speaker.say("1-0", frames_of(speak(text))))
+        await until(
+            lambda: broker.stored(broker.layout.work, broker.bus("agent").subjects.utterance_work(ANY, ANY)) != []
+        )
+        began_at = now()
+        await until(lambda: len(finals(broker)) == 24)
+        passed_s = now() - began_at
+
+    assert [final.text for final in finals(broker)] == [text] * 24
+    assert passed_s <= 4.0 + 25 * DECODE_S + 0.05
+    assert shed(asr) >= 10

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley_asr.utterances import AskAgain, DecodeFinal, DecodePartial, Effect, GiveUp, Patience, Utterance
+from parley_asr.utterances import (
+    AskAgain,
+    DecodeFinal,
+    DecodePartial,
+    Effect,
+    GiveUp,
+    Patience,
+    ShedPartial,
+    Utterance,
+)
 from parley_contract.frames import FRAME_SAMPLES, Flag, Frame
 
 PATIENCE = Patience(
@@ -71,11 +80,23 @@ def test_a_partial_is_ordered_for_every_interval_of_new_speech() -> None:
     assert utterance.advance(2.0, is_decoder_idle=True) == (DecodePartial(100),)
 
 
-def test_no_partial_is_ordered_while_the_decoder_is_busy() -> None:
-    utterance = with_frames(*range(80), now=1.6)
+def test_a_partial_waits_a_moment_for_a_busy_decoder() -> None:
+    utterance = with_frames(*range(59), now=1.18)
 
-    assert utterance.advance(1.6, is_decoder_idle=False) == ()
-    assert utterance.advance(1.62, is_decoder_idle=True) == (DecodePartial(80),)
+    assert utterance.advance(1.18, is_decoder_idle=False) == ()
+    assert utterance.advance(1.2, is_decoder_idle=True) == (DecodePartial(59),)
+
+
+def test_a_partial_that_the_decoder_has_no_time_for_is_shed_until_the_next_is_due() -> None:
+    utterance = with_frames(*range(60), now=1.2)
+
+    assert utterance.advance(1.2, is_decoder_idle=False) == (ShedPartial(),)
+    assert utterance.advance(1.22, is_decoder_idle=True) == ()
+
+    for sequence in range(60, 110):
+        utterance.take(frame(sequence), 2.2)
+
+    assert utterance.advance(2.2, is_decoder_idle=True) == (DecodePartial(110),)
 
 
 def test_no_partial_is_ordered_in_a_pause_because_the_end_may_be_near() -> None:
@@ -90,13 +111,13 @@ def test_no_partial_is_ordered_in_a_pause_because_the_end_may_be_near() -> None:
     assert utterance.advance(1.22, is_decoder_idle=True) == (DecodePartial(61),)
 
 
-def test_no_partial_is_ordered_while_the_last_one_runs() -> None:
+def test_a_partial_is_shed_while_the_last_one_still_runs() -> None:
     utterance = with_frames(*range(60), now=1.2)
     utterance.advance(1.2, is_decoder_idle=True)
     for sequence in range(60, 160):
         utterance.take(frame(sequence), 2.0)
 
-    assert utterance.advance(2.0, is_decoder_idle=True) == ()
+    assert utterance.advance(2.0, is_decoder_idle=True) == (ShedPartial(),)
 
 
 def test_a_partial_covers_speech_up_to_the_first_hole() -> None:

@@ -89,6 +89,7 @@ FRAMES_DROPPED: Final = _counter("parley_frames_dropped", "Audio frames thrown a
 UNDERRUNS: Final = _counter("parley_playback_underruns", "Times a reply ran dry while it was played.")
 ASR_DECODE: Final = _seconds("parley_asr_decode", "One decode, by kind (partial, final).")
 ASR_QUEUE: Final = _seconds("parley_asr_queue", "Waiting for the decoder, by kind.")
+ASR_PARTIALS_SHED: Final = _counter("parley_asr_partials_shed", "Partials left out because the decoder was busy.")
 ASR_UTTERANCES: Final = _counter("parley_asr_utterances", "Utterances by outcome.")
 ASR_AUDIO: Final = _counter("parley_asr_audio_seconds", "Seconds of speech transcribed.")
 LLM_FIRST_TOKEN: Final = _seconds("parley_llm_first_token", "Request to first token.")

@@ -37,24 +37,24 @@ def now() -> float:
 class ToyAsr:
     """One asr process without the process."""
 
-    def __init__(self, broker: MemoryBroker, *, drain_s: float = 8.0) -> None:
+    def __init__(self, broker: MemoryBroker, *, drain_s: float = 8.0, max_utterances: int = 4) -> None:
         self.transcriber: Final = ToyTranscriber()
         self.health: Final = Health(**{CONSUMER: "not bound yet"})
         self.stopping: Final = asyncio.Event()
-        telemetry = Telemetry("asr", broker.assistant)
-        self._decoder = Decoder(self.transcriber, telemetry, offload=_slowly, clock=now)
+        self.telemetry: Final = Telemetry("asr", broker.assistant)
+        self._decoder = Decoder(self.transcriber, self.telemetry, offload=_slowly, clock=now)
         self._worker = Worker(
             Surroundings(
-                bus=broker.bus("asr", telemetry),
+                bus=broker.bus("asr", self.telemetry),
                 layout=broker.layout,
                 decoder=self._decoder,
-                telemetry=telemetry,
+                telemetry=self.telemetry,
                 listening=Listening(limits=limits(encoder_window_s=10, overlap_ms=120)),
                 patience=Patience(),
                 clock=now,
             ),
             self.health,
-            max_utterances=4,
+            max_utterances=max_utterances,
             drain_s=drain_s,
             capture_text=False,
         )

@@ -17,7 +17,7 @@ from parley_asr.decoder import Clock, Decoder, Priority
 from parley_asr.engines import Decoded, DecodeFailedError, Decoding, Samples
 from parley_asr.frames_in import Taken
 from parley_asr.hearing import Hearing, Listening, Understood
-from parley_asr.utterances import AskAgain, DecodeFinal, DecodePartial, GiveUp, Patience, Utterance
+from parley_asr.utterances import AskAgain, DecodeFinal, DecodePartial, GiveUp, Patience, ShedPartial, Utterance
 from parley_contract import telemetry as words
 from parley_contract.errors import BusUnavailableError
 from parley_contract.frames import RATE_HZ, Frame
@@ -130,6 +130,8 @@ class Transcription:
                         await self._ask_again(from_seq, to_seq)
                     case DecodePartial(frames):
                         running = tasks.create_task(self._partial(frames))
+                    case ShedPartial():
+                        self._around.telemetry.record(words.ASR_PARTIALS_SHED)
                     case DecodeFinal() | GiveUp():
                         if running is not None:
                             running.cancel()

@@ -14,6 +14,9 @@ from parley_asr.frames_in import FramesIn, Gap, Taken
 from parley_contract.frames import FRAME_SAMPLES, RATE_HZ, Frame
 
 _FRAMES_PER_S: Final = RATE_HZ / FRAME_SAMPLES
+_PARTIAL_PATIENCE: Final = 0.2
+"""How long a partial waits for the decoder, as a share of its interval. One that begins the moment the decoder is free,
+however late, would keep it busy for ever under load, and every final would have to wait for some partial's end."""
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +43,10 @@ class DecodePartial(NamedTuple):
     frames: int
 
 
+class ShedPartial(NamedTuple):
+    """The decoder has no time for the partial that is due; the next one is due an interval later."""
+
+
 class DecodeFinal(NamedTuple):
     """Decode all there will be. `note` is empty where nothing was missing."""
 
@@ -53,7 +60,7 @@ class GiveUp(NamedTuple):
     reason: str
 
 
-Effect = AskAgain | DecodePartial | DecodeFinal | GiveUp
+Effect = AskAgain | DecodePartial | ShedPartial | DecodeFinal | GiveUp
 
 
 class _Hole(NamedTuple):
@@ -110,20 +117,22 @@ class Utterance:
         if ending is not None:
             self._is_over = True
             return (ending,)
-        effects = self._asking(now)
-        new_frames = self._frames.in_order - self._partial_frames
-        if (
-            is_decoder_idle
-            and not self._is_partial_running
-            and self._frames.end_seq is None
-            # In a pause the end may be near, and a partial would keep the final waiting.
-            and not self._frames.is_quiet
-            and new_frames >= self._patience.partial_interval_s * _FRAMES_PER_S
-        ):
+        return (*self._asking(now), *self._refining(is_decoder_idle=is_decoder_idle))
+
+    def _refining(self, *, is_decoder_idle: bool) -> tuple[DecodePartial | ShedPartial, ...]:
+        """Whether a partial is due, and whether there is time for it."""
+        intervals = (self._frames.in_order - self._partial_frames) / (self._patience.partial_interval_s * _FRAMES_PER_S)
+        # In a pause the end may be near, and a partial would keep the final waiting.
+        if intervals < 1 or self._frames.end_seq is not None or self._frames.is_quiet:
+            return ()
+        if is_decoder_idle and not self._is_partial_running:
             self._is_partial_running = True
             self._partial_frames = self._frames.in_order
-            return (*effects, DecodePartial(self._frames.in_order))
-        return effects
+            return (DecodePartial(self._frames.in_order),)
+        if intervals < 1 + _PARTIAL_PATIENCE:
+            return ()
+        self._partial_frames = self._frames.in_order
+        return (ShedPartial(),)
 
     def wakes_at(self) -> float:
         """When `advance` must be called even if no frame arrives."""
