@@ -133,6 +133,8 @@ def _asr(assistant: VoiceAssistant) -> Component:
             "ENCODER_WINDOW_S": str(asr.encoder_window_s),
             "DEVICE": asr.device if uses_gpu else "cpu",
             "CPU_THREADS": str(asr.cpu_threads),
+            # Everybody may speak at once, and who goes on after a cut has two utterances for a moment.
+            "MAX_UTTERANCES": str(2 * assistant.spec.max_sessions),
             "HOTWORDS": _list(asr.hotwords),
         },
         connections=(_TO_NATS,),
