@@ -134,6 +134,25 @@ def test_speakers_do_not_disturb_each_other(silero: SileroModel, speech: Callabl
     assert both == alone
 
 
+def test_speakers_who_are_judged_together_are_judged_as_if_alone(
+    silero: SileroModel, speech: Callable[[str], NDArray[np.float32]]
+) -> None:
+    sounds = [pcm(in_silence(speech(name)))[: 640 * 100] for name in SAMPLES]
+    alone = [silero.detector() for _ in SAMPLES]
+    together = [silero.detector() for _ in SAMPLES]
+
+    for start in range(0, len(sounds[0]), 640):
+        frames = [sound[start : start + 640] for sound in sounds]
+        judged = silero.judge(list(zip(together, frames, strict=True)))
+        expected = [detector.feed(frame) for detector, frame in zip(alone, frames, strict=True)]
+
+        for windows, one in zip(judged, expected, strict=True):
+            assert [window.end for window in windows] == [window.end for window in one]
+            for window, single in zip(windows, one, strict=True):
+                assert window.probability == pytest.approx(single.probability, abs=1e-4)
+                assert window.levels_db == pytest.approx(single.levels_db)
+
+
 @pytest.mark.parametrize("kind", ["silero", "loudness"])
 def test_real_and_fake_judge_the_same_windows(
     silero: SileroModel, speech: Callable[[str], NDArray[np.float32]], kind: str

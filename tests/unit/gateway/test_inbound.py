@@ -41,7 +41,8 @@ class Talk:
 
     def __init__(self, rules: UtteranceRules | None = None) -> None:
         self.notes = Notes()
-        self.microphone = Microphone("user", self.notes, LoudnessDetector(), rules or UtteranceRules(), epoch=3)
+        self.microphone = Microphone("user", self.notes, rules or UtteranceRules(), epoch=3)
+        self.detector = LoudnessDetector()
         self.now = 50.0
         self.sent: list[bytes] = []
 
@@ -52,7 +53,7 @@ class Talk:
             # Quiet frames differ in their last bits only, which is far below any loudness.
             samples = [8000 + number % 100] * 320 if voice else [number % 60] * 320
             self.sent.append(struct.pack("<320h", *samples))
-            self.microphone.hear(self.sent[-1], self.now)
+            self.microphone.hear(self.sent[-1], self.detector.feed(self.sent[-1]), self.now)
 
 
 def test_an_utterance_is_what_was_said_from_the_pre_roll_to_the_endpoint() -> None:
@@ -123,7 +124,7 @@ def test_a_frame_of_another_size_is_refused_and_changes_nothing() -> None:
     talk = Talk()
 
     with pytest.raises(ValueError, match="640 bytes"):
-        talk.microphone.hear(bytes(642), talk.now)
+        talk.microphone.hear(bytes(642), (), talk.now)
 
     talk.hear(0.96, voice=True)
     assert len(talk.notes.frames["1-0"]) == 48

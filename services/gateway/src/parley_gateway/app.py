@@ -11,6 +11,7 @@ from typing import Final
 from parley_gateway.admissions import Admissions
 from parley_gateway.canned_voice import CannedVoice
 from parley_gateway.doors.web import add_web_door
+from parley_gateway.gathering import Gathering
 from parley_gateway.sessions import Surroundings
 from parley_gateway.settings import GatewaySettings
 from parley_gateway.vad import SileroModel
@@ -41,7 +42,7 @@ class App:
         folder = ModelStore.at(settings.model_store).locate(_VAD, "vad")
         model = await asyncio.to_thread(SileroModel, folder / _VAD_FILE)
         canned = CannedVoice(runtime.bus, settings.language)
-        around = Surroundings(runtime.bus, runtime.telemetry, settings, model.detector, canned)
+        around = Surroundings(runtime.bus, runtime.telemetry, settings, Gathering(model), canned)
         runtime.health.lacking("agent", "has not answered yet")
         runtime.health.ready("service")
         async with Admissions(around) as admissions:

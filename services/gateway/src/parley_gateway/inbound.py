@@ -1,6 +1,6 @@
 """Sound becomes segments and utterances: the way of one speaker's 20 ms frames from a door towards the bus.
 
-The front door of the reading path. A door's frames arrive at `Microphone.hear`; `vad` judges them, `segments` and
+The front door of the reading path. A door's frames arrive at `Microphone.hear` as `vad` judged them; `segments` and
 `utterances` say what they mean, and the `Ears` (a `sessions.Session`) are told, with positions turned into times.
 The frames of an utterance are kept here until somebody says that its transcript is there, so that they can be sent
 again. Not here: turns, ids, and what becomes of the transcript.
@@ -13,8 +13,8 @@ from typing import Final, Literal, Protocol
 from parley_contract.frames import FRAME_BYTES, FRAME_SAMPLES, Flag, Frame
 from parley_gateway import utterances
 from parley_gateway.captures import CaptureClock
+from parley_gateway.segments import SpeechWindow
 from parley_gateway.utterances import MEMORY_FRAMES, Began, Ended, Hearing, Paused, UtteranceRules
-from parley_gateway.vad import VoiceDetector
 
 _MEDIA_MASK: Final = 0xFFFF_FFFF
 """A frame's media time is 32 bits wide: it wraps after three days of one session."""
@@ -82,11 +82,10 @@ class Recording:
 class Microphone:
     """One speaker."""
 
-    def __init__(self, speaker: str, ears: Ears, detector: VoiceDetector, rules: UtteranceRules, *, epoch: int) -> None:
+    def __init__(self, speaker: str, ears: Ears, rules: UtteranceRules, *, epoch: int) -> None:
         """Begin to listen to `speaker`; `epoch` is the session's."""
         self._speaker = speaker
         self._ears = ears
-        self._detector = detector
         self._rules = rules
         self._epoch = epoch
         self._clock = CaptureClock()
@@ -105,11 +104,12 @@ class Microphone:
         """When to call `wait_over` unless a frame comes first; None while nobody speaks."""
         return utterances.due(self._state, self._rules)
 
-    def hear(self, pcm: bytes, now: float) -> None:
+    def hear(self, pcm: bytes, windows: tuple[SpeechWindow, ...], now: float) -> None:
         """Take the next frame.
 
         Args:
             pcm: 20 ms of s16le at 16 kHz mono.
+            windows: what a voice detector made of it and of all frames before: the windows that it completed.
             now: monotonic seconds of its arrival.
 
         Raises:
@@ -117,7 +117,6 @@ class Microphone:
         """
         if len(pcm) != FRAME_BYTES:
             raise ValueError(f"a frame has {FRAME_BYTES} bytes, this one {len(pcm)}")
-        windows = self._detector.feed(pcm)
         self._recent.append(pcm)
         self._clock.arrived((self._state.frames + 1) * FRAME_SAMPLES, now)
         if self._running:

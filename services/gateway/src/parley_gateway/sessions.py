@@ -7,7 +7,6 @@ The gateway's worker, made by `admissions`, one per session; it outlives its con
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 import structlog
@@ -32,13 +31,15 @@ from parley_contract.subjects import ANY, Subjects, turn_and_phrase
 from parley_gateway import cues, turn_events, turns
 from parley_gateway.canned_voice import CannedVoice
 from parley_gateway.doors import Door
+from parley_gateway.gathering import Gathering
 from parley_gateway.inbound import Microphone
 from parley_gateway.outbox import Outbox
 from parley_gateway.reports import Moments
+from parley_gateway.segments import SpeechWindow
 from parley_gateway.settings import GatewaySettings
 from parley_gateway.tracing import TurnTraces, account
 from parley_gateway.turn_state import Turns, due
-from parley_gateway.vad import VoiceDetector
+from parley_gateway.vad import SileroDetector
 from parley_runtime.bus import Bus
 from parley_runtime.telemetry import Telemetry
 
@@ -65,8 +66,8 @@ class Surroundings(NamedTuple):
     bus: Bus
     telemetry: Telemetry
     settings: GatewaySettings
-    detector: Callable[[], VoiceDetector]
-    """Makes a detector for one more speaker."""
+    gathering: Gathering[SileroDetector]
+    """Where speakers are heard."""
     canned: CannedVoice
 
 
@@ -87,7 +88,8 @@ class Session:
             unix_offset_s=_unix_offset_s(),
             next_turn=opened.next_turn,
         )
-        self._microphone = Microphone(SPEAKER, self, around.detector(), settings.utterance_rules, epoch=opened.epoch)
+        self._microphone = Microphone(SPEAKER, self, settings.utterance_rules, epoch=opened.epoch)
+        self._place = around.gathering.join(self._hear)
         self._traces = TurnTraces(around.telemetry, opened.session, endpoint_ms=settings.endpoint_ms)
         self._outbox = Outbox(around.bus, around.telemetry)
         self._door: Door | None = None
@@ -126,16 +128,15 @@ class Session:
             self._lose_listener()
 
     def hear(self, pcm: bytes) -> None:
-        """Take 20 ms of sound.
-
-        Raises:
-            ValueError: the frame has another size.
-        """
+        """Take 20 ms of sound, a whole frame."""
         if self._ending and not self._microphone.is_speaking:
             return
         self._frames["in"] += 1
+        self._place.hear(pcm)
+
+    def _hear(self, pcm: bytes, windows: tuple[SpeechWindow, ...], arrived_at: float) -> None:
         was_speaking = self._microphone.is_speaking
-        self._microphone.hear(pcm, time.monotonic())
+        self._microphone.hear(pcm, windows, arrived_at)
         if self._microphone.is_speaking and not was_speaking:
             # Only now is something due earlier than before: every further frame puts it off.
             self._wake()
@@ -262,12 +263,16 @@ class Session:
                 heartbeat = Heartbeat(session=self.id, epoch=self._epoch)
                 self._outbox.say(self._around.bus.subjects.heartbeat(self.id), heartbeat, {})
                 next_at = time.monotonic() + HEARTBEAT_S
-            for direction, count in self._frames.items():
-                self._around.telemetry.record(words.FRAMES, count, direction=direction)
-                self._frames[direction] = 0
+            self._count_frames()
             await asyncio.sleep(_BUSY_HEARTBEAT_S)
             if self._door is None and time.monotonic() - self._left_at > self._around.settings.resume_grace_s:
                 self._end()
+
+    def _count_frames(self) -> None:
+        """Add what was counted since the last time to the metric: each by itself would cost more than its rest."""
+        for direction, count in self._frames.items():
+            self._around.telemetry.record(words.FRAMES, count, direction=direction)
+            self._frames[direction] = 0
 
     async def _mend(self) -> None:
         """When the broker comes back its memory may be gone: send what is still being transcribed again."""
@@ -280,6 +285,7 @@ class Session:
     def _lose_listener(self) -> None:
         self._door = None
         self._left_at = time.monotonic()
+        self._place.settle()
         self._microphone.close(self._left_at)
         self._decide(turn_events.ListenerLeft())
 
@@ -289,8 +295,10 @@ class Session:
 
     def _leave_the_world(self) -> None:
         """Give what is still open its outcome, and say goodbye to both sides."""
+        self._place.settle()
         self._microphone.close(time.monotonic())
         self._decide(turn_events.SessionClosed())
+        self._count_frames()
         if self._ending == "closed":
             goodbye = CloseSession(session=self.id, epoch=self._epoch, reason="the client left")
             self._outbox.say(self._around.bus.subjects.heartbeat(self.id), goodbye, {})
