@@ -1,6 +1,7 @@
 """The asr service as a process, on a real broker with a real Whisper: frames on the bus become transcripts."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
@@ -79,6 +80,28 @@ async def test_speech_on_the_bus_becomes_partials_and_one_final(
     assert 0 < final.decode_s < final.audio_s
     assert [partial.number for partial in partials] == list(range(1, len(partials) + 1))
     assert partials[0].text.lower().startswith("the quick")
+
+
+async def test_when_more_speak_than_it_can_follow_it_sheds_partials_says_so_and_understands_everybody(
+    fox: list[Frame], tmp_path: Path
+) -> None:
+    await asyncio.to_thread(pull, ModelStore.at(), find_model("tiny.en"))
+    async with (
+        # A broker of its own, so that no other test's process helps.
+        running_nats(tmp_path) as nats,
+        running_service("asr", nats, tmp_path, {**LAPTOP, "WINDOW_S": "0.2"}) as asr,
+    ):
+        async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+            sessions = [await stack.enter_async_context(speaking(nats)) for _ in range(8)]
+            for session in sessions:
+                tasks.create_task(session.microphone.say("1-0", fox))
+            finals = [await session.final() for session in sessions]
+        metrics = await asr.text("/metrics")
+
+    [shed] = [line for line in metrics.splitlines() if line.startswith(f"{words.ASR_PARTIALS_SHED.name}_total")]
+    assert [final.text for final in finals] == ["The quick brown fox jumps over the lazy dog."] * 8
+    # Eight of them would want forty partials a second, and a decode takes a twentieth of one at best.
+    assert float(shed.split()[1]) > 8
 
 
 async def test_silence_and_hiss_are_outcomes_without_text(nats: NatsServer, asr: ServiceProcess) -> None:
