@@ -1,0 +1,132 @@
+"""Fifty listeners at once on a real gateway: all are heard and answered, and whoever leaves leaves nothing behind."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from parley_runtime.catalogue import find_model
+from parley_runtime.models import ModelStore
+from parley_runtime.pulls import pull
+from parley_testkit.asr_process import sample
+from parley_testkit.nats_server import NatsServer, running_nats
+from parley_testkit.neighbours import Neighbours, neighbours, tone
+from parley_testkit.service_process import ServiceProcess, running_service
+from parley_testkit.talker import Talker, talking
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SIZE = 50
+SETTINGS = {"MAX_SESSIONS": str(SIZE), "RESUME_GRACE_S": "0.2"}
+
+
+@pytest.fixture(scope="module")
+def hello() -> bytes:
+    """1.1 s of real speech as PCM."""
+    pull(ModelStore.at(), find_model("silero-vad"))
+    pcm: bytes = np.round(np.clip(sample("en/hello_world"), -1, 1) * 32767).astype("<i2").tobytes()
+    return pcm
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
+    async with running_nats(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def others(nats: NatsServer) -> AsyncIterator[Neighbours]:
+    async with neighbours(nats) as actors:
+        yield actors
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def gateway(nats: NatsServer, others: Neighbours, hello: bytes, tmp_path: Path) -> AsyncIterator[ServiceProcess]:
+    async with running_service("gateway", nats, tmp_path, SETTINGS) as process:
+        yield process
+
+
+@contextlib.asynccontextmanager
+async def crowd(gateway: ServiceProcess) -> AsyncIterator[list[Talker]]:
+    async with contextlib.AsyncExitStack() as connections:
+        yield [await connections.enter_async_context(talking(gateway.url)) for _ in range(SIZE)]
+
+
+async def say_one_after_the_other(talkers: list[Talker], pcm: bytes) -> None:
+    """Let everybody say the same, each a frame later than the one before, so that all speak at once."""
+
+    async def say(number: int, talker: Talker) -> None:
+        await asyncio.sleep(number * 0.02)
+        await talker.say(pcm, then_silence_s=1.0)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number, talker in enumerate(talkers):
+            tasks.create_task(say(number, talker))
+
+
+async def until_empty(gateway: ServiceProcess) -> None:
+    async with asyncio.timeout(10):
+        while (await gateway.get("/status"))["sessions"]:  # noqa: ASYNC110  # it tells nobody
+            await asyncio.sleep(0.05)
+
+
+def resident_kib(process: ServiceProcess) -> int:
+    status = Path(f"/proc/{process.process.pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1])
+
+
+def open_files(process: ServiceProcess) -> int:
+    return len(list(Path(f"/proc/{process.process.pid}/fd").iterdir()))
+
+
+async def test_all_are_heard_and_answered_and_no_frame_is_lost(
+    gateway: ServiceProcess, others: Neighbours, hello: bytes
+) -> None:
+    async with crowd(gateway) as talkers:
+        await say_one_after_the_other(talkers, hello)
+        reports = [(await talker.until("turn"))["report"] for talker in talkers]
+        for talker in talkers:
+            await talker.send(event="bye")
+        await until_empty(gateway)
+        metrics = await gateway.text("/metrics")
+
+    assert [report["outcome"] for report in reports] == ["answered"] * SIZE
+    for talker in talkers:
+        got = others.asr.frames[f"{talker.session['session']}.1-0"]
+        utterance = b"".join(got[sequence].pcm for sequence in range(len(got) - 1))
+        assert utterance in b"".join(talker.spoken)
+        assert len(utterance) > len(hello)
+        assert [pcm for _, pcm in talker.sound] == [*tone(25), *tone(25)]
+    sent = sum(len(talker.spoken) for talker in talkers)
+    assert f'parley_frames_total{{direction="in"}} {sent:.1f}' in metrics
+    assert "parley_frames_dropped_total{" not in metrics
+    assert "parley_bus_dropped_total{" not in metrics
+
+
+async def test_those_who_vanish_in_the_middle_of_a_reply_leave_nothing_behind(
+    gateway: ServiceProcess, others: Neighbours, hello: bytes
+) -> None:
+    others.tts.frames = 500
+    before, after = open_files(gateway), list[int]()
+
+    for _ in range(3):
+        async with crowd(gateway) as talkers:
+            await say_one_after_the_other(talkers, hello)
+            for talker in talkers:
+                await talker.until("mark")
+                # Neither a close frame nor an orderly end of the connection.
+                talker.socket.transport.abort()
+        await until_empty(gateway)
+        after.append(resident_kib(gateway))
+
+    async with asyncio.timeout(10):
+        while open_files(gateway) > before:  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0.05)
+    # The first crowd leaves what the allocator keeps for the next one.
+    assert after[2] - after[1] < 4 * 1024
+    assert after[2] < 180 * 1024
