@@ -25,8 +25,12 @@ up: setup ## Start the same assistant and keep it running (ARGS="-f assistant.ya
 
 .PHONY: bench
 bench: setup ## Measure: make bench NAME=e2ft ARGS="--json FILE"
-	@test -f "bench/$(NAME).py" || { echo "NAME is one of: $(basename $(notdir $(wildcard bench/[!_]*.py)))"; exit 2; }
+	@test -f "bench/$(NAME).py" || { echo "NAME is one of: $(filter-out soak,$(basename $(notdir $(wildcard bench/[!_]*.py))))"; exit 2; }
 	@PYTHONPATH=bench $(RUN)python "bench/$(NAME).py" $(ARGS)
+
+.PHONY: soak
+soak: setup ## An hour of conversations in which no process may grow (ARGS="--minutes 10 --warm-up-minutes 3")
+	@PYTHONPATH=bench $(RUN)python bench/soak.py $(ARGS)
 
 ##@ Check
 

@@ -4,6 +4,7 @@ Every benchmark calls `regenerate` with its figures; what stands between the mar
 around it is written by hand.
 """
 
+import json
 import os
 import platform
 from collections.abc import Mapping
@@ -22,6 +23,16 @@ _E2FT_ROWS: Final = (
     ("first token", "llm_ttft", "final transcript to the model's first token"),
     ("first phrase", "first_phrase", "first token to the first phrase that can be spoken"),
     ("first sound", "tts_first_audio", "first phrase to its first frame"),
+)
+_OVERHEAD_ROWS: Final = (
+    ("**overhead**", "overhead", "p50"),
+    ("**overhead**", "overhead", "p95"),
+    ("of it to the final transcript", "asr", "p95"),
+    ("from there to the first token", "llm_ttft", "p95"),
+    ("from there to the first phrase", "first_phrase", "p95"),
+    ("from there to the first frame", "tts_first_audio", "p95"),
+    ("the first frame has reached the listener", "heard", "p95"),
+    ("last voiced sample to the decision", "endpoint", "p95"),
 )
 _MEMORY_AIMS_MB: Final = {"asr": 450, "tts": 300, "agent": 180, "gateway": 180}
 
@@ -45,11 +56,10 @@ def e2ft_tables(figures: Figures) -> str:
     ]
     parts = [key.removeprefix("rss_mib_") for key in figures if key.startswith("rss_mib_")]
     memory = [f"| {name} | {_memory(figures, name)} | {_MEMORY_AIMS_MB.get(name, '')} |" for name in parts]
-    machine = f"{figures['cores']} cores ({figures['cpu']}, {figures['memory_gib']} GiB)"
     counted = f"{figures['turns']} turns, {figures['answered']} answered"
     return "\n".join(
         (
-            f"{counted}, of `docs/samples/laptop.yaml` on {machine}.",
+            f"{counted}, of `docs/samples/laptop.yaml` on {_machine(figures)}.",
             f"Ready {figures['up_s']} s after the start, from a warm cache.",
             "",
             "| | p50, ms | p95, ms | |",
@@ -59,6 +69,54 @@ def e2ft_tables(figures: Figures) -> str:
             "| resident memory, MiB | after the turns | at most | aim, MB |",
             "|---|---:|---:|---:|",
             *memory,
+        )
+    )
+
+
+def overhead_tables(figures: Figures) -> str:
+    """Make the section of `bench/overhead.py`."""
+    sizes = (1, 10, 50)
+    head = "".join(f" {size} |" for size in sizes)
+    rows = [
+        f"| {label}, {share} |" + "".join(f" {_tenths(figures, f'{key}_{share}_ms_{size}')} |" for size in sizes)
+        for label, key, share in _OVERHEAD_ROWS
+    ]
+    parts = [key.removeprefix("core_share_50_") for key in figures if key.startswith("core_share_50_")]
+    shares = [
+        f"| {name} |" + "".join(f" {_percent(figures, f'core_share_{n}_{name}')} |" for n in sizes) for name in parts
+    ]
+    total = "| **all of ours** |" + "".join(f" **{_percent(figures, f'core_share_{size}')}** |" for size in sizes)
+    return "\n".join(
+        (
+            f"{figures['turns_1']}, {figures['turns_10']} and {figures['turns_50']} turns on {_machine(figures)}.",
+            f"Frames lost: {figures['frames_lost']}. Questions without an answer: {figures['unanswered']}.",
+            "",
+            f"| ms, by how many talk at once |{head}",
+            "|---|---:|---:|---:|",
+            *rows,
+            "",
+            f"| share of one core, by how many talk at once |{head}",
+            "|---|---:|---:|---:|",
+            *shares,
+            total,
+        )
+    )
+
+
+def idle_table(figures: Figures) -> str:
+    """Make the section of `bench/idle.py`."""
+    parts = [key.removeprefix("idle_core_50_") for key in figures if key.startswith("idle_core_50_")]
+    return "\n".join(
+        (
+            f"{figures['seconds']:.0f} s on {_machine(figures)}.",
+            "",
+            "| share of one core | nobody | 50 silent sessions |",
+            "|---|---:|---:|",
+            *(
+                f"| {each} | {_percent(figures, f'idle_core_0_{each}')} | {_percent(figures, f'idle_core_50_{each}')} |"
+                for each in parts
+            ),
+            f"| **all** | **{_percent(figures, 'idle_core_0')}** | **{_percent(figures, 'idle_core_50')}** |",
         )
     )
 
@@ -83,9 +141,32 @@ def regenerate(name: str, section: str) -> None:
     PAGE.write_text(replaced(PAGE.read_text(), name, section))
 
 
+def write(figures: Figures, json_file: Path | None) -> str:
+    """Write the figures where they were asked for, and return them as JSON."""
+    page = json.dumps(figures, indent=2)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(f"{page}\n")
+    return page
+
+
 def _ms(figures: Figures, key: str) -> str:
     value = figures[key]
     return f"{value:.0f}" if isinstance(value, int | float) else "–"
+
+
+def _tenths(figures: Figures, key: str) -> str:
+    value = figures[key]
+    return f"{value:.1f}" if isinstance(value, int | float) else "–"
+
+
+def _percent(figures: Figures, key: str) -> str:
+    value = figures[key]
+    return f"{100 * value:.1f} %" if isinstance(value, int | float) else "–"
+
+
+def _machine(figures: Figures) -> str:
+    return f"{figures['cores']} cores ({figures['cpu']}, {figures['memory_gib']} GiB)"
 
 
 def _memory(figures: Figures, part: str) -> str:

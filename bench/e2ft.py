@@ -6,9 +6,7 @@ made from it anew. The times are the gateway's own, from its TurnReports.
 """
 
 import asyncio
-import contextlib
 import itertools
-import json
 import os
 import sys
 import tempfile
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import _performance
+from _processes import age_s, members, resident_mib
 from cyclopts import App, Parameter
 
 from parley_cli.demo_command import Errand, ask
@@ -51,24 +50,9 @@ async def measure(json_file: Path | None, turns: int, hurry: asyncio.Event) -> i
             records = await ask(state, Errand(questions=questions, replies=Path(replies)), screen)
             memory = memory_mib(state)
     figures = {**latencies(records), **memory, "up_s": round(up_s, 1), **_performance.describe_machine()}
-    screen.say(write(figures, json_file))
+    screen.say(_performance.write(figures, json_file))
     _performance.regenerate("e2ft", _performance.e2ft_tables(figures))
     return 0 if figures["answered"] == turns else 1
-
-
-def write(figures: _performance.Figures, json_file: Path | None) -> str:
-    """Write the figures where they were asked for, and return them as JSON."""
-    page = json.dumps(figures, indent=2)
-    if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(f"{page}\n")
-    return page
-
-
-def age_s() -> float:
-    """Return how long this process has lived: the imports are a part of starting."""
-    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-    return float(Path("/proc/uptime").read_text().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def latencies(records: list[TurnRecord]) -> dict[str, float | int | None]:
@@ -96,27 +80,6 @@ def memory_mib(state: Running) -> dict[str, int]:
         **{f"rss_mib_{name}": now for name, (now, _) in resident.items()},
         **{f"rss_peak_mib_{name}": most for name, (_, most) in resident.items()},
     }
-
-
-def members(session: int) -> list[int]:
-    """Return the processes of a session: the leader and what it started, as Ollama does its model runner."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(ProcessLookupError):
-            if os.getsid(int(process.name)) == session:
-                found.append(int(process.name))
-    return found
-
-
-def resident_mib(pids: list[int]) -> tuple[int, int]:
-    """Return VmRSS and VmHWM (the most it ever was) of processes together."""
-    now_kib = most_kib = 0
-    for pid in pids:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-            now_kib += int(fields.get("VmRSS", "0 kB").split()[0])
-            most_kib += int(fields.get("VmHWM", "0 kB").split()[0])
-    return now_kib // 1024, most_kib // 1024
 
 
 if __name__ == "__main__":

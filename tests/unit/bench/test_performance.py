@@ -54,3 +54,54 @@ def test_the_tables_name_machine_times_memory_and_aims() -> None:
     assert "| E2FT | 100 | 100 |" in tables
     assert "| E2FA | 100 | – |" in tables
     assert "| asr | 300 | 320 | 450 |" in tables
+
+
+OVERHEAD: dict[str, float | int | str | None] = {
+    "frames_lost": 0,
+    "unanswered": 2,
+    "cores": 2,
+    "cpu": "Some CPU",
+    "memory_gib": 24,
+    **{f"turns_{size}": 40 + size for size in (1, 10, 50)},
+    **{
+        f"{key}_{share}_ms_{size}": size / 2
+        for key in ("overhead", "heard", "endpoint", "asr", "llm_ttft", "first_phrase", "tts_first_audio")
+        for share in ("p50", "p95")
+        for size in (1, 10, 50)
+    },
+    **{f"core_share_{size}": size / 100 for size in (1, 10, 50)},
+    **{f"core_share_{size}_gateway": size / 200 for size in (1, 10, 50)},
+}
+
+
+def test_the_table_of_overhead_has_a_column_for_every_size_and_tells_what_was_lost() -> None:
+    tables = _performance.overhead_tables(OVERHEAD)
+
+    assert "41, 50 and 90 turns on 2 cores (Some CPU, 24 GiB)." in tables
+    assert "Frames lost: 0. Questions without an answer: 2." in tables
+    assert "| **overhead**, p95 | 0.5 | 5.0 | 25.0 |" in tables
+    assert "| gateway | 0.5 % | 5.0 % | 25.0 % |" in tables
+    assert "| **all of ours** | **1.0 %** | **10.0 %** | **50.0 %** |" in tables
+
+
+def test_the_table_of_silence_compares_fifty_sessions_with_nobody() -> None:
+    figures: dict[str, float | int | str | None] = {
+        "seconds": 60.0,
+        "cores": 2,
+        "cpu": "Some CPU",
+        "memory_gib": 24,
+        "idle_core_0": 0.01,
+        "idle_core_50": 0.04,
+        "idle_core_0_nats": 0.002,
+        "idle_core_50_nats": 0.012,
+    }
+
+    table = _performance.idle_table(figures)
+
+    assert "| nats | 0.2 % | 1.2 % |" in table
+    assert "| **all** | **1.0 %** | **4.0 %** |" in table
+
+
+@pytest.mark.parametrize("name", ["overhead", "idle"])
+def test_every_benchmark_has_a_place_on_the_page(name: str) -> None:
+    assert "new" in _performance.replaced(_performance.PAGE.read_text(), name, "new")
