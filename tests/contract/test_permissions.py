@@ -10,7 +10,7 @@ from parley_contract.services import SERVICES, Service
 from parley_contract.streams import layout
 from parley_contract.subjects import Subjects
 from parley_testkit.memory_streams import matches
-from parley_testkit.rights import AGENT_ONLY, FORBIDDEN_TO_ALL, Right, rights
+from parley_testkit.rights import AGENT_ONLY, FORBIDDEN_TO_ALL, WORKERS_OWN, Right, rights
 
 ASSISTANT = "test_libra"
 RIGHTS = rights(ASSISTANT)
@@ -76,18 +76,18 @@ def test_some_calls_are_the_agents(service: Service, call: str) -> None:
 
 
 @services
-@pytest.mark.parametrize("durable", ["asr", "tts"])
-def test_work_is_claimed_and_acknowledged_by_its_own_service(service: Service, durable: str) -> None:
-    calls = [f"$JS.API.CONSUMER.MSG.NEXT.{STREAMS['work']}.{durable}", f"$JS.ACK.{STREAMS['work']}.{durable}.1.1.1.1.1"]
-
-    assert [may_publish(service, call) for call in calls] == 2 * [service == durable]
+@pytest.mark.parametrize("call", WORKERS_OWN)
+def test_some_calls_are_one_workers(service: Service, call: str) -> None:
+    assert may_publish(service, call.format_map(STREAMS)) == (service == WORKERS_OWN[call])
 
 
 @services
-def test_sound_is_replayed_by_asr_alone(service: Service) -> None:
-    calls = [f"$JS.API.DIRECT.GET.{STREAMS[name]}" for name in ("audio_in", "audio_out")]
+def test_every_right_to_call_the_broker_itself_is_in_a_table(service: Service) -> None:
+    own = [call for call, owner in WORKERS_OWN.items() if owner == service]
+    calls = [call.format_map(STREAMS) for call in (own if service != "agent" else AGENT_ONLY)]
+    given = [right for right in permissions(ASSISTANT, service).publish if right.startswith("$")]
 
-    assert [may_publish(service, call) for call in calls] == [service == "asr", False]
+    assert [right for right in given if not any(matches(right, call) for call in calls)] == []
 
 
 @services

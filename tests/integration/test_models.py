@@ -12,7 +12,7 @@ import pytest
 
 from parley_runtime.catalogue import Hub, Model, ModelFile, Wheels, find_model
 from parley_runtime.models import ModelDamagedError, ModelStore
-from parley_runtime.pulls import DiskFullError, Progress, SourceUnavailableError, pull
+from parley_runtime.pulls import DiskFullError, Progress, SourceUnavailableError, StoreUnusableError, pull
 
 SMALL = "silero-vad"
 
@@ -110,6 +110,14 @@ class TestWheels:
 
         with pytest.raises(DiskFullError, match="make room, or name another folder with MODEL_STORE"):
             pull(store, msgspec.structs.replace(find_model(SMALL), files=(vast,)))
+
+
+@pytest.mark.parametrize("place", ["a file/models", "/proc/models"])
+def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a file").touch()
+
+    with pytest.raises(StoreUnusableError, match=f"cannot be put into .*{place}.*: .* name another folder"):
+        pull(ModelStore(tmp_path / place), find_model(SMALL))
 
 
 CONTENT = {"model.bin": bytes(range(256)) * 4096, "config.json": b"{}"}

@@ -15,7 +15,7 @@ from parley_contract.permissions import inbox_prefix
 from parley_contract.services import SERVICES, Service
 from parley_runtime.broker import new_seed
 from parley_testkit.nats_server import ASSISTANT, NatsServer, running_nats
-from parley_testkit.rights import AGENT_ONLY, FORBIDDEN_TO_ALL, rights
+from parley_testkit.rights import AGENT_ONLY, FORBIDDEN_TO_ALL, WORKERS_OWN, rights
 
 RIGHTS = rights(ASSISTANT)
 
@@ -144,17 +144,12 @@ async def test_only_the_agent_touches_streams_and_nobody_deletes_or_spies(
         assert await caller.publish(*sorted(forbidden | agents)) == expected
 
 
-async def test_work_is_claimed_by_its_own_service_alone(callers: dict[Service, Caller], server: NatsServer) -> None:
-    work = server.layout.work.name
+async def test_only_a_worker_makes_its_calls(callers: dict[Service, Caller], server: NatsServer) -> None:
+    names = {name: getattr(server.layout, name).name for name in server.layout.__struct_fields__}
+    owners = {call.format_map(names): owner for call, owner in WORKERS_OWN.items()}
+
     for service, caller in callers.items():
-        calls = {
-            durable: {f"$JS.API.CONSUMER.MSG.NEXT.{work}.{durable}", f"$JS.ACK.{work}.{durable}.1.1.1.1.1"}
-            for durable in ("asr", "tts")
-        }
-
-        refused = await caller.publish(*calls["asr"], *calls["tts"])
-
-        assert refused == set().union(*(wanted for durable, wanted in calls.items() if durable != service))
+        assert await caller.publish(*owners) == {call for call, owner in owners.items() if owner != service}
 
 
 @services

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 
 from parley_asr.engines import DecodeFailedError
 from parley_testkit.memory_bus import MemoryBroker
@@ -165,3 +166,20 @@ async def test_more_utterances_than_the_limit_wait_their_turn_and_do_not_hold_up
     assert followed == 4
     assert drained_s < 2.2
     assert finals(broker) == []
+
+
+async def test_a_decode_that_breaks_with_what_was_said_tells_nobody() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker), microphone(broker)
+    asr.transcriber.failures.extend(RuntimeError("alpha") for _ in range(99))
+
+    with structlog.testing.capture_logs() as logs:
+        async with asr.running():
+            await speaker.begin("1-0")
+            await speaker.send("1-0", frames_of(speak("alpha")))
+            await until(lambda: is_all_acknowledged(broker))
+
+    [final] = finals(broker)
+    assert final.outcome == "failed"
+    assert [line["error"] for line in logs if line["event"] == "a transcription broke"] == 4 * ["RuntimeError"]
+    assert "alpha" not in f"{final} {logs}"

@@ -111,6 +111,13 @@ async def test_status_is_asked_anew_each_time(surface: Surface) -> None:
     assert second["sessions"] == 3
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
+async def test_every_page_is_described(surface: Surface) -> None:
+    described = (await surface.client.get("/openapi.json")).json()["paths"]
+
+    assert set(described) == {"/health", "/healthz", "/readyz", "/metrics", "/status"}
+    assert set(described["/readyz"]["get"]["responses"]) == {"200", "503"}
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
 async def test_nothing_else_is_served(surface: Surface, path: str) -> None:
     assert (await surface.client.get(path)).status_code == 404

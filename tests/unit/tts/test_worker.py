@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import pytest
+import structlog
 
 from parley_contract.frames import Flag, Frame, decode_frame
 from parley_contract.messages import (
@@ -338,3 +339,18 @@ async def test_a_phrase_in_hand_is_finished_before_the_worker_stops() -> None:
 
     assert tts.frames()[-1].is_end
     assert len(tts.outcomes()) == 1
+
+
+async def test_an_engine_that_breaks_with_what_it_was_to_say_tells_nobody() -> None:
+    engine = ToySynthesizer()
+    engine.failures.extend(RuntimeError("canary") for _ in range(9))
+    tts = Tts(engine)
+
+    with structlog.testing.capture_logs() as logs:
+        async with tts.running():
+            await tts.ask("A canary")
+            [outcome] = await tts.until(1)
+
+    assert isinstance(outcome, PhraseFailed)
+    assert [line["error"] for line in logs if line["event"] == "a synthesis broke"] == 3 * ["RuntimeError"]
+    assert "canary" not in f"{outcome} {logs}"

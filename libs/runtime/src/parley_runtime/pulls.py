@@ -33,6 +33,10 @@ class SourceUnavailableError(RetryableError):
     """A source could not be reached or did not have the files; another, or a later try, may."""
 
 
+class StoreUnusableError(PermanentError):
+    """The store's folder cannot be written, or ran full meanwhile."""
+
+
 class DiskFullError(PermanentError):
     """The model does not fit on the disk that holds the store."""
 
@@ -89,15 +93,22 @@ def pull(store: ModelStore, model: Model, *, report: Report = lambda _: None, ag
         SourceUnavailableError: no source gave the files; every one's reason is told.
         ModelDamagedError: a source gave other bytes than the catalogue promises.
         DiskFullError: not enough space.
+        StoreUnusableError: the folder cannot be written.
     """
     folder = store.folder(model)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    report(Progress(model=model.name, phase="waiting"))
-    with _only_one(folder.with_name(f".{folder.name}.lock")):
-        todo = plan(model, store.state(model), again=again)
-        if todo.sources:
-            _need_space(folder.parent, todo.needs_bytes, model)
-            _replace(folder, _fetched(todo.sources, folder.with_name(f".{folder.name}.partial"), model, report))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        report(Progress(model=model.name, phase="waiting"))
+        with _only_one(folder.with_name(f".{folder.name}.lock")):
+            todo = plan(model, store.state(model), again=again)
+            if todo.sources:
+                _need_space(folder.parent, todo.needs_bytes, model)
+                _replace(folder, _fetched(todo.sources, folder.with_name(f".{folder.name}.partial"), model, report))
+    except OSError as error:
+        raise StoreUnusableError(
+            f"{model.name} cannot be put into {folder.parent}: {error.strerror}. "
+            "Make it writable, or name another folder with MODEL_STORE"
+        ) from error
     report(Progress(model=model.name, phase="done", done_bytes=model.size, total_bytes=model.size))
     return folder
 

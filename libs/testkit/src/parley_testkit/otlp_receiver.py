@@ -30,6 +30,8 @@ class OtlpReceiver:
     def __init__(self, url: str) -> None:
         """Begin with no spans."""
         self.url: Final = url
+        self.bodies: list[bytes] = []
+        """All that was exported, traces and metrics, as it came: what no reading of it can overlook."""
         self._spans: list[ReceivedSpan] = []
         self._lock = threading.Lock()
 
@@ -85,6 +87,7 @@ def running_otlp_receiver() -> Iterator[OtlpReceiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
+            receiver.bodies.append(body)
             if self.path == "/v1/traces":
                 receiver.take(body)
             self.send_response(200)

@@ -4,6 +4,7 @@ Written from design sections 2 and 5, not from the code. `tests/contract` reads 
 `tests/integration` against a real nats-server.
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from parley_contract.services import SERVICES, Service
@@ -19,7 +20,7 @@ _GATEWAY: Final[Who] = frozenset({"gateway"})
 
 
 class Right(NamedTuple):
-    """One subject: who may publish to it, and who may listen."""
+    """One subject: who may publish to it, who may listen, and who claims what is published as work."""
 
     subject: str
     """With values for all tokens."""
@@ -27,21 +28,27 @@ class Right(NamedTuple):
     """With `*` for all tokens."""
     speakers: Who
     listeners: Who
+    claimers: Who = _NOBODY
+
+    @property
+    def readers(self) -> Who:
+        """Whoever reads what is published."""
+        return self.listeners | self.claimers
 
 
-def rights(assistant: str) -> dict[str, Right]:
-    """Return the table by the name of the subject in `Subjects`."""
+def rights(assistant: str, *, session: str = "0a1b2c3d4e5f") -> dict[str, Right]:
+    """Return the table by the name of the subject in `Subjects`; its subjects are of `session`."""
     exact = Subjects(assistant)
-    session, utterance, turn, phrase = "0a1b2c3d4e5f", "1-0", 7, 2
+    utterance, turn, phrase = "1-0", 7, 2
     table: dict[str, Right] = {
         "audio": Right(exact.audio(session, utterance), exact.audio(ANY, ANY), _GATEWAY, _ASR),
         "voice": Right(exact.voice(session, turn, phrase), exact.voice(ANY, ANY, ANY), _TTS, _GATEWAY),
         "utterance_work": Right(
-            exact.utterance_work(session, utterance), exact.utterance_work(ANY, ANY), _GATEWAY, _NOBODY
+            exact.utterance_work(session, utterance), exact.utterance_work(ANY, ANY), _GATEWAY, _NOBODY, _ASR
         ),
-        "phrase_work": Right(exact.phrase_work(session, turn), exact.phrase_work(ANY, ANY), _AGENT, _NOBODY),
+        "phrase_work": Right(exact.phrase_work(session, turn), exact.phrase_work(ANY, ANY), _AGENT, _NOBODY, _TTS),
         "phrase_work.canned": Right(
-            exact.phrase_work(CANNED, turn), exact.phrase_work(CANNED, ANY), _AGENT | _GATEWAY, _NOBODY
+            exact.phrase_work(CANNED, turn), exact.phrase_work(CANNED, ANY), _AGENT | _GATEWAY, _NOBODY, _TTS
         ),
         "speech": Right(exact.speech(session, utterance), exact.speech(ANY, ANY), _GATEWAY, _ASR | _AGENT),
         "transcript": Right(exact.transcript(session, utterance), exact.transcript(ANY, ANY), _ASR, _AGENT | _GATEWAY),
@@ -68,6 +75,8 @@ FORBIDDEN_TO_ALL: Final = (
     "$JS.API.STREAM.DELETE.{work}",
     "$JS.API.STREAM.MSG.DELETE.{events}",
     "$JS.API.STREAM.MSG.GET.{events}",
+    "$JS.API.DIRECT.GET.{audio_out}",
+    "$JS.API.DIRECT.GET.{work}",
     "$JS.API.STREAM.CREATE.SOMEBODY_ELSES",
     "$JS.API.STREAM.PURGE.SOMEBODY_ELSES",
     "$JS.API.CONSUMER.CREATE.{events}",
@@ -79,19 +88,25 @@ FORBIDDEN_TO_ALL: Final = (
 )
 """Calls that no service may make; names in braces are streams of the layout."""
 
+_STREAMS: Final = ("{audio_in}", "{audio_out}", "{work}", "{events}", "{dead}", "KV_{leases}", "KV_{sessions}")
+
 AGENT_ONLY: Final = (
-    *(
-        f"$JS.API.STREAM.{verb}.{{{name}}}"
-        for verb in ("INFO", "CREATE", "UPDATE", "PURGE")
-        for name in ("work", "events")
-    ),
-    "$JS.API.STREAM.INFO.KV_{leases}",
-    "$JS.API.CONSUMER.INFO.{work}.asr",
-    "$JS.API.CONSUMER.DURABLE.CREATE.{work}.tts",
+    *(f"$JS.API.STREAM.{verb}.{name}" for verb in ("INFO", "CREATE", "UPDATE", "PURGE") for name in _STREAMS),
+    *(f"$JS.API.CONSUMER.{verb}.{{work}}.{name}" for verb in ("INFO", "DURABLE.CREATE") for name in ("asr", "tts")),
     "$JS.API.DIRECT.GET.{events}",
     "$JS.API.DIRECT.GET.{dead}",
+    "$JS.API.DIRECT.GET.KV_{leases}.$KV.{leases}.0a1b2c3d4e5f",
     "$JS.API.DIRECT.GET.KV_{sessions}.$KV.{sessions}.0a1b2c3d4e5f",
     "$KV.{leases}.0a1b2c3d4e5f",
     "$KV.{sessions}.0a1b2c3d4e5f",
 )
 """Calls that the agent may make and nobody else."""
+
+WORKERS_OWN: Final[Mapping[str, Service]] = {
+    "$JS.API.CONSUMER.MSG.NEXT.{work}.asr": "asr",
+    "$JS.ACK.{work}.asr.1.1.1.1.1": "asr",
+    "$JS.API.DIRECT.GET.{audio_in}": "asr",
+    "$JS.API.CONSUMER.MSG.NEXT.{work}.tts": "tts",
+    "$JS.ACK.{work}.tts.1.1.1.1.1": "tts",
+}
+"""Calls of a worker, which nobody else may make."""

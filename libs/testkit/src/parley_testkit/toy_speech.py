@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from parley_asr.engines import Decoded, DecodeFailedError, Decoding, Engine, Samples
+from parley_asr.engines import Decoded, Decoding, Engine, Samples
 from parley_contract.frames import FRAME_SAMPLES, RATE_HZ, Flag, Frame
 
 WORDS: Final = (
@@ -56,7 +56,7 @@ class ToyTranscriber:
     def __init__(self, *, window_s: float = 10.0) -> None:
         self.told: list[tuple[float, Decoding]] = []
         """Every call: seconds of sound and how to decode it."""
-        self.failures: list[DecodeFailedError] = []
+        self.failures: list[Exception] = []
         """Raised one by one instead of decoding."""
         self.loops_for: int = 0
         """How many short-window decodes fall into a loop, as Whisper's do."""
