@@ -121,7 +121,8 @@ async def test_every_problem_of_the_settings_is_reported_at_once(nats: NatsServe
     wrong = {**LAPTOP, "BEAM_SIZE": "0", "DEVICE": "abacus", "WINDOW_S": "soon"}
 
     async with running_service("asr", nats, tmp_path, wrong, wait=False) as asr:
-        status = await asyncio.wait_for(asr.process.wait(), 20)
+        async with asyncio.timeout(20):
+            status = await asr.process.wait()
 
     assert status == 2
     assert all(name in asr.log() for name in ("BEAM_SIZE", "DEVICE", "WINDOW_S"))
@@ -131,7 +132,8 @@ async def test_a_model_that_is_not_there_ends_the_service_with_what_to_do(nats: 
     environment = {**LAPTOP, "MODEL_STORE": str(tmp_path / "empty")}
 
     async with running_service("asr", nats, tmp_path, environment, wait=False) as asr:
-        status = await asyncio.wait_for(asr.process.wait(), 20)
+        async with asyncio.timeout(20):
+            status = await asr.process.wait()
 
     assert status == 1
     assert "parley models pull tiny.en" in asr.log()

@@ -564,7 +564,8 @@ class TestBeingWatched:
     async def test_a_wrong_setting_is_named_with_all_others(self, nats: NatsServer, tmp_path: Path) -> None:
         settings = {"ENDPOINT_MS": "20", "MAX_SESSIONS": "none"}
         async with running_service("gateway", nats, tmp_path, settings, wait=False) as gateway:
-            status = await asyncio.wait_for(gateway.process.wait(), WAIT_S)
+            async with asyncio.timeout(WAIT_S):
+                status = await gateway.process.wait()
 
         assert status == 2
         assert "ENDPOINT_MS" in gateway.log()

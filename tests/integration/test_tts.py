@@ -234,7 +234,8 @@ async def test_without_any_voice_the_service_ends_and_says_what_to_do(nats: Nats
     environment = {**LAPTOP, "MODEL_STORE": str(tmp_path / "empty"), "TTS_FALLBACKS": ""}
 
     async with running_service("tts", nats, tmp_path, environment, wait=False) as tts:
-        status = await asyncio.wait_for(tts.process.wait(), 20)
+        async with asyncio.timeout(20):
+            status = await tts.process.wait()
 
     assert status == 1
     assert "parley models pull en_US-joe-medium" in tts.log()
@@ -244,7 +245,8 @@ async def test_every_problem_of_the_settings_is_reported_at_once(nats: NatsServe
     wrong = {**LAPTOP, "TTS_ENGINE": "gramophone", "TTS_SPEED": "9", "TTS_THREADS": "none"}
 
     async with running_service("tts", nats, tmp_path, wrong, wait=False) as tts:
-        status = await asyncio.wait_for(tts.process.wait(), 20)
+        async with asyncio.timeout(20):
+            status = await tts.process.wait()
 
     assert status == 2
     assert all(name in tts.log() for name in ("TTS_ENGINE", "TTS_SPEED", "TTS_THREADS"))

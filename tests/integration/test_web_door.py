@@ -232,7 +232,8 @@ async def test_a_broken_handshake_opens_nothing(gateway: ServiceProcess, bystand
         writer.write_eof()
     answer = b""
     with contextlib.suppress(OSError):
-        answer = await asyncio.wait_for(reader.read(), 5)
+        async with asyncio.timeout(5):
+            answer = await reader.read()
     writer.close()
 
     assert not answer.startswith(b"HTTP/1.1 101")
