@@ -306,7 +306,7 @@ async def test_more_than_the_broker_takes_costs_its_sender_the_connection_and_no
         subject = rights(world.nats.assistant)["heartbeat"].subject
         with contextlib.suppress(Error, OSError):
             await client.publish(subject, CANARY.encode() * 500_000)
-            await client.flush()
+            await client.flush(timeout=1)
 
     assert "maximum payload exceeded" in world.nats.log.lower()
     assert await world.all_are_well()
@@ -376,7 +376,6 @@ BREAKDOWNS: Final = {
     "an error": (500, [CANARY.encode()], "failed"),
     "an error in the middle": (200, [*answer(f"{REPLY} is")[:2], msgspec.json.encode({"error": CANARY})], "failed"),
     "no JSON": (200, [*answer(f"{REPLY} is")[:2], CANARY.encode()], "failed"),
-    "another shape": (200, [msgspec.json.encode({"message": {"role": "assistant", "content": [CANARY]}})], "failed"),
     "no end": (200, answer(f"{REPLY} is")[:2], "answered"),
     "another script": (200, answer(FOREIGN), "answered"),
     "nothing that can be spoken": (200, answer(UNSPEAKABLE), "failed"),

@@ -11,6 +11,7 @@ import pytest_asyncio
 from websockets.exceptions import ConnectionClosed
 
 from parley_runtime.catalogue import find_model
+from parley_runtime.connections import HEAD_S
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.asr_process import sample
@@ -174,7 +175,7 @@ async def test_a_flood_is_stopped_and_others_are_answered_during_it(
 async def test_a_client_that_stops_reading_gives_its_place_back(
     nats: NatsServer, others: Neighbours, tmp_path: Path, hello: bytes
 ) -> None:
-    others.agent.phrases = [f"{number} " + "much to read " * 2000 for number in range(400)]
+    others.agent.phrases = [f"{number} " + "much to read " * 1000 for number in range(900)]
     async with running_service("gateway", nats, tmp_path, {"RESUME_GRACE_S": "0.1"}) as gateway:
         connections = open_files(gateway)
         async with talking(gateway.url) as talker:
@@ -238,3 +239,15 @@ async def test_a_broken_handshake_opens_nothing(gateway: ServiceProcess, bystand
 
     assert not answer.startswith(b"HTTP/1.1 101")
     assert (await gateway.get("/status"))["sessions"] >= 1
+
+
+async def test_a_connection_that_asks_for_nothing_is_hung_up_on(gateway: ServiceProcess) -> None:
+    host, port = gateway.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+
+    writer.write(HELLO)
+    async with asyncio.timeout(HEAD_S + 2):
+        with contextlib.suppress(ConnectionResetError):
+            answer = await reader.read()
+            assert answer == b""
+    writer.close()

@@ -22,12 +22,12 @@ from fastapi import FastAPI
 from parley_contract.errors import InvalidDocumentError, ParleyError, PermanentError
 from parley_contract.services import Service
 from parley_runtime.broker import public_key
+from parley_runtime.connections import HttpConnection, WebSocketConnection
 from parley_runtime.http import Health
 from parley_runtime.logs import configure_logs
 from parley_runtime.nats_bus import NatsBus
 from parley_runtime.settings import ServiceSettings, load_settings
 from parley_runtime.telemetry import Telemetry
-from parley_runtime.websockets import WebSocketConnection
 
 log: Final = structlog.get_logger()
 
@@ -68,8 +68,7 @@ class Runtime(Generic[S]):
                     access_log=False,
                     lifespan="off",
                     timeout_graceful_shutdown=_HTTP_DRAIN_S,
-                    # The other implementation, quicker where it does not matter, takes a head of any length.
-                    http="h11",
+                    http=HttpConnection,
                     ws=WebSocketConnection,
                     ws_max_size=1024 * 1024,
                     # Sound does not compress, and trying costs more than all else about a frame.

@@ -7,7 +7,7 @@ import pytest
 
 from parley_contract.errors import BusUnavailableError
 from parley_contract.frames import Frame, encode_frame
-from parley_contract.messages import DeadLetter, encode
+from parley_contract.messages import DeadLetter, OpenSession, encode
 from parley_contract.subjects import ANY, session_events
 from parley_runtime.telemetry import Telemetry
 from parley_testkit.bus_suite.samples import (
@@ -148,6 +148,24 @@ class RecordingSuite:
         assert isinstance(letter, DeadLetter)
         assert (letter.subject, letter.service, letter.size, letter.path) == (subject, "agent", 656, "$.type")
         assert letter.sha256 == hashlib.sha256(encode_frame(frame)).hexdigest()
+
+    async def test_an_answer_that_cannot_be_read_is_dead_lettered_and_no_answer(self, broker: Broker) -> None:
+        question = OpenSession(door="web", channel="c", token_hash="0" * 64)
+        async with (
+            broker.connect("gateway") as gateway,
+            broker.connect("agent") as agent,
+            agent.messages(agent.subjects.open_session()) as questions,
+        ):
+            asking = asyncio.ensure_future(gateway.request(gateway.subjects.open_session(), question, timeout_s=2))
+            [received] = await heard(questions)
+            await agent.publish_frame(received.reply, frames(1)[0])
+
+            with pytest.raises(BusUnavailableError, match="cannot be read"):
+                await asking
+
+            [letter] = await dead_letters(agent, broker.layout, count=1)
+        assert isinstance(letter, DeadLetter)
+        assert (letter.service, letter.subject) == ("gateway", received.reply)
 
     async def test_what_is_no_frame_is_dead_lettered_live_and_stored(self, broker: Broker) -> None:
         telemetry = Telemetry("asr", "test_libra")
