@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import wave
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,30 +18,25 @@ import pytest_asyncio
 from parley_asr.engines import Decoding
 from parley_asr.engines.whisper import LoadOptions, load
 from parley_contract import telemetry as words
-from parley_contract.components import components
 from parley_contract.frames import RATE_HZ
-from parley_contract.resource import load_manifest
-from parley_contract.services import SERVICES
-from parley_runtime.catalogue import find_model
+from parley_contract.services import SERVICES, Service
 from parley_runtime.models import ModelStore
-from parley_runtime.pulls import pull
-from parley_testkit.nats_server import running_nats
+from parley_testkit.assistant_processes import running_assistant
 from parley_testkit.ollama_server import running_ollama
 from parley_testkit.otlp_receiver import OtlpReceiver, running_otlp_receiver
-from parley_testkit.service_process import ServiceProcess, running_service
+from parley_testkit.service_process import ServiceProcess
 from parley_testkit.talker import Talker, talking
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = ROOT / "docs/samples/questions"
-NEEDED = ("tiny.en", "en_US-joe-medium", "silero-vad")
 
 
 class Assistant(NamedTuple):
     """All processes of the laptop sample, and what they export."""
 
-    services: dict[str, ServiceProcess]
+    services: Mapping[Service, ServiceProcess]
     traces: OtlpReceiver
 
 
@@ -61,21 +56,11 @@ def traces() -> Iterator[OtlpReceiver]:
 async def assistant(
     tmp_path_factory: pytest.TempPathFactory, ollama_url: str, traces: OtlpReceiver
 ) -> AsyncIterator[Assistant]:
-    for name in NEEDED:
-        await asyncio.to_thread(pull, ModelStore.at(), find_model(name))
     folder = tmp_path_factory.mktemp("assistant")
-    parts = components(load_manifest((ROOT / "docs/samples/laptop.yaml").read_text()))
-    async with running_nats(folder, streams=False) as nats, contextlib.AsyncExitStack() as stack:
-        services: dict[str, ServiceProcess] = {}
-        for part in parts:
-            if part.service:
-                environment = {key: value for key, value in part.environment.items() if key != "ASSISTANT"}
-                environment |= {"OLLAMA_URL": ollama_url, "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url}
-                running = running_service(part.service, nats, folder, environment, wait=False)
-                services[part.service] = await stack.enter_async_context(running)
-        for service in services.values():
-            await service.until_ready()
-        yield Assistant(services, traces)
+    manifest = (ROOT / "docs/samples/laptop.yaml").read_text()
+    settings = {"OLLAMA_URL": ollama_url, "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url}
+    async with running_assistant(folder, manifest, settings) as running:
+        yield Assistant(running.services, traces)
 
 
 @contextlib.asynccontextmanager

@@ -11,7 +11,7 @@ from typing import Final
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-HEAD_S: Final = 10.0
+HEAD_S: Final = 5.0
 """How long a client may take to say what it wants; afterwards other limits hold."""
 _LINGER_S: Final = 5.0
 """How long a client may take to answer the closing handshake once nobody is there for it any more."""
