@@ -192,6 +192,16 @@ def test_what_neither_json_nor_a_span_can_carry_is_malformed(name: str, number: 
         assert caught.value.path == f"$.{key}"
 
 
+@pytest.mark.parametrize(
+    "name, field", [("ReplyEnded", "phrases"), ("PhraseReady", "phrase"), ("PhraseFailed", "phrase")]
+)
+def test_more_phrases_than_a_model_can_write_are_malformed(name: str, field: str) -> None:
+    with pytest.raises(MalformedMessageError) as caught:
+        decode(msgspec.msgpack.encode({**wire(name), field: 4096}))
+
+    assert caught.value.path == f"$.{field}"
+
+
 def test_a_wrong_value_inside_a_part_is_malformed_at_its_whole_path() -> None:
     report = wire("TurnReport")
     report["stages"]["asr_ms"] = SECRET

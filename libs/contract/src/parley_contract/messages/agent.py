@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from parley_contract.messages.base import Count, Message, Number, SessionMessage, TurnMessage
+from parley_contract.messages.base import Count, Message, Number, PhraseNumber, SessionMessage, TurnMessage
 
 
 class SessionOpened(SessionMessage, frozen=True, kw_only=True):
@@ -39,14 +39,14 @@ class ReplyDelta(TurnMessage, frozen=True, kw_only=True):
 class PhraseReady(TurnMessage, frozen=True, kw_only=True):
     """A piece of the reply that can be spoken, in order."""
 
-    phrase: Count
+    phrase: PhraseNumber
     text: str
 
 
 class SynthesizePhrase(TurnMessage, frozen=True, kw_only=True):
     """Work for one tts worker."""
 
-    phrase: Count
+    phrase: PhraseNumber
     text: str
     language: str
     sent_at: Number
@@ -58,7 +58,7 @@ class SynthesizePhrase(TurnMessage, frozen=True, kw_only=True):
 class ReplyEnded(TurnMessage, frozen=True, kw_only=True):
     """The model has said all it will in this turn; `phrases` of them are to be played."""
 
-    phrases: Count
+    phrases: PhraseNumber
     outcome: Literal["complete", "cut", "failed"]
     """`cut`: stopped by `numPredict` and ended at the last complete sentence, or by the death of the agent."""
     reason: str = ""

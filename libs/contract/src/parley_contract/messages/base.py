@@ -8,6 +8,10 @@ Token = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}\Z")]
 """What becomes a token of a subject. Anything else could address all subjects, or break a connection."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 """A number of something, or the number that something has."""
+PhraseNumber = Annotated[int, msgspec.Meta(ge=0, le=4095)]
+"""A phrase of a reply, or how many there are. The longest reply has 2048 tokens, and playback goes through them all."""
+LastPhrase = Annotated[int, msgspec.Meta(ge=-1, le=4095)]
+"""The latest of some phrases; -1 where there was none."""
 Sequence = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
 """The last of something that is numbered from 0; -1 where there was none."""
 Number = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]

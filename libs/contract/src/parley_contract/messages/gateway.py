@@ -6,8 +6,10 @@ import msgspec
 
 from parley_contract.messages.base import (
     Count,
+    LastPhrase,
     Message,
     Number,
+    PhraseNumber,
     Sequence,
     SessionMessage,
     SpeechMessage,
@@ -75,13 +77,13 @@ class UtteranceEnded(SpeechMessage, frozen=True, kw_only=True):
 class PlaybackStarted(TurnMessage, frozen=True, kw_only=True):
     """The first frame of a phrase was sent to the listener: credit for the next phrases."""
 
-    phrase: Count
+    phrase: PhraseNumber
 
 
 class PhrasePlayed(TurnMessage, frozen=True, kw_only=True):
     """A phrase was played to its end or, with `whole` false, cut or lost; what was heard goes into history."""
 
-    phrase: Count
+    phrase: PhraseNumber
     played_ms: Count
     whole: bool
 
@@ -90,7 +92,7 @@ class InterruptTurn(TurnMessage, frozen=True, kw_only=True):
     """Asks the agent to stop a reply. Playback has stopped already; this says how much of it was heard."""
 
     reason: Literal["client", "speech", "closed"]
-    phrase: Sequence
+    phrase: LastPhrase
     """The phrase that was playing; -1 if nothing was heard."""
     played_ms: Count
     """How much of that phrase was heard."""

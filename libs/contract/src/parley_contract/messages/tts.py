@@ -1,6 +1,6 @@
 """What a tts worker says about itself and about a phrase; its sound travels as frames."""
 
-from parley_contract.messages.base import Count, Message, Number, TurnMessage
+from parley_contract.messages.base import Count, Message, Number, PhraseNumber, TurnMessage
 
 
 class VoiceReady(Message, frozen=True, kw_only=True):
@@ -13,7 +13,7 @@ class VoiceReady(Message, frozen=True, kw_only=True):
 class PhraseSynthesized(TurnMessage, frozen=True, kw_only=True):
     """All frames of a phrase were published."""
 
-    phrase: Count
+    phrase: PhraseNumber
     frames: Count
     engine: str
     first_audio_s: Number
@@ -23,5 +23,5 @@ class PhraseSynthesized(TurnMessage, frozen=True, kw_only=True):
 class PhraseFailed(TurnMessage, frozen=True, kw_only=True):
     """No engine could speak this phrase; the reply goes on with the next."""
 
-    phrase: Count
+    phrase: PhraseNumber
     reason: str
