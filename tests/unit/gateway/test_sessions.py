@@ -1,6 +1,8 @@
 """A session's tasks, on a bus in memory: whoever leaves in whatever moment, they end."""
 
 import asyncio
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from parley_contract import door as events
 from parley_contract.messages import SessionOpened
 from parley_gateway.canned_voice import CannedVoice
+from parley_gateway.gathering import Gathering
 from parley_gateway.segments import BLOCK_SAMPLES, WINDOW_SAMPLES, SpeechWindow
 from parley_gateway.sessions import Session, Surroundings
 from parley_gateway.settings import GatewaySettings
@@ -18,14 +21,14 @@ pytestmark = pytest.mark.looptime
 
 
 class Eager:
-    """A voice detector that takes everything for speech."""
+    """A voice model that takes everything for speech."""
 
-    def __init__(self) -> None:
-        self._windows = 0
+    def detector(self) -> Iterator[int]:
+        return itertools.count(1)
 
-    def feed(self, pcm: bytes) -> tuple[SpeechWindow, ...]:
-        self._windows += 1
-        return (SpeechWindow(self._windows * WINDOW_SAMPLES, 0.95, (-20.0,) * (WINDOW_SAMPLES // BLOCK_SAMPLES)),)
+    def judge(self, feeds: Sequence[tuple[Iterator[int], bytes]]) -> list[tuple[SpeechWindow, ...]]:
+        loud = (-20.0,) * (WINDOW_SAMPLES // BLOCK_SAMPLES)
+        return [(SpeechWindow(next(windows) * WINDOW_SAMPLES, 0.95, loud),) for windows, _ in feeds]
 
 
 class Listener:
@@ -46,7 +49,9 @@ async def test_a_session_in_which_somebody_speaks_ends_in_whatever_moment_it_is_
     broker = MemoryBroker()
     bus, listener = broker.bus("gateway"), Listener()
     settings = GatewaySettings(assistant=broker.assistant, nats_url="", nats_seed_file=Path("unused"), port=0)
-    around = Surroundings(bus, Telemetry("gateway", broker.assistant), settings, Eager, CannedVoice(bus, "en"))
+    around = Surroundings(
+        bus, Telemetry("gateway", broker.assistant), settings, Gathering(Eager()), CannedVoice(bus, "en")
+    )
     session = Session(around, SessionOpened(session="s1", epoch=1, next_turn=1), "secret")
 
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:

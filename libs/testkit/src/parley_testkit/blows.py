@@ -175,7 +175,8 @@ class Person:
         began = _Begun(time.monotonic(), len(self.talker.events), len(self.talker.sound))
         self._struck_at = began.at
         try:
-            await asyncio.wait_for(self._until_over(question, blow, began), _TURN_S)
+            async with asyncio.timeout(_TURN_S):
+                await self._until_over(question, blow, began)
         except TimeoutError:
             return Heard(question.text, "", "none")
         except (EOFError, ConnectionClosed):

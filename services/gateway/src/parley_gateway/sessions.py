@@ -7,7 +7,7 @@ The gateway's worker, made by `admissions`, one per session; it outlives its con
 import asyncio
 import contextlib
 import time
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import structlog
 from msgspec.structs import replace
@@ -39,7 +39,6 @@ from parley_gateway.segments import SpeechWindow
 from parley_gateway.settings import GatewaySettings
 from parley_gateway.tracing import TurnTraces, account
 from parley_gateway.turn_state import Turns, due
-from parley_gateway.vad import SileroDetector
 from parley_runtime.bus import Bus
 from parley_runtime.telemetry import Telemetry
 
@@ -66,8 +65,8 @@ class Surroundings(NamedTuple):
     bus: Bus
     telemetry: Telemetry
     settings: GatewaySettings
-    gathering: Gathering[SileroDetector]
-    """Where speakers are heard."""
+    gathering: Gathering[Any]
+    """Where speakers are heard, by whatever detector."""
     canned: CannedVoice
 
 
