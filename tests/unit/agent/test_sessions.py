@@ -12,6 +12,7 @@ from parley_testkit.memory_bus import MemoryBroker
 from parley_testkit.memory_streams import MemoryStore
 
 BUCKET = layout("test_libra").leases
+PATH = "$.history.exchanges[0]"
 SECRET = "my pin is 4711"
 RECORD = SessionRecord(session="s1", door="web", channel="c", token_hash="hash")
 
@@ -24,9 +25,9 @@ RECORD = SessionRecord(session="s1", door="web", channel="c", token_hash="hash")
         (msgspec.msgpack.encode(RECORD)[:-1], "$"),
         (
             msgspec.msgpack.encode({**msgspec.to_builtins(RECORD), "history": {"exchanges": [[SECRET]]}}),
-            "$.history.exchanges[0]",
+            PATH,
         ),
-        (msgspec.msgpack.encode(RECORD).replace(b"\xa9exchanges\x90", b"\xa9exchanges\xdd\xff\xff\xff\xff"), "$"),
+        (msgspec.msgpack.encode(RECORD).replace(b"\xa9exchanges\x90", b"\xa9exchanges\xdd\xff\xff\xff\xff"), PATH),
     ],
     ids=["nothing", "text", "cut", "wrong inside", "more items than there is memory"],
 )

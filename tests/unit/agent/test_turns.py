@@ -267,3 +267,43 @@ def test_in_any_order_nothing_is_generated_twice_and_nothing_unsaid_is_remembere
     assert sorted(set(generated_turns)) == sorted(generated_turns)
     assert all(word in said for exchange in state.history.exchanges for word in exchange.heard.split())
     assert len(state.history.exchanges) <= 2
+
+
+# Found by the model checker (tests/unit/conversation).
+
+
+def reported(turn: int = 1) -> TurnReport:
+    return TurnReport(**of_turn(turn), speaker="me", outcome="interrupted", started_at=0, speech_ms=900)
+
+
+def test_a_report_that_outruns_what_was_said_ends_the_turn_all_the_same() -> None:
+    state, effects = play(fresh(), [reported(), *spoken("hello")])
+
+    assert effects == []
+    assert state.turns == ()
+
+
+def test_a_question_whose_transcript_comes_after_the_reply_to_the_next_is_remembered_and_not_answered() -> None:
+    first, second = spoken("one"), spoken("two", turn=2, utterance="1-2")
+
+    state, effects = play(fresh(), [*first[:2], *second, first[2]])
+
+    assert [generate.user for generate in only(effects, turn_events.Generate)] == ["two"]
+    assert [interrupted.turn for interrupted in only(effects, turn_events.SayInterrupted)] == [1]
+    assert state.history.exchanges == (Exchange("one", ""),)
+
+
+def test_a_gateway_that_dies_between_the_last_sound_and_its_report_leaves_a_turn_to_account_for() -> None:
+    state, _ = play(fresh(), [*spoken("hello"), *tokens("Hi."), generated(), *heard(0)])
+
+    _, effects = turns.step(state, turn_events.GatewayLost(), 1.0)
+
+    assert [(effect.turn, effect.reason) for effect in only(effects, turn_events.AccountFor)] == [(1, "gateway_died")]
+
+
+def test_a_turn_that_was_reported_is_not_accounted_for_again() -> None:
+    state, _ = play(fresh(), [*spoken("hello"), *tokens("Hi."), generated(), *heard(0), reported()])
+
+    _, effects = turns.step(state, turn_events.GatewayLost(), 1.0)
+
+    assert effects == ()

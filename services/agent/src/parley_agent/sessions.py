@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from parley_agent.history import History
+from parley_agent.turn_state import Unaccounted
 from parley_contract.errors import LeaseLostError, MalformedMessageError
 from parley_contract.reading import read
 from parley_runtime.bus import Bus, Store
@@ -33,6 +34,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     over: int = 0
     """The highest turn whose end is in the history."""
     history: History = History()
+    unaccounted: tuple[Unaccounted, ...] = ()
+    """Turns up to `over` of which it was not known yet whether the gateway had accounted for them."""
 
 
 _RECORD: Final = msgspec.msgpack.Decoder(SessionRecord)

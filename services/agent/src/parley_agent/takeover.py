@@ -33,14 +33,20 @@ def take_over(state: Conversation, tail: Iterable[Message], now: float) -> turns
         now: seconds on the agent's monotonic clock.
     """
     known = state.history
-    for message in tail:
-        state = _recall(state, message, now)
+    state = recall(state, tail, now)
     effects: list[Effect] = [] if state.history == known else [KeepHistory(state.history)]
     for turn in state.turns:
         if turn.reply is not None:
             state, more = _go_on(state, turn, turn.reply)
             effects += more
     return state, tuple(effects)
+
+
+def recall(state: Conversation, tail: Iterable[Message], now: float) -> Conversation:
+    """Take in what is on record, whether it was heard before or not; arguments as in `take_over`."""
+    for message in tail:
+        state = _recall(state, message, now)
+    return state
 
 
 def _recall(state: Conversation, message: Message, now: float) -> Conversation:

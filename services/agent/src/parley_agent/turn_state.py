@@ -62,6 +62,15 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     reply: Reply | None = None
 
 
+class Unaccounted(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn that is over and whose report has not come: should the gateway die now, nobody else can account for it."""
+
+    turn: int
+    revision: int
+    speaker: str
+    began_at: float
+
+
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """All that the agent knows of a session."""
 
@@ -72,6 +81,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """Turns that are not over, oldest first."""
     over: int = 0
     """The highest turn that is over; a turn up to it that is not in `turns` is over too."""
+    unaccounted: tuple[Unaccounted, ...] = ()
 
     @property
     def latest(self) -> int:
@@ -92,6 +102,13 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
         return replace(self, turns=tuple(sorted((*others, turn), key=lambda each: each.number)))
 
     def without(self, turn: Turn) -> "Conversation":
-        """Return the conversation with this turn over."""
+        """Return the conversation with this turn over, and not accounted for yet."""
         others = tuple(other for other in self.turns if other.number != turn.number)
-        return replace(self, turns=others, over=max(self.over, turn.number))
+        waits = Unaccounted(turn=turn.number, revision=turn.revision, speaker=turn.speaker, began_at=turn.began_at)
+        unaccounted = (*self.unaccounted, waits)
+        return replace(self, turns=others, over=max(self.over, turn.number), unaccounted=unaccounted)
+
+    def accounted(self, number: int) -> "Conversation":
+        """Return the conversation with this turn, which is over, accounted for."""
+        waiting = tuple(each for each in self.unaccounted if each.turn != number)
+        return replace(self, unaccounted=waiting)

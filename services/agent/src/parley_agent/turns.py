@@ -64,7 +64,8 @@ def step(state: Conversation, event: Event, now: float) -> Step:
     if isinstance(event, SessionEnded | GatewayLost):
         return _end_all(state, event, now)
     if isinstance(event, TurnMessage) and (event.epoch != state.epoch or state.is_over(event.turn)):
-        return state, ()
+        is_report = isinstance(event, TurnReport) and event.epoch == state.epoch
+        return (state.accounted(event.turn) if is_report else state), ()
     match event:
         case UtteranceStarted() | UtteranceEnded() | FinalTranscript():
             return _hear(state, event, now)
@@ -75,7 +76,7 @@ def step(state: Conversation, event: Event, now: float) -> Step:
         case InterruptTurn():
             return _interrupt_by_gateway(state, event, now)
         case TurnReport():
-            return _settle(state, event)
+            return _settle(state, event, now)
         case _:
             return state, ()
 
@@ -123,6 +124,10 @@ def _commit(state: Conversation, turn: Turn, now: float) -> Step:
             detail=failed.reason if failed else "",
         )
         return state.without(turn), (effect,)
+    if turn.number < max((state.over, *(other.number for other in state.turns if other.reply is not None))):
+        # Its transcript was so late that a newer turn has a reply: that is what is heard, and this is only remembered.
+        state, kept = close(state, replace(turn, reply=Reply(user=user)))
+        return state, (SayInterrupted(turn=turn.number, revision=turn.revision + 1, reason="speech"), *kept)
     effects: list[Effect] = []
     for older in state.turns:
         if older.number < turn.number and older.reply is not None:
@@ -260,16 +265,15 @@ def _interrupt(state: Conversation, turn: Turn, reason: Reason, now: float) -> t
     return state, (*effects, *kept)
 
 
-def _settle(state: Conversation, report: TurnReport) -> Step:
+def _settle(state: Conversation, report: TurnReport, now: float) -> Step:
     """The gateway has accounted for the turn, so nothing more of it will be heard."""
-    turn = state.find(report.turn)
-    if turn is None:
-        return state, ()
+    turn = state.find(report.turn) or Turn(number=report.turn, began_at=now)
     if turn.reply is None:
-        return state.without(turn), ()
+        # Also one that was not heard of yet: what was said in it may come later than what became of it.
+        return state.without(turn).accounted(turn.number), ()
     effects: tuple[Effect, ...] = () if turn.reply.is_generated else (CancelGeneration(turn.number),)
     state, kept = close(state, turn)
-    return state, (*effects, *kept)
+    return state.accounted(turn.number), (*effects, *kept)
 
 
 def close(state: Conversation, turn: Turn) -> tuple[Conversation, tuple[Effect, ...]]:
@@ -288,17 +292,20 @@ def _end_all(state: Conversation, event: SessionEnded | GatewayLost, now: float)
     """Nothing more is heard; a gateway that is gone cannot account for its turns, so that is done here."""
     effects: list[Effect] = []
     for turn in state.turns:
-        if turn.reply is not None:
+        if turn.reply is None:
+            state = state.without(turn)
+        else:
             state, ended = _interrupt(state, turn, "closed", now)
             effects += ended
-        if isinstance(event, GatewayLost):
-            effects.append(
-                AccountFor(
-                    turn=turn.number,
-                    revision=turn.revision,
-                    speaker=turn.speaker,
-                    reason="gateway_died",
-                    age_s=now - turn.began_at,
-                )
+    if isinstance(event, GatewayLost):
+        effects += (
+            AccountFor(
+                turn=each.turn,
+                revision=each.revision,
+                speaker=each.speaker,
+                reason="gateway_died",
+                age_s=max(0.0, now - each.began_at),
             )
-    return replace(state, turns=(), over=state.latest), tuple(effects)
+            for each in state.unaccounted
+        )
+    return replace(state, unaccounted=()), tuple(effects)

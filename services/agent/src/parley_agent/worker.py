@@ -22,7 +22,7 @@ from parley_agent.settings import AgentSettings
 from parley_agent.turn_events import Said
 from parley_contract import telemetry as words
 from parley_contract.errors import BusUnavailableError, LeaseLostError, ParleyError
-from parley_contract.messages import CloseSession, Heartbeat, TurnMessage
+from parley_contract.messages import CloseSession, Heartbeat, Message, TurnMessage
 from parley_contract.streams import Layout
 from parley_contract.subjects import session_events
 from parley_runtime.bus import Bus, Received
@@ -70,15 +70,21 @@ class SessionWorker:
         self._lease = lease
         self._record = record
         self._record_revision = record_revision
+        self._clock = asyncio.get_running_loop().time
+        # Another process's monotonic clock says nothing here.
+        unaccounted = tuple(replace(each, began_at=self._clock()) for each in record.unaccounted)
         self._state = turn_state.Conversation(
-            rules=tools.settings.rules, epoch=record.epoch, history=record.history, over=record.over
+            rules=tools.settings.rules,
+            epoch=record.epoch,
+            history=record.history,
+            over=record.over,
+            unaccounted=unaccounted,
         )
         self._events: asyncio.Queue[turn_events.Event | _Move] = asyncio.Queue()
         self._ending: asyncio.Queue[Ending] = asyncio.Queue()
         self._is_over = False
         self._parents: dict[int, Carrier] = {}
         self._generations: dict[int, tuple[Generation, asyncio.Task[None]]] = {}
-        self._clock = asyncio.get_running_loop().time
         self._heard_from_at = self._clock()
         self._warming: asyncio.Task[None] | None = None
         self._tasks = asyncio.TaskGroup()
@@ -152,20 +158,22 @@ class SessionWorker:
     async def _take_over(self) -> None:
         """Go on where another agent may have died: in the middle of a turn."""
         tail = await self._until_back(self._read_tail)
-        for received in tail:
-            if isinstance(received.message, TurnMessage):
-                self._parents.setdefault(received.message.turn, received.headers)
-        messages = [received.message for received in tail]
-        self._state, effects = takeover.take_over(self._state, messages, self._clock())
+        self._state, effects = takeover.take_over(self._state, tail, self._clock())
         for effect in effects:
             await self._insist(effect)
 
-    async def _read_tail(self) -> list[Received]:
+    async def _read_tail(self) -> list[Message]:
         bus = self._tools.bus
         subject = session_events(bus.subjects.assistant, self._record.session)
-        return await bus.stored_messages(self._tools.layout.events, subject, within_s=_TAIL_S)
+        tail = await bus.stored_messages(self._tools.layout.events, subject, within_s=_TAIL_S)
+        for received in tail:
+            if isinstance(received.message, TurnMessage):
+                self._parents.setdefault(received.message.turn, received.headers)
+        return [received.message for received in tail]
 
     async def _move(self, move: "_Move") -> None:
+        # The dead gateway's last words may be on record and still on their way here; they are for an epoch that ends.
+        self._state = takeover.recall(self._state, await self._until_back(self._read_tail), self._clock())
         await self._decide(turn_events.GatewayLost())
         epoch = self._record.epoch + 1
         self._record = replace(self._record, epoch=epoch)
@@ -299,7 +307,11 @@ class SessionWorker:
 
     async def _save(self) -> None:
         self._record = replace(
-            self._record, history=self._state.history, next_turn=self._state.latest + 1, over=self._state.over
+            self._record,
+            history=self._state.history,
+            next_turn=self._state.latest + 1,
+            over=self._state.over,
+            unaccounted=self._state.unaccounted,
         )
         self._record_revision = await self._tools.records.replace(self._record, self._record_revision)
 
