@@ -65,13 +65,16 @@ class Assistant(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def instant_assistant(max_sessions: int, screen: Screen, hurry: asyncio.Event) -> AsyncIterator[Assistant]:
+async def instant_assistant(
+    max_sessions: int, screen: Screen, hurry: asyncio.Event, *, keep_events_s: int = 86_400
+) -> AsyncIterator[Assistant]:
     """Run it while the block lasts; it is entered when every part is ready.
 
     Args:
         max_sessions: how many may talk at once.
         screen: told what happens.
         hurry: set to end at once instead of in order.
+        keep_events_s: how long the broker keeps what was said.
 
     Raises:
         AlreadyRunningError: a benchmark runs already.
@@ -83,7 +86,11 @@ async def instant_assistant(max_sessions: int, screen: Screen, hurry: asyncio.Ev
     assistant = msgspec.structs.replace(
         sample,
         metadata=msgspec.structs.replace(sample.metadata, name="instant"),
-        spec=msgspec.structs.replace(sample.spec, max_sessions=max_sessions),
+        spec=msgspec.structs.replace(
+            sample.spec,
+            max_sessions=max_sessions,
+            telemetry=msgspec.structs.replace(sample.spec.telemetry, keep_events_s=keep_events_s),
+        ),
     )
     place, parts = Place(assistant.key), components(assistant)
     with place.held():

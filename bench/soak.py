@@ -21,6 +21,8 @@ from parley_cli.interrupts import run_until_interrupted
 from parley_cli.screen import Screen
 
 GROWTH: Final = 0.05
+_KEEP_S: Final = 120
+"""How long the broker keeps what was said; after a day of it, it would grow for a day, and rightly so."""
 _STAY_S: Final = 20.0
 """How long a crowd stays before the next one comes."""
 _SAMPLES: Final = 5
@@ -46,7 +48,7 @@ def main(
 async def soak(total_s: float, warm_up_s: float, size: int, hurry: asyncio.Event) -> int:
     """Let people talk for so long; 1 if a process grew too much or a question got no answer."""
     screen, sound = Screen(), await asyncio.to_thread(recorded_sound)
-    async with instant_assistant(2 * size, screen, hurry) as assistant:
+    async with instant_assistant(2 * size, screen, hurry, keep_events_s=_KEEP_S) as assistant:
         began_at = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             talking = tasks.create_task(_talk(assistant, size, sound))
