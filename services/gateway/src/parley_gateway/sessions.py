@@ -270,8 +270,9 @@ class Session:
     def _count_frames(self) -> None:
         """Add what was counted since the last time to the metric: each by itself would cost more than its rest."""
         for direction, count in self._frames.items():
-            self._around.telemetry.record(words.FRAMES, count, direction=direction)
-            self._frames[direction] = 0
+            if count:
+                self._around.telemetry.record(words.FRAMES, count, direction=direction)
+                self._frames[direction] = 0
 
     async def _mend(self) -> None:
         """When the broker comes back its memory may be gone: send what is still being transcribed again."""
