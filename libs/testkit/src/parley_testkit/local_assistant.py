@@ -4,23 +4,33 @@ For tests of the command line, of deaths, and for the benchmark of deaths. Each 
 logs; models and tools are the user's.
 """
 
+import asyncio
 import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import httpx
 import msgspec
 
-from parley_cli.places import Running
+from parley_cli import locks
+from parley_cli.places import Part, Running
+from parley_cli.preparing import ollama_lock
+from parley_contract.components import ComponentName
+from parley_contract.services import SERVICES
+from parley_testkit.nats_server import free_port
 
 PARLEY: Final = (sys.executable, "-m", "parley_cli")
 _READY_S: Final = 60.0
 _END_S: Final = 60.0
+_POLL_S: Final = 0.05
+_SIGNS_OF_WORK: Final = {"asr": "utterances", "tts": "busy", "agent": "owned_sessions"}
+"""What on a service's status page says that it has something to do."""
 
 
 class LocalAssistant:
@@ -39,6 +49,8 @@ class LocalAssistant:
                 env=environment(home),
             )
 
+        self._replicas: list[Part] = []
+
     @property
     def state(self) -> Running:
         """Where everything is; pids change with every death."""
@@ -49,6 +61,56 @@ class LocalAssistant:
     def pids(self) -> Mapping[str, int]:
         """Of the parts that run now."""
         return {part.name: part.pid for part in self.state.parts if part.pid}
+
+    async def at_work(self, name: ComponentName) -> int:
+        """Return the process id of the replica that has something to do; of `up`'s own if none has."""
+        mine = next(part for part in self.state.parts if part.name == name)
+        for part in (replica for replica in self._replicas if replica.name == name):
+            if (await _page(part.url, "/status")).get(_SIGNS_OF_WORK[name]) and part.pid:
+                return part.pid
+        return mine.pid or 0
+
+    @contextlib.asynccontextmanager
+    async def replica(self, name: ComponentName) -> AsyncIterator[None]:
+        """Run a second process of a service, with all that the first was given but its port, while the block lasts."""
+        first = Path(f"/proc/{self.pids[name]}")
+        environment = dict(pair.split("=", 1) for pair in (first / "environ").read_text().split("\0") if "=" in pair)
+        port = free_port()
+        with (self.home / f"{name}-replica.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(first / "cmdline").read_text().rstrip("\0").split("\0"),
+                env={**environment, "PORT": str(port)},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        part = Part(name=name, url=f"http://127.0.0.1:{port}", pid=process.pid)
+        self._replicas.append(part)
+        try:
+            await _until_ready(part)
+            yield
+        finally:
+            self._replicas.remove(part)
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+    async def until_ready(self) -> None:
+        """Wait until all that it is made of runs, and every service says that it is ready.
+
+        Raises:
+            TimeoutError: one does not.
+        """
+        async with asyncio.timeout(_READY_S):
+            while any(part.pid is None for part in self.state.parts):  # noqa: ASYNC110  # another process writes it
+                await asyncio.sleep(_POLL_S)
+        for part in self.state.parts:
+            if part.name in SERVICES:
+                await _until_ready(part)
+
+    async def status(self, name: ComponentName) -> dict[str, Any]:
+        """Return a service's status page."""
+        return await _page(self.state.url(name), "/status")
 
     def log(self, part: str) -> str:
         """Return what a part has logged so far."""
@@ -64,7 +126,7 @@ class LocalAssistant:
         while (printed := self.said.read_text()).count(words) < times:
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise AssertionError(f"never said {words!r}:\n{printed}")
-            time.sleep(0.05)
+            time.sleep(_POLL_S)
 
     def interrupt(self) -> int:
         """End it with Ctrl-C and return its exit code."""
@@ -79,10 +141,30 @@ def environment(home: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def local_assistant(home: Path, *options: str, within: Sequence[str] = ()) -> Iterator[LocalAssistant]:
-    """Run an assistant while the block lasts."""
-    assistant = LocalAssistant(home, *options, within=within)
-    try:
-        yield assistant
-    finally:
-        if assistant.process.poll() is None:
-            assistant.interrupt()
+    """Run an assistant while the block lasts, with an Ollama of its own even where the user's would do."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(locks.HeldError):
+            stack.enter_context(locks.held(ollama_lock()))
+        assistant = LocalAssistant(home, *options, within=within)
+        try:
+            yield assistant
+        finally:
+            if assistant.process.poll() is None:
+                assistant.interrupt()
+
+
+async def _page(url: str, path: str) -> dict[str, Any]:
+    """Return a page; nothing of a process that is down, stopped or too busy to say it."""
+    async with httpx.AsyncClient(trust_env=False, timeout=1.0) as client:
+        with contextlib.suppress(httpx.HTTPError):
+            page: dict[str, Any] = (await client.get(f"{url}{path}")).json()
+            return page
+    return {}
+
+
+async def _until_ready(part: Part) -> None:
+    deadline = time.monotonic() + _READY_S
+    while not (readiness := await _page(part.url, "/readyz")).get("ready"):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{part.name} is not ready: {readiness}")
+        await asyncio.sleep(_POLL_S)

@@ -1,0 +1,179 @@
+"""What befalls an assistant beside deaths: a model that hangs or is gone, a full volume, a clock that jumps.
+
+One assistant whose broker has a small volume (a tmpfs in a mount namespace of its own), whose processes have a wall
+clock that the test sets (libfaketime), and whose model may be deleted (a second name of the small one).
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from parley_testkit.blows import Blow, stopped
+from parley_testkit.local_assistant import LocalAssistant, local_assistant
+from parley_testkit.ollama_server import MODEL, running_ollama
+from parley_testkit.persons import Deed, Person, judge, meeting
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+
+SEED: Final = int(os.environ.get("PARLEY_SEED") or random.SystemRandom().randrange(10**6))
+FORGETTABLE: Final = "forgettable:135m"
+VOLUME: Final = "16m"
+MANIFEST: Final = f"""
+apiVersion: parley.dev/v1alpha1
+kind: VoiceAssistant
+metadata: {{name: libra}}
+spec:
+  profile: laptop
+  language: en
+  persona: {{name: Libra, systemPrompt: You are a helpful assistant. Answer in one short sentence.}}
+  llm: {{model: "{FORGETTABLE}"}}
+"""
+
+
+class Misfortunes:
+    """What the test can do to the assistant."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._clock = home / "clock"
+        self.volume = home / "parley/default_libra/nats/jetstream"
+        self.volume.mkdir(parents=True)
+        self.shift_clock(0)
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """What `parley up` is to be run by."""
+        return (
+            *("unshare", "--map-root-user", "--mount", "sh", "-c"),
+            'mount -t tmpfs -o "size=$0" tmpfs "$1" && shift && exec "$@"',
+            *(VOLUME, str(self.volume)),
+            *("env", f"LD_PRELOAD={faketime()}", f"FAKETIME_TIMESTAMP_FILE={self._clock}", "FAKETIME_NO_CACHE=1"),
+            "FAKETIME_DONT_FAKE_MONOTONIC=1",
+        )
+
+    def shift_clock(self, hours: int) -> None:
+        """Have the wall clock of all processes of ours say another time."""
+        self._clock.with_suffix(".new").write_text(f"{hours:+d}h\n")
+        self._clock.with_suffix(".new").replace(self._clock)
+
+    def fill_volume(self, assistant: LocalAssistant) -> Path:
+        """Leave not a byte free where the broker writes; return the file that takes the place."""
+        ballast = Path(f"/proc/{assistant.pids['nats']}/root{self.volume}/ballast")
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        return ballast
+
+
+def faketime() -> Path:
+    assert shutil.which("faketime"), "faketime is needed: apt-get install faketime"
+    return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+
+async def copy_model(url: str, source: str, destination: str) -> None:
+    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+        copied = await client.post(f"{url}/api/copy", json={"source": source, "destination": destination})
+    assert copied.status_code == httpx.codes.OK, copied.text
+
+
+async def delete_model(url: str, name: str) -> None:
+    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+        deleted = await client.request("DELETE", f"{url}/api/delete", json={"model": name})
+    assert deleted.status_code == httpx.codes.OK, deleted.text
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def forgettable(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[None]:
+    log = tmp_path_factory.mktemp("ollama") / "ollama.log"
+    with running_ollama(log) as ollama:
+        await copy_model(ollama.url, MODEL, FORGETTABLE)
+    yield
+    with running_ollama(log) as ollama:
+        await delete_model(ollama.url, FORGETTABLE)
+
+
+@pytest.fixture(scope="module")
+def misfortunes(tmp_path_factory: pytest.TempPathFactory) -> Misfortunes:
+    namespace = subprocess.run(["unshare", "--map-root-user", "--mount", "true"], check=False)
+    assert namespace.returncode == 0, "user namespaces are needed: sysctl -w kernel.unprivileged_userns_clone=1"
+    return Misfortunes(tmp_path_factory.mktemp("misfortunes"))
+
+
+@pytest.fixture(scope="module")
+def assistant(
+    tmp_path_factory: pytest.TempPathFactory, misfortunes: Misfortunes, forgettable: None
+) -> Iterator[LocalAssistant]:
+    manifest = tmp_path_factory.mktemp("manifest") / "libra.yaml"
+    manifest.write_text(MANIFEST)
+    home = misfortunes.volume.parents[3]
+    with local_assistant(home, "-f", str(manifest), within=misfortunes.within) as assistant:
+        assistant.until_said("ready after")
+        yield assistant
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def person(assistant: LocalAssistant) -> AsyncIterator[Person]:
+    async with meeting(assistant, seed=SEED) as person:
+        assert (await person.ask()).outcome == "answered"
+        yield person
+
+
+async def test_a_model_that_hangs_is_apologized_for_and_answers_when_it_is_back(
+    assistant: LocalAssistant, person: Person
+) -> None:
+    with stopped(assistant.pids["ollama"]):
+        hit = await person.ask()
+    after = await person.ask()
+
+    assert (hit.outcome, hit.reason, hit.held, hit.apologized) == ("failed", "no_reply", True, True)
+    assert after.outcome == "answered", after
+
+
+async def test_a_model_that_was_deleted_is_apologized_for_and_answers_when_it_is_back(
+    assistant: LocalAssistant, person: Person
+) -> None:
+    ollama = assistant.state.url("ollama")
+
+    await delete_model(ollama, FORGETTABLE)
+    hit = await person.ask()
+    await copy_model(ollama, MODEL, FORGETTABLE)
+    after = await person.ask()
+
+    assert (hit.outcome, hit.reason, hit.apologized) == ("failed", "model_missing", True)
+    assert after.outcome == "answered", after
+
+
+@pytest.mark.parametrize("hours", [1, 0])
+async def test_a_wall_clock_that_jumps_by_an_hour_changes_nothing(
+    assistant: LocalAssistant, person: Person, misfortunes: Misfortunes, hours: int
+) -> None:
+    async def jump() -> None:
+        misfortunes.shift_clock(hours)
+
+    hit = await person.ask(Deed("speaking", jump))
+    struck = await person.struck(Blow("agent", "replying"))
+
+    assert hit.outcome == "answered", hit
+    assert judge(struck) == [], struck
+
+
+async def test_a_full_volume_costs_no_more_than_an_apology_and_is_survived(
+    assistant: LocalAssistant, person: Person, misfortunes: Misfortunes
+) -> None:
+    ballast = misfortunes.fill_volume(assistant)
+    hit = await person.ask()
+    ballast.unlink()
+    await assistant.until_ready()
+    after = await person.ask()
+
+    assert hit.sounded or hit.apologized, hit
+    assert after.outcome == "answered", after
