@@ -34,6 +34,8 @@ _OVERHEAD_ROWS: Final = (
     ("the first frame has reached the listener", "heard", "p95"),
     ("last voiced sample to the decision", "endpoint", "p95"),
 )
+_ADDED_AIM_MS: Final = 3000
+_ADDED_AIMS_MS: Final = {"agent": 6000, "gateway": 6000}
 _MEMORY_AIMS_MB: Final = {"asr": 450, "tts": 300, "agent": 180, "gateway": 180}
 
 
@@ -117,6 +119,27 @@ def idle_table(figures: Figures) -> str:
                 for each in parts
             ),
             f"| **all** | **{_percent(figures, 'idle_core_0')}** | **{_percent(figures, 'idle_core_50')}** |",
+        )
+    )
+
+
+def chaos_table(figures: Figures) -> str:
+    """Make the section of `bench/chaos.py`."""
+    parts = [key.removeprefix("added_p95_ms_") for key in figures if key.startswith("added_p95_ms_")]
+    rows = [
+        f"| {part} | {figures[f'answered_{part}']} | {figures[f'apologies_{part}']} | {figures[f'in_the_air_{part}']} |"
+        f" {_ms(figures, f'added_p50_ms_{part}')} | {_ms(figures, f'added_p95_ms_{part}')} |"
+        f" {_ADDED_AIMS_MS.get(part, _ADDED_AIM_MS)} |"
+        for part in parts
+    ]
+    return "\n".join(
+        (
+            f"{figures['kills']} kills on {_machine(figures)}, seed {figures['seed']}.",
+            f"Turns lost: {figures['turns_lost']}. The usual wait is {_ms(figures, 'usual_wait_ms')} ms.",
+            "",
+            "| killed | answered | apologized for | in the air | added p50, ms | added p95, ms | aim, ms |",
+            "|---|---:|---:|---:|---:|---:|---:|",
+            *rows,
         )
     )
 

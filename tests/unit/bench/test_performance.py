@@ -105,3 +105,13 @@ def test_the_table_of_silence_compares_fifty_sessions_with_nobody() -> None:
 @pytest.mark.parametrize("name", ["overhead", "idle"])
 def test_every_benchmark_has_a_place_on_the_page(name: str) -> None:
     assert "new" in _performance.replaced(_performance.PAGE.read_text(), name, "new")
+
+
+def test_what_deaths_cost_stands_beside_what_they_may() -> None:
+    counts = {f"{what}_agent": n for what, n in (("answered", 18), ("apologies", 2), ("in_the_air", 0))}
+    added = {"added_p50_ms_agent": 1200.4, "added_p95_ms_agent": 5800.0, "usual_wait_ms": 1100}
+
+    table = _performance.chaos_table({**FIGURES, **counts, **added, "kills": 20, "turns_lost": 0, "seed": 1})
+
+    assert "20 kills on 2 cores (Some CPU, 24 GiB), seed 1." in table
+    assert "| agent | 18 | 2 | 0 | 1200 | 5800 | 6000 |" in table
