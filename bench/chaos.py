@@ -24,6 +24,8 @@ from parley_testkit.persons import Heard, Struck, judge, meeting
 
 UNDISTURBED = 8
 
+_OfVictim = Mapping[ComponentName, list[Struck]]
+
 app = App(help=__doc__)
 
 

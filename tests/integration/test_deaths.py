@@ -3,8 +3,10 @@
 `make chaos` does the same twenty times each (`PARLEY_BLOWS`), in an order that `PARLEY_SEED` decides.
 """
 
+import asyncio
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
@@ -13,7 +15,7 @@ import pytest_asyncio
 
 from parley_testkit.blows import MOMENTS, Blow, plan
 from parley_testkit.local_assistant import LocalAssistant, local_assistant
-from parley_testkit.persons import Person, judge, meeting
+from parley_testkit.persons import Person, Struck, judge, meeting
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -22,6 +24,7 @@ BLOWS: Final = int(os.environ.get("PARLEY_BLOWS") or SHORT)
 SEED: Final = int(os.environ.get("PARLEY_SEED") or random.SystemRandom().randrange(10**6))
 STOPS_S: Final = 5.0
 """Longer than a lease and than any redelivery: by then another has taken the work over."""
+REMEMBERED_S: Final = 5.0
 STOPPED: Final = (Blow("asr", "deciding", STOPS_S), Blow("agent", "thinking", STOPS_S), Blow("tts", "writing", STOPS_S))
 KILLED: Final = (Blow("asr", "deciding"), Blow("agent", "replying"), Blow("tts", "replying"))
 ONE_OF_TWO: Final = STOPPED if BLOWS == SHORT else (STOPPED + KILLED) * (BLOWS // 2)
@@ -45,11 +48,23 @@ async def person(assistant: LocalAssistant) -> AsyncIterator[Person]:
         yield person
 
 
+async def until_remembered(assistant: LocalAssistant, person: Person, struck: Struck) -> None:
+    """The answered ones of the two questions are the last that the assistant remembers, each once."""
+    asked = [heard.transcript for heard in (struck.hit, struck.after) if heard.outcome == "answered"]
+    deadline = time.monotonic() + REMEMBERED_S
+    while (remembered := await assistant.remembered(person.talker.session["session"]))[-len(asked) :] != asked:
+        assert time.monotonic() < deadline, (remembered, struck)
+        await asyncio.sleep(0.1)
+
+
 @pytest.mark.parametrize("blow", numbered(plan(SEED, BLOWS)))
-async def test_whoever_is_killed_the_question_is_answered_and_so_is_the_next(person: Person, blow: Blow) -> None:
+async def test_whoever_is_killed_the_question_is_answered_and_so_is_the_next(
+    assistant: LocalAssistant, person: Person, blow: Blow
+) -> None:
     struck = await person.struck(blow)
 
     assert judge(struck) == [], struck
+    await until_remembered(assistant, person, struck)
 
 
 @pytest.mark.parametrize("blow", numbered(ONE_OF_TWO))
@@ -62,6 +77,7 @@ async def test_where_one_of_two_is_struck_the_other_answers(
 
     assert judge(struck) == [], struck
     assert struck.hit.outcome == "answered", struck
+    await until_remembered(assistant, person, struck)
 
 
 async def test_in_the_end_everybody_is_ready_and_every_turn_has_one_outcome(

@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -166,14 +167,18 @@ async def test_a_wall_clock_that_jumps_by_an_hour_changes_nothing(
     assert judge(struck) == [], struck
 
 
-async def test_a_full_volume_costs_no_more_than_an_apology_and_is_survived(
+async def test_a_full_volume_costs_an_apology_until_there_is_room_and_the_broker_is_restarted(
     assistant: LocalAssistant, person: Person, misfortunes: Misfortunes
 ) -> None:
     ballast = misfortunes.fill_volume(assistant)
     hit = await person.ask()
+    reasons = await assistant.until_unready("agent")
     ballast.unlink()
+    os.kill(assistant.pids["nats"], signal.SIGKILL)
+    assistant.until_said("nats is ready again")
     await assistant.until_ready()
     after = await person.ask()
 
-    assert hit.sounded or hit.apologized, hit
+    assert (hit.outcome, hit.apologized) == ("failed", True), hit
+    assert "is its volume full? Make room" in reasons["streams"]
     assert after.outcome == "answered", after

@@ -39,7 +39,7 @@ def test_a_reply_and_an_apology_keep_the_promise(hit: Heard) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hit", "complaint"),
+    "hit, complaint",
     [
         (FINE._replace(was_struck=False), "nobody was struck"),
         (FINE._replace(outcome="none", sounded=False), "the question has no outcome"),

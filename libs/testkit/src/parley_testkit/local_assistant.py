@@ -18,11 +18,15 @@ from typing import Any, Final
 import httpx
 import msgspec
 
+from parley_agent.sessions import Records
 from parley_cli import locks
 from parley_cli.places import Part, Running
 from parley_cli.preparing import ollama_lock
 from parley_contract.components import ComponentName
 from parley_contract.services import SERVICES
+from parley_contract.streams import layout
+from parley_runtime.nats_bus import NatsBus
+from parley_runtime.telemetry import Telemetry
 from parley_testkit.nats_server import free_port
 
 PARLEY: Final = (sys.executable, "-m", "parley_cli")
@@ -108,9 +112,31 @@ class LocalAssistant:
             if part.name in SERVICES:
                 await _until_ready(part)
 
+    async def until_unready(self, name: ComponentName) -> Mapping[str, str]:
+        """Wait until a service says that it is not ready, and return why.
+
+        Raises:
+            TimeoutError: it went on to be.
+        """
+        async with asyncio.timeout(_READY_S):
+            while not (reasons := (await _page(self.state.url(name), "/readyz")).get("reasons")):  # noqa: ASYNC110
+                await asyncio.sleep(_POLL_S)
+        why: Mapping[str, str] = reasons
+        return why
+
     async def status(self, name: ComponentName) -> dict[str, Any]:
         """Return a service's status page."""
         return await _page(self.state.url(name), "/status")
+
+    async def remembered(self, session: str) -> list[str]:
+        """Return the questions of a session that the broker keeps for whichever agent leads it, oldest first."""
+        state = self.state
+        seed = (Path(state.logs).parent / "nats/seeds/agent.nk").read_text()
+        telemetry = Telemetry("agent", state.assistant)
+        async with NatsBus.connect("agent", state.assistant, telemetry, url=state.url("nats"), seed=seed) as bus:
+            records = Records(await bus.store(layout(state.assistant).sessions), bus)
+            found = await records.load(session)
+        return [exchange.user for exchange in found[0].history.exchanges] if found else []
 
     def log(self, part: str) -> str:
         """Return what a part has logged so far."""
