@@ -247,7 +247,7 @@ class Bus(abc.ABC):
     async def stored_messages(self, stream: Stream, subject: str, *, within_s: float | None = None) -> list[Received]:
         """Return the messages a stream still has of a subject (wildcards allowed), oldest first.
 
-        With `within_s` only those of about so long ago; where our wall clock and the broker's differ, so does that.
+        With `within_s` only those that were stored so long before the newest one; our wall clock has no part in it.
         """
         found = [(raw, await self._read(raw)) for raw in await self._stored(stream, subject, within_s)]
         return [Received(raw.subject, message, raw.headers) for raw, message in found if message is not None]

@@ -152,12 +152,11 @@ class MemoryBroker:
 
     def stored(self, stream: Stream, subject: str, within_s: float | None = None) -> list[Raw]:
         """Return what a stream has of a subject."""
-        since = float("-inf") if within_s is None else now() - within_s
-        return [
-            kept.raw
-            for kept in self._contents(stream.name)
-            if matches(subject, kept.raw.subject) and now() < kept.until and kept.at >= since
+        found = [
+            kept for kept in self._contents(stream.name) if matches(subject, kept.raw.subject) and now() < kept.until
         ]
+        since = found[-1].at - within_s if found and within_s is not None else float("-inf")
+        return [kept.raw for kept in found if kept.at >= since]
 
     def remove(self, stream_name: str, subject: str) -> None:
         """Remove a subject's messages, and the work made of them."""

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 import nats.errors
@@ -209,8 +208,7 @@ class NatsBus(Bus):
         raise BusUnavailableError(f"{what}: the broker is away")
 
     async def _stored(self, stream: Stream, subject: str, within_s: float | None) -> list[Raw]:
-        since = None if within_s is None else datetime.now(UTC) - timedelta(seconds=within_s)
-        return await replay(self._client, stream.name, subject, since)
+        return await replay(self._client, stream.name, subject, within_s)
 
     async def ensure(self, layout: Layout) -> list[str]:
         """See Bus."""

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from nats.aio.client import Client
@@ -23,8 +23,14 @@ _END_OF_BATCH: Final = "204"
 _NOTHING: Final = "404"
 
 
-async def replay(client: Client, stream: str, subject: str, since: datetime | None = None) -> list[Raw]:
-    """Return what `stream` has of `subject` (wildcards allowed), in the order of storing, stored after `since`.
+async def replay(client: Client, stream: str, subject: str, within_s: float | None = None) -> list[Raw]:
+    """Return what `stream` has of `subject` (wildcards allowed), in the order of storing.
+
+    Args:
+        client: a connection.
+        stream: its name.
+        subject: which messages.
+        within_s: only those stored so long before the newest one, by the broker's clock.
 
     Raises:
         BusUnavailableError: the stream or the broker is away.
@@ -32,21 +38,44 @@ async def replay(client: Client, stream: str, subject: str, since: datetime | No
     found: list[Raw] = []
     with translated(f"cannot replay {stream}"):
         async with _inbox(client) as (inbox, arrived):
-            begin: dict[str, str | int] = {"seq": 1} if since is None else {"start_time": since.isoformat()}
+
+            async def ask(**what: str | int) -> None:
+                await client.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(what).encode(), reply=inbox)
+
+            begin: dict[str, str | int] = {"seq": 1}
+            if within_s is not None:
+                await ask(last_by_subj=subject)
+                begin = _before(await _next(arrived), within_s, stream)
             while begin:
-                request = {**begin, "next_by_subj": subject, "batch": BATCH}
-                await client.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), reply=inbox)
+                await ask(next_by_subj=subject, batch=BATCH, **begin)
                 sequence = await _take_batch(arrived, found, stream)
                 begin = {"seq": sequence} if sequence else {}
     return found
+
+
+def _before(newest: Msg, within_s: float, stream: str) -> dict[str, str | int]:
+    """Say where to begin: the broker's word for when is the only one, whatever our wall clock says meanwhile."""
+    headers = newest.headers or {}
+    match headers.get("Status"):
+        case None:
+            stored_at = datetime.fromisoformat(headers["Nats-Time-Stamp"])
+            return {"start_time": (stored_at - timedelta(seconds=within_s)).isoformat()}
+        case status if status == _NOTHING:
+            return {}
+        case status:
+            raise BusUnavailableError(f"{stream} refused a replay with status {status}")
+
+
+async def _next(arrived: asyncio.Queue[Msg]) -> Msg:
+    async with asyncio.timeout(ACK_TIMEOUT_S):
+        return await arrived.get()
 
 
 async def _take_batch(arrived: asyncio.Queue[Msg], found: list[Raw], stream: str) -> int:
     """Add one batch to `found`; return the sequence to go on from, or 0 when there is no more."""
     sequence = 0
     while True:
-        async with asyncio.timeout(ACK_TIMEOUT_S):
-            msg = await arrived.get()
+        msg = await _next(arrived)
         headers = msg.headers or {}
         status = headers.get("Status")
         if status is None:
