@@ -161,10 +161,11 @@ async def test_a_wall_clock_that_jumps_by_an_hour_changes_nothing(
         misfortunes.shift_clock(hours)
 
     hit = await person.ask(Deed("speaking", jump))
-    struck = await person.struck(Blow("agent", "replying"))
+    struck = await person.struck(Blow("agent", "thinking"))
 
     assert hit.outcome == "answered", hit
     assert judge(struck) == [], struck
+    assert struck.hit.outcome == "answered", struck
 
 
 async def test_a_full_volume_costs_an_apology_until_there_is_room_and_the_broker_is_restarted(
