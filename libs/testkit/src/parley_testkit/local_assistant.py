@@ -52,7 +52,6 @@ class LocalAssistant:
                 start_new_session=True,
                 env=environment(home),
             )
-
         self._replicas: list[Part] = []
 
     @property
@@ -62,17 +61,23 @@ class LocalAssistant:
         return msgspec.json.decode(path.read_bytes(), type=Running)
 
     @property
-    def pids(self) -> Mapping[str, int]:
+    def pids(self) -> Mapping[ComponentName, int]:
         """Of the parts that run now."""
         return {part.name: part.pid for part in self.state.parts if part.pid}
 
     async def at_work(self, name: ComponentName) -> int:
-        """Return the process id of the replica that has something to do; of `up`'s own if none has."""
-        mine = next(part for part in self.state.parts if part.name == name)
+        """Return the process id of the replica that has something to do; of `up`'s own if none has.
+
+        Raises:
+            TimeoutError: it is down, and is not started again.
+        """
         for part in (replica for replica in self._replicas if replica.name == name):
             if (await _page(part.url, "/status")).get(_SIGNS_OF_WORK[name]) and part.pid:
                 return part.pid
-        return mine.pid or 0
+        async with asyncio.timeout(_READY_S):
+            while (pid := self.pids.get(name)) is None:  # noqa: ASYNC110  # as in `until_ready`
+                await asyncio.sleep(_POLL_S)
+        return pid
 
     @contextlib.asynccontextmanager
     async def replica(self, name: ComponentName) -> AsyncIterator[None]:
@@ -119,7 +124,7 @@ class LocalAssistant:
             TimeoutError: it went on to be.
         """
         async with asyncio.timeout(_READY_S):
-            while not (reasons := (await _page(self.state.url(name), "/readyz")).get("reasons")):  # noqa: ASYNC110
+            while not (reasons := (await _page(self.state.url(name), "/readyz")).get("reasons")):  # noqa: ASYNC110  # as above
                 await asyncio.sleep(_POLL_S)
         why: Mapping[str, str] = reasons
         return why
