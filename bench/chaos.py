@@ -19,7 +19,7 @@ from cyclopts import App, Parameter
 from parley_cli.reports import percentile
 from parley_contract.components import ComponentName
 from parley_testkit.blows import MOMENTS, plan
-from parley_testkit.local_assistant import LocalAssistant, local_assistant
+from parley_testkit.local_assistant import LocalAssistant, local_assistant, terse_manifest
 from parley_testkit.persons import Heard, Struck, judge, meeting
 
 UNDISTURBED = 8
@@ -37,9 +37,11 @@ def main(
     seed: Annotated[int, Parameter(help="Decides order and moments.")] = 1,
 ) -> int:
     """Measure, print the figures, and bring docs/performance.md up to date."""
-    with tempfile.TemporaryDirectory() as home, local_assistant(Path(home)) as assistant:
-        assistant.until_said("ready after")
-        usual, struck = asyncio.run(measure(assistant, kills, seed))
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        with local_assistant(home, "-f", str(terse_manifest(home))) as assistant:
+            assistant.until_said("ready after")
+            usual, struck = asyncio.run(measure(assistant, kills, seed))
     figures = {**costs(usual, struck), "seed": seed, **_performance.describe_machine()}
     print(_performance.write(figures, json_file))
     _performance.regenerate("chaos", _performance.chaos_table(figures))

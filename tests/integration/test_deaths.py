@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from parley_testkit.blows import MOMENTS, Blow, plan
-from parley_testkit.local_assistant import LocalAssistant, local_assistant
+from parley_testkit.local_assistant import LocalAssistant, local_assistant, terse_manifest
 from parley_testkit.persons import Person, Struck, judge, meeting
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
@@ -36,7 +36,8 @@ def numbered(blows: Sequence[Blow]) -> list[object]:
 
 @pytest.fixture(scope="module")
 def assistant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAssistant]:
-    with local_assistant(tmp_path_factory.mktemp("deaths")) as assistant:
+    home = tmp_path_factory.mktemp("deaths")
+    with local_assistant(home, "-f", str(terse_manifest(home))) as assistant:
         assistant.until_said("ready after")
         yield assistant
 

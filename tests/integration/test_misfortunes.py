@@ -20,7 +20,7 @@ import pytest
 import pytest_asyncio
 
 from parley_testkit.blows import Blow, stopped
-from parley_testkit.local_assistant import LocalAssistant, local_assistant
+from parley_testkit.local_assistant import LocalAssistant, local_assistant, terse_manifest
 from parley_testkit.ollama_server import MODEL, running_ollama
 from parley_testkit.persons import Deed, Person, judge, meeting
 
@@ -29,16 +29,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 SEED: Final = int(os.environ.get("PARLEY_SEED") or random.SystemRandom().randrange(10**6))
 FORGETTABLE: Final = "forgettable:135m"
 VOLUME: Final = "16m"
-MANIFEST: Final = f"""
-apiVersion: parley.dev/v1alpha1
-kind: VoiceAssistant
-metadata: {{name: libra}}
-spec:
-  profile: laptop
-  language: en
-  persona: {{name: Libra, systemPrompt: You are a helpful assistant. Answer in one short sentence.}}
-  llm: {{model: "{FORGETTABLE}"}}
-"""
 
 
 class Misfortunes:
@@ -109,12 +99,9 @@ def misfortunes(tmp_path_factory: pytest.TempPathFactory) -> Misfortunes:
 
 
 @pytest.fixture(scope="module")
-def assistant(
-    tmp_path_factory: pytest.TempPathFactory, misfortunes: Misfortunes, forgettable: None
-) -> Iterator[LocalAssistant]:
-    manifest = tmp_path_factory.mktemp("manifest") / "libra.yaml"
-    manifest.write_text(MANIFEST)
+def assistant(misfortunes: Misfortunes, forgettable: None) -> Iterator[LocalAssistant]:
     home = misfortunes.volume.parents[3]
+    manifest = terse_manifest(home, model=FORGETTABLE)
     with local_assistant(home, "-f", str(manifest), within=misfortunes.within) as assistant:
         assistant.until_said("ready after")
         yield assistant

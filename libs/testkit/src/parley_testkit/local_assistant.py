@@ -28,6 +28,7 @@ from parley_contract.streams import layout
 from parley_runtime.nats_bus import NatsBus
 from parley_runtime.telemetry import Telemetry
 from parley_testkit.nats_server import free_port
+from parley_testkit.ollama_server import MODEL
 
 PARLEY: Final = (sys.executable, "-m", "parley_cli")
 _READY_S: Final = 60.0
@@ -35,6 +36,18 @@ _END_S: Final = 60.0
 _POLL_S: Final = 0.05
 _SIGNS_OF_WORK: Final = {"asr": "utterances", "tts": "busy", "agent": "owned_sessions"}
 """What on a service's status page says that it has something to do."""
+
+
+_TERSE: Final = """
+apiVersion: parley.dev/v1alpha1
+kind: VoiceAssistant
+metadata: {name: libra}
+spec:
+  profile: laptop
+  language: en
+  persona: {name: Libra, systemPrompt: You are a helpful assistant. Answer in one short sentence.}
+  llm: {model: "%s", numPredict: 24}
+"""
 
 
 class LocalAssistant:
@@ -168,6 +181,13 @@ class LocalAssistant:
 def environment(home: Path) -> dict[str, str]:
     """Return what makes `parley` keep its state in this home."""
     return {**os.environ, "XDG_STATE_HOME": str(home)}
+
+
+def terse_manifest(folder: Path, *, model: str = MODEL) -> Path:
+    """Write the laptop sample anew, for many questions in little time: after a few, its model rambles."""
+    manifest = folder / "terse.yaml"
+    manifest.write_text(_TERSE % model)
+    return manifest
 
 
 @contextlib.contextmanager
