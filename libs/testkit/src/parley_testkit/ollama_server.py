@@ -81,8 +81,8 @@ class OllamaServer:
 def running_ollama(log: Path) -> Iterator[OllamaServer]:
     """Run an Ollama while the block lasts."""
     server = OllamaServer(log)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()
