@@ -94,7 +94,7 @@ def _counted(
 
 
 def _added_ms(hit: Heard, usual_ms: float) -> float:
-    return hit.away_ms if hit.outcome == "lost" else max(0.0, hit.wait_ms - usual_ms)
+    return round(hit.away_ms if hit.outcome == "lost" else max(0.0, hit.wait_ms - usual_ms), 1)
 
 
 if __name__ == "__main__":
