@@ -30,6 +30,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 SEED: Final = int(os.environ.get("PARLEY_SEED") or random.SystemRandom().randrange(10**6))
 FORGETTABLE: Final = "forgettable:135m"
 VOLUME: Final = "16m"
+FAIL_AFTER_S: Final = 7
+"""Sooner than usual: these tests wait for it."""
 
 
 class Misfortunes:
@@ -102,7 +104,7 @@ def misfortunes(tmp_path_factory: pytest.TempPathFactory) -> Misfortunes:
 @pytest.fixture(scope="module")
 def assistant(misfortunes: Misfortunes, forgettable: None) -> Iterator[LocalAssistant]:
     home = misfortunes.volume.parents[3]
-    manifest = terse_manifest(home, model=FORGETTABLE)
+    manifest = terse_manifest(home, model=FORGETTABLE, fail_after_s=FAIL_AFTER_S)
     with local_assistant(home, "-f", str(manifest), within=misfortunes.within) as assistant:
         assistant.until_said("ready after")
         yield assistant

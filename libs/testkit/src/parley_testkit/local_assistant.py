@@ -47,6 +47,7 @@ spec:
   language: en
   persona: {name: Libra, systemPrompt: You are a helpful assistant. Answer in one short sentence.}
   llm: {model: "%s", numPredict: 24}
+  turnTaking: {watchdog: {holdAfterS: 4, failAfterS: %d}}
 """
 
 
@@ -183,10 +184,10 @@ def environment(home: Path) -> dict[str, str]:
     return {**os.environ, "XDG_STATE_HOME": str(home)}
 
 
-def terse_manifest(folder: Path, *, model: str = MODEL) -> Path:
+def terse_manifest(folder: Path, *, model: str = MODEL, fail_after_s: int = 12) -> Path:
     """Write the laptop sample anew, for many questions in little time: after a few, its model rambles."""
     manifest = folder / "terse.yaml"
-    manifest.write_text(_TERSE % model)
+    manifest.write_text(_TERSE % (model, fail_after_s))
     return manifest
 
 
