@@ -1,7 +1,7 @@
 """What befalls an assistant beside deaths: a model that hangs or is gone, a full volume, a clock that jumps.
 
 One assistant whose broker has a small volume (a tmpfs in a mount namespace of its own), whose processes have a wall
-clock that the test sets (libfaketime), and whose model may be deleted (a second name of the small one).
+clock that the test sets (`programs/shifted_clock`), and whose model may be deleted (a second name of the small one).
 """
 
 import asyncio
@@ -9,9 +9,9 @@ import contextlib
 import functools
 import os
 import random
-import shutil
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 SEED: Final = int(os.environ.get("PARLEY_SEED") or random.SystemRandom().randrange(10**6))
 FORGETTABLE: Final = "forgettable:135m"
 VOLUME: Final = "16m"
+SHIFTED_CLOCK: Final = Path(__file__).parent / "programs/shifted_clock"
 FAIL_AFTER_S: Final = 7
 """Sooner than usual: these tests wait for it."""
 
@@ -51,13 +52,12 @@ class Misfortunes:
             *("unshare", "--map-root-user", "--mount", "sh", "-c"),
             'mount -t tmpfs -o "size=$0" tmpfs "$1" && shift && exec "$@"',
             *(VOLUME, str(self.volume)),
-            *("env", f"LD_PRELOAD={faketime()}", f"FAKETIME_TIMESTAMP_FILE={self._clock}", "FAKETIME_NO_CACHE=1"),
-            "FAKETIME_DONT_FAKE_MONOTONIC=1",
+            *("env", f"PYTHONPATH={SHIFTED_CLOCK}", f"SHIFTED_CLOCK={self._clock}"),
         )
 
     def shift_clock(self, hours: int) -> None:
         """Have the wall clock of all processes of ours say another time."""
-        self._clock.with_suffix(".new").write_text(f"{hours:+d}h\n")
+        self._clock.with_suffix(".new").write_text(str(3600 * hours))
         self._clock.with_suffix(".new").replace(self._clock)
 
     def fill_volume(self, assistant: LocalAssistant) -> Path:
@@ -67,11 +67,6 @@ class Misfortunes:
             while True:
                 file.write(bytes(4096))
         return ballast
-
-
-def faketime() -> Path:
-    assert shutil.which("faketime"), "faketime is needed: apt-get install faketime"
-    return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 
 def copy_model(url: str, source: str, destination: str) -> None:
@@ -143,15 +138,17 @@ async def test_a_model_that_was_deleted_is_apologized_for_and_answers_when_it_is
 
 
 async def test_a_wall_clock_that_jumps_by_an_hour_and_back_changes_nothing_even_where_an_agent_takes_over(
-    person: Person, misfortunes: Misfortunes
+    assistant: LocalAssistant, person: Person, misfortunes: Misfortunes
 ) -> None:
     async def jump(hours: int) -> None:
         misfortunes.shift_clock(hours)
 
     ahead = await person.ask(Deed("speaking", functools.partial(jump, 1)))
     struck = await person.struck(Blow("agent", "thinking"))
+    latest = (await assistant.status("agent"))["turns"][-1]
     back = await person.ask(Deed("replying", functools.partial(jump, 0)))
 
+    assert latest["started_at"] > time.time() + 3000
     assert judge(struck) == [], struck
     assert [each.outcome for each in (ahead, struck.hit, struck.after, back)] == ["answered"] * 4
 

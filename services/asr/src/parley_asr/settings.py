@@ -44,8 +44,9 @@ class AsrSettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
     """How long a hole is waited for once the utterance is closed; then silence takes its place, and that is said."""
     stall_after_s: _Seconds = 1.0
     """No frame for so long: ask whether some got lost. A door that sends nothing in silence answers with nothing."""
-    stall_wait_s: _Seconds = 5.0
-    """No frame and no closing frame for so long: the gateway is gone. More than any endpoint delay."""
+    stall_wait_s: _Seconds = 8.0
+    """No frame and no closing frame for so long: the gateway is gone. More than any endpoint delay, and than a broker
+    that hangs for 5 s, during which somebody may go on speaking."""
     drain_s: Annotated[float, msgspec.Meta(ge=0, le=9)] = 8.0
     """How long claimed utterances may go on after SIGTERM, below the lifecycle's 10 s; then others get them."""
 

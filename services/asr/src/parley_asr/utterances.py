@@ -27,7 +27,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     resend_every_s: float = 0.25
     frames_wait_s: float = 1.5
     stall_after_s: float = 1.0
-    stall_wait_s: float = 5.0
+    stall_wait_s: float = 8.0
 
 
 class AskAgain(NamedTuple):
