@@ -7,6 +7,7 @@ from typing import Literal, TypedDict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from parley_contract import door
 from parley_contract.frames import Flag, Frame
@@ -30,6 +31,7 @@ from parley_contract.messages import (
     UtteranceStarted,
 )
 from parley_gateway import turns
+from parley_gateway.canned import Canned
 from parley_gateway.cues import FrameArrived, TimePassed
 from parley_gateway.turn_events import (
     ClientInterrupted,
@@ -409,6 +411,21 @@ def test_a_turn_without_a_sound_fails_and_says_what_it_was_waiting_for(progress:
     stage.wait(30)
 
     assert [(report.outcome, report.reason) for report in stage.reports] == [("failed", reason)]
+
+
+def test_neither_a_hold_phrase_nor_a_lost_phrase_puts_off_the_failure() -> None:
+    stage = Stage()
+    stage.state = replace(stage.state, canned={"hold": Canned("One moment.", (LOUD,))})
+
+    stage.speak()
+    decided_at = stage.now
+    stage.transcribe()
+    stage.wait(5)
+    stage.send(PhraseReady(**fenced(), phrase=0, text="H."))
+    while not stage.reports:
+        stage.wait(0.1)
+
+    assert stage.now - decided_at == pytest.approx(12, abs=0.2)
 
 
 def test_a_phrase_longer_than_the_patience_is_no_failure() -> None:

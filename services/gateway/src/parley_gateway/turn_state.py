@@ -96,7 +96,7 @@ def fails_at(state: Turns, turn: Turn) -> float:
     """Return when waiting for a committed turn ends: from the endpoint to the first sound, then between sounds."""
     latest = turn.waits_since
     reply = state.playback.reply
-    if reply and reply.turn == turn.number and reply.has_begun:
+    if reply and reply.turn == turn.number and turn.moments.played_from is not None:
         latest = max(latest, reply.line.dry_at() + state.playback.lag_s)
     return latest + state.rules.fail_after_s
 

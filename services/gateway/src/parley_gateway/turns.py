@@ -280,7 +280,8 @@ class _Decision:
                 played_ms=turn.played.played_ms + over.played_ms,
                 phrases=turn.played.phrases + bool(over.played_ms),
             )
-            self._change(turn.number, played=played, waits_since=self.now)
+            waits_since = self.now if over.played_ms else turn.waits_since
+            self._change(turn.number, played=played, waits_since=waits_since)
 
     # Ending.
 
