@@ -313,6 +313,18 @@ def test_a_stop_between_phrases_names_the_phrase_heard_last() -> None:
     )
 
 
+def test_a_stop_tells_no_length_of_a_phrase_that_is_not_all_here() -> None:
+    listener = Listener()
+
+    listener.send(*frames(50)[:20])
+    listener.wait(0.3)
+    listener.send(Stop(1))
+
+    [(_, over)] = listener.of(ReplyOver)
+    assert isinstance(over, ReplyOver)
+    assert (over.phrase_played_ms, over.phrase_ms) == (300, 0)
+
+
 def test_a_phrase_of_an_old_revision_is_never_played() -> None:
     listener = Listener()
 

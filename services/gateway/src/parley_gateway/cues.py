@@ -178,7 +178,7 @@ class ReplyOver(msgspec.Struct, frozen=True):
     """The phrase that was being heard when it was stopped; -1 for none."""
     phrase_played_ms: int = 0
     phrase_ms: int = 0
-    """How long that phrase is, as far as it is here."""
+    """How long that phrase is; 0 while not all of it is here."""
 
 
 Action = Send | PhraseBegan | CannedBegan | PhraseOver | Sounded | RanDry | Cut | ReplyOver

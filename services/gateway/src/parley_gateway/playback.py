@@ -289,10 +289,18 @@ def _stop(state: Playback, turn: int, now: float) -> tuple[Playback, Actions]:
         is_complete=False,
         phrase=last.phrase if last else -1,
         phrase_played_ms=last.played_ms if last else 0,
-        phrase_ms=max(last.frames, len(reply.phrase(last.phrase).frames)) * FRAME_MS if last else 0,
+        phrase_ms=_length(reply, last) * FRAME_MS if last else 0,
     )
     overs = tuple(_over(state, reply, piece) for piece in pieces)
     return msgspec.structs.replace(state, reply=None), (*cut, *overs, ended)
+
+
+def _length(reply: Reply, piece: Piece) -> int:
+    """Return how many frames the phrase of a piece has, 0 while that is not known."""
+    phrase = reply.phrase(piece.phrase)
+    if piece.is_closed:
+        return piece.frames if piece.is_whole else 0
+    return phrase.end if phrase.end is not None and phrase.is_whole else 0
 
 
 def _follow(state: Playback, position_ms: float, now: float) -> Playback:

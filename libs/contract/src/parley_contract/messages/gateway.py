@@ -97,7 +97,7 @@ class InterruptTurn(TurnMessage, frozen=True, kw_only=True):
     played_ms: Count
     """How much of that phrase was heard."""
     phrase_ms: Count
-    """How long that phrase is as far as it has arrived; 0 if unknown."""
+    """How long that phrase is; 0 while not all of it has arrived."""
 
 
 class Stages(msgspec.Struct, frozen=True, kw_only=True):
