@@ -94,6 +94,15 @@ def test_a_turn_commits_once_whatever_came_last(order: tuple[int, ...]) -> None:
     assert kinds(effects) == ["Generate"]
 
 
+def test_utterances_stand_in_the_order_of_speaking_whichever_transcript_came_first() -> None:
+    first = spoken("tell me", reason="max_length")
+    second = spoken("a story", utterance="1-2")
+
+    _, effects = play(fresh(), [second[2], *first, *second[:2]])
+
+    assert [generate.user for generate in only(effects, turn_events.Generate)] == ["tell me a story"]
+
+
 def test_nothing_commits_before_the_transcript() -> None:
     _, effects = play(fresh(), spoken("hello")[:2])
 

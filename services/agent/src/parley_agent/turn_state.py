@@ -23,6 +23,8 @@ class Heard(msgspec.Struct, frozen=True):
 
     ended: UtteranceEnded | None = None
     final: FinalTranscript | None = None
+    has_begun: bool = False
+    """Whether it has its place in the turn: a transcript may come before the utterances that were spoken before it."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

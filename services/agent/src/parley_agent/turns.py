@@ -95,8 +95,11 @@ def _hear(state: Conversation, event: UtteranceStarted | UtteranceEnded | FinalT
             heard[event.utterance] = replace(before, ended=before.ended or event)
         case FinalTranscript():
             heard[event.utterance] = replace(before, final=before.final or event)
+        case UtteranceStarted() if not before.has_begun:
+            heard.pop(event.utterance, None)
+            heard[event.utterance] = replace(before, has_begun=True)
         case UtteranceStarted():
-            heard[event.utterance] = before
+            pass
     turn = replace(turn, utterances=tuple(heard.items()))
     state = state.having(turn)
     return _commit(state, turn, now) if _is_complete(turn) else (state, ())
