@@ -229,6 +229,21 @@ async def test_another_gateway_goes_on_in_the_next_epoch_and_what_was_open_is_ac
         assert stage.model.cancelled == 1
 
 
+async def test_the_model_writes_nothing_more_for_a_turn_that_only_the_record_knows_to_be_over() -> None:
+    async with scene(ScriptedModel("One two three. " * 30)) as stage:
+        stage.tell(*question("count"))
+        await asyncio.sleep(0.2)
+        report = TurnReport(
+            session=SESSION, epoch=1, turn=1, speaker="me", outcome="interrupted", started_at=0, speech_ms=0
+        )
+        subject = stage.bus.subjects.turn(SESSION, 1)
+        await stage.bus.record(subject, report, message_id="report")
+
+        await stage.worker.move()
+
+        assert stage.model.cancelled == 1
+
+
 async def test_a_session_that_is_not_led_here_any_more_cannot_be_moved() -> None:
     async with scene(ScriptedModel()) as stage:
         stage.worker.stop()

@@ -174,6 +174,8 @@ class SessionWorker:
     async def _move(self, move: "_Move") -> None:
         # The dead gateway's last words may be on record and still on their way here; they are for an epoch that ends.
         self._state = takeover.recall(self._state, await self._until_back(self._read_tail), self._clock())
+        for turn in [turn for turn in self._generations if self._state.find(turn) is None]:
+            self._forget(turn)
         await self._decide(turn_events.GatewayLost())
         epoch = self._record.epoch + 1
         self._record = replace(self._record, epoch=epoch)
