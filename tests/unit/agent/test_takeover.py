@@ -235,3 +235,22 @@ def _events_until(dies_after: int) -> int:
         if done > dies_after:
             return number + 1
     return len(WHOLE)
+
+
+def test_a_successor_corrects_what_the_dead_agent_had_guessed() -> None:
+    begun = [*asked("hello"), *written("Hi."), *heard(0)[:2]]
+    state = Conversation(rules=RULES, epoch=1)
+    for event in begun:
+        state, _ = turns.step(state, event, 0.0)
+    for event in asked("stop", turn=2):
+        state, _ = turns.step(state, event, 9.0)
+    known = Conversation(
+        rules=RULES, epoch=1, history=state.history, over=state.over, latest_replies=state.latest_replies
+    )
+    told = PhrasePlayed(**of_turn(1), phrase=0, played_ms=0, whole=False)
+
+    after, effects = takeover.take_over(known, [*asked("hello"), told], 0.0)
+
+    assert known.history.exchanges == (Exchange("hello", "Hi."),)
+    assert after.history.exchanges == (Exchange("hello", ""),)
+    assert turn_events.KeepHistory(after.history) in effects

@@ -185,6 +185,66 @@ def test_a_client_interrupt_keeps_only_the_words_heard() -> None:
     assert only(effects, turn_events.SayInterrupted)[0].revision == 1
 
 
+def synthesized(phrase: int, frames: int = 50, turn: int = 1) -> PhraseSynthesized:
+    return PhraseSynthesized(**of_turn(turn), phrase=phrase, frames=frames, engine="x", first_audio_s=0, synthesis_s=0)
+
+
+def test_an_interrupt_that_tells_that_nothing_was_heard_is_believed_whatever_time_allows() -> None:
+    state, _ = play(fresh(), [*REPLIED, synthesized(0), PlaybackStarted(**of_turn(), phrase=0)])
+    interrupt = InterruptTurn(**of_turn(), reason="client", phrase=-1, played_ms=0, phrase_ms=0)
+
+    state, _ = play(state, [interrupt], now=5.0)
+
+    assert state.history.exchanges == (Exchange("hello there", ""),)
+
+
+def test_a_phrase_that_broke_off_is_not_whole_because_a_later_one_was_interrupted() -> None:
+    broken_off = PhrasePlayed(**of_turn(), phrase=0, played_ms=20, whole=False)
+    interrupt = InterruptTurn(**of_turn(), reason="client", phrase=1, played_ms=700, phrase_ms=1000)
+
+    state, _ = play(fresh(), [*REPLIED, synthesized(0), broken_off, interrupt])
+
+    assert state.history.exchanges == (Exchange("hello there", "How are"),)
+
+
+def test_what_was_guessed_of_an_interrupted_reply_is_corrected_by_what_was_played() -> None:
+    state, _ = play(fresh(), [*REPLIED, synthesized(0), PlaybackStarted(**of_turn(), phrase=0)])
+    state, _ = play(state, spoken("stop", turn=2, utterance="1-2"), now=9.0)
+    assert state.history.exchanges == (Exchange("hello there", "Hi."),)
+
+    state, effects = play(state, [PhrasePlayed(**of_turn(), phrase=0, played_ms=0, whole=False)])
+
+    assert state.history.exchanges == (Exchange("hello there", ""),)
+    assert kinds(effects) == ["KeepHistory"]
+
+
+def test_a_guess_ends_with_the_report_of_its_turn() -> None:
+    state, _ = play(fresh(), [*REPLIED, synthesized(0), PlaybackStarted(**of_turn(), phrase=0)])
+    state, _ = play(state, spoken("stop", turn=2, utterance="1-2"), now=9.0)
+    report = TurnReport(**of_turn(), speaker="me", outcome="interrupted", started_at=0, speech_ms=0)
+
+    state, _ = play(state, [report])
+
+    assert state.history.exchanges == (Exchange("hello there", ""),)
+
+
+def test_of_a_reply_whose_gateway_died_only_what_it_told_was_heard() -> None:
+    state, _ = play(fresh(), [*REPLIED, *heard(0), synthesized(1), PlaybackStarted(**of_turn(), phrase=1)])
+
+    state, _ = play(state, [turn_events.GatewayLost()], now=20.0)
+
+    assert state.history.exchanges == (Exchange("hello there", "Hi."),)
+
+
+def test_a_guess_ends_with_the_gateway_that_could_have_said() -> None:
+    state, _ = play(fresh(), [*REPLIED, synthesized(0), PlaybackStarted(**of_turn(), phrase=0)])
+    state, _ = play(state, spoken("stop", turn=2, utterance="1-2"), now=9.0)
+
+    state, _ = play(state, [turn_events.GatewayLost()])
+
+    assert state.history.exchanges == (Exchange("hello there", ""), Exchange("stop", ""))
+
+
 def test_an_interrupt_while_the_model_writes_cancels_it_and_drops_what_it_still_says() -> None:
     state, _ = play(fresh(), [*spoken("hello"), *tokens("Hi.| How")])
     interrupt = InterruptTurn(**of_turn(), reason="client", phrase=-1, played_ms=0, phrase_ms=0)

@@ -41,6 +41,15 @@ class History(msgspec.Struct, frozen=True):
             exchanges = exchanges[(len(exchanges) + 1) // 2 :]
         return History(exchanges)
 
+    def correct(self, exchange: Exchange, heard: str) -> "History":
+        """Say how much was really heard of the latest such exchange; one that is not there any more stays away."""
+        exchanges = list(self.exchanges)
+        for index in reversed(range(len(exchanges))):
+            if exchanges[index] == exchange:
+                exchanges[index] = Exchange(exchange.user, heard)
+                break
+        return History(tuple(exchanges))
+
 
 def max_history_chars(num_ctx: int, num_predict: int, system_prompt: str) -> int:
     """Return how many characters of history fit beside the system prompt, a question and the reply."""

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from parley_agent.history import History
-from parley_agent.turn_state import Unaccounted
+from parley_agent.turn_state import Turn, Unaccounted
 from parley_contract.errors import LeaseLostError, MalformedMessageError
 from parley_contract.reading import read
 from parley_runtime.bus import Bus, Store
@@ -36,6 +36,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     history: History = History()
     unaccounted: tuple[Unaccounted, ...] = ()
     """Turns up to `over` of which it was not known yet whether the gateway had accounted for them."""
+    latest_replies: tuple[Turn, ...] = ()
+    """Turns that went into the history last: how far their replies were heard may be told late."""
 
 
 _RECORD: Final = msgspec.msgpack.Decoder(SessionRecord)

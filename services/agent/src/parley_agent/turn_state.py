@@ -43,12 +43,14 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     playing_since: float = 0.0
     shares: tuple[tuple[int, float], ...] = ()
     """Which share (0 to 1) of each phrase was played, as `(phrase, share)`."""
+    guess: float = 0.0
+    """Which share of the phrase that plays may have been played, as long as nobody has said."""
     is_generated: bool = False
 
     @property
     def heard(self) -> str:
         """The reply as far as it was played."""
-        shares = dict(self.shares)
+        shares = {self.playing: self.guess, **dict(self.shares)}
         return "".join(heard_part(phrase.text, shares.get(n, 0.0)) for n, phrase in enumerate(self.phrases)).strip()
 
 
@@ -84,6 +86,8 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     over: int = 0
     """The highest turn that is over; a turn up to it that is not in `turns` is over too."""
     unaccounted: tuple[Unaccounted, ...] = ()
+    latest_replies: tuple[Turn, ...] = ()
+    """The turns that went into history last: how far their replies were heard may be told late."""
 
     @property
     def latest(self) -> int:

@@ -50,6 +50,9 @@ from parley_contract.reasons import Reason
 PHRASES_AHEAD: Final = 2
 """Synthesis runs at most this many phrases ahead of playback (design section 2)."""
 
+_CORRECTABLE: Final = 4
+"""Replies of which it may still be told how far they were heard: what is recorded about one comes within moments."""
+
 Step = tuple[Conversation, tuple[Effect, ...]]
 
 
@@ -63,9 +66,10 @@ def step(state: Conversation, event: Event, now: float) -> Step:
     """
     if isinstance(event, SessionEnded | GatewayLost):
         return _end_all(state, event, now)
-    if isinstance(event, TurnMessage) and (event.epoch != state.epoch or state.is_over(event.turn)):
-        is_report = isinstance(event, TurnReport) and event.epoch == state.epoch
-        return (state.accounted(event.turn) if is_report else state), ()
+    if isinstance(event, TurnMessage) and event.epoch != state.epoch:
+        return state, ()
+    if isinstance(event, TurnMessage) and state.is_over(event.turn):
+        return _correct(state, event)
     match event:
         case UtteranceStarted() | UtteranceEnded() | FinalTranscript():
             return _hear(state, event, now)
@@ -74,7 +78,7 @@ def step(state: Conversation, event: Event, now: float) -> Step:
         case PlaybackStarted() | PhrasePlayed() | PhraseSynthesized() | PhraseFailed():
             return _play(state, event, now)
         case InterruptTurn():
-            return _interrupt_by_gateway(state, event, now)
+            return _interrupt_by_gateway(state, event)
         case TurnReport():
             return _settle(state, event, now)
         case _:
@@ -134,7 +138,7 @@ def _commit(state: Conversation, turn: Turn, now: float) -> Step:
     effects: list[Effect] = []
     for older in state.turns:
         if older.number < turn.number and older.reply is not None:
-            state, ended = _interrupt(state, older, "speech", now)
+            state, ended = _interrupt(state, _guessed(older, now), "speech")
             effects += ended
     turn = replace(turn, reply=Reply(user=user))
     effects.append(Generate(turn=turn.number, revision=turn.revision, user=user, history=state.history))
@@ -220,13 +224,9 @@ def _play(
         case PlaybackStarted() if event.phrase > reply.playing:
             reply = replace(reply, playing=event.phrase, playing_since=now)
         case PhraseSynthesized():
-            duration = (event.phrase, event.frames * FRAME_MS / 1000)
-            reply = replace(reply, durations_s=(*reply.durations_s, duration))
+            reply = _with_duration(reply, event)
         case PhrasePlayed():
-            share = 1.0 if event.whole else _share(reply, event.phrase, event.played_ms)
-            reply = replace(
-                reply, playing=max(reply.playing, event.phrase), shares=(*reply.shares, (event.phrase, share))
-            )
+            reply = replace(_with_played(reply, event), playing=max(reply.playing, event.phrase))
         case PhraseFailed():
             # Nothing of it will play, and waiting for it would hold back the phrases after it.
             reply = replace(reply, playing=max(reply.playing, event.phrase))
@@ -238,33 +238,50 @@ def _play(
     return dispatch(state, turn)
 
 
+def _with_duration(reply: Reply, event: PhraseSynthesized) -> Reply:
+    duration = (event.phrase, event.frames * FRAME_MS / 1000)
+    return replace(reply, durations_s=(*reply.durations_s, duration))
+
+
+def _with_played(reply: Reply, event: PhrasePlayed) -> Reply:
+    if not event.whole and event.phrase not in dict(reply.durations_s):
+        return reply
+    share = 1.0 if event.whole else _share(reply, event.phrase, event.played_ms)
+    return replace(reply, shares=(*reply.shares, (event.phrase, share)))
+
+
 def _share(reply: Reply, phrase: int, played_ms: float) -> float:
     """Return how much of a phrase `played_ms` is; 0 while its length is unknown."""
     duration_s = dict(reply.durations_s).get(phrase, 0.0)
     return played_ms / 1000 / duration_s if duration_s else 0.0
 
 
-def _interrupt_by_gateway(state: Conversation, event: InterruptTurn, now: float) -> Step:
+def _interrupt_by_gateway(state: Conversation, event: InterruptTurn) -> Step:
     turn = state.find(event.turn)
     if turn is None or turn.reply is None or event.revision != turn.revision:
         return state, ()
     reply = turn.reply
     share = event.played_ms / event.phrase_ms if event.phrase_ms else _share(reply, event.phrase, event.played_ms)
-    whole = tuple((phrase, 1.0) for phrase in range(event.phrase))
-    reply = replace(reply, shares=(*reply.shares, *whole, (event.phrase, share)))
-    return _interrupt(state, replace(turn, reply=reply), event.reason, now)
+    reply = replace(reply, shares=(*reply.shares, (event.phrase, share)))
+    return _interrupt(state, replace(turn, reply=reply), event.reason)
 
 
-def _interrupt(state: Conversation, turn: Turn, reason: Reason, now: float) -> tuple[Conversation, tuple[Effect, ...]]:
-    """End a reply early; a phrase that plays right now was heard as far as its time allows."""
+def _guessed(turn: Turn, now: float) -> Turn:
+    """Take the phrase that plays right now for heard as far as its time allows, until the gateway says how far."""
+    reply = turn.reply
+    if reply is None or reply.playing < 0 or reply.playing in dict(reply.shares):
+        return turn
+    guess = _share(reply, reply.playing, (now - reply.playing_since) * 1000)
+    return replace(turn, reply=replace(reply, guess=guess))
+
+
+def _interrupt(state: Conversation, turn: Turn, reason: Reason) -> tuple[Conversation, tuple[Effect, ...]]:
+    """End a reply early."""
     reply = turn.reply
     assert reply is not None  # noqa: S101  # for the type checker
-    if reply.playing >= 0 and reply.playing not in dict(reply.shares):
-        share = _share(reply, reply.playing, (now - reply.playing_since) * 1000)
-        reply = replace(reply, shares=(*reply.shares, (reply.playing, share)))
     effects: list[Effect] = [] if reply.is_generated else [CancelGeneration(turn.number)]
     effects.append(SayInterrupted(turn=turn.number, revision=turn.revision + 1, reason=reason))
-    state, kept = close(state, replace(turn, reply=reply))
+    state, kept = close(state, turn)
     return state, (*effects, *kept)
 
 
@@ -288,7 +305,36 @@ def close(state: Conversation, turn: Turn) -> tuple[Conversation, tuple[Effect, 
         max_turns=rules.max_context_turns,
         max_chars=max_history_chars(rules.num_ctx, rules.num_predict, rules.system_prompt),
     )
-    return replace(state.without(turn), history=history), (KeepHistory(history),)
+    latest = (*state.latest_replies, turn)[-_CORRECTABLE:]
+    return replace(state.without(turn), history=history, latest_replies=latest), (KeepHistory(history),)
+
+
+def _correct(state: Conversation, event: TurnMessage) -> Step:
+    """Take in what comes late about a turn that is over: its report, and how far its reply was really heard."""
+    if isinstance(event, TurnReport):
+        state = state.accounted(event.turn)
+    turn = next((turn for turn in state.latest_replies if turn.number == event.turn), None)
+    if turn is None or turn.reply is None:
+        return state, ()
+    match event:
+        case TurnReport():
+            reply = replace(turn.reply, guess=0.0)
+        case PhrasePlayed() if event.revision == turn.revision:
+            reply = _with_played(turn.reply, event)
+        case PhraseSynthesized() if event.revision == turn.revision:
+            reply = _with_duration(turn.reply, event)
+        case _:
+            return state, ()
+    return _corrected(state, turn.reply, reply)
+
+
+def _corrected(state: Conversation, before: Reply, reply: Reply) -> Step:
+    latest = tuple(replace(each, reply=reply) if each.reply is before else each for each in state.latest_replies)
+    state = replace(state, latest_replies=latest)
+    if reply.heard == before.heard:
+        return state, ()
+    history = state.history.correct(Exchange(reply.user, before.heard), reply.heard)
+    return replace(state, history=history), (KeepHistory(history),)
 
 
 def _end_all(state: Conversation, event: SessionEnded | GatewayLost, now: float) -> Step:
@@ -298,9 +344,14 @@ def _end_all(state: Conversation, event: SessionEnded | GatewayLost, now: float)
         if turn.reply is None:
             state = state.without(turn)
         else:
-            state, ended = _interrupt(state, turn, "closed", now)
+            state, ended = _interrupt(state, turn, "closed")
             effects += ended
     if isinstance(event, GatewayLost):
+        for turn in state.latest_replies:
+            if turn.reply is not None and turn.reply.guess:
+                # Nobody will ever say how far it was heard.
+                state, corrected = _corrected(state, turn.reply, replace(turn.reply, guess=0.0))
+                effects += corrected
         effects += (
             AccountFor(
                 turn=each.turn,

@@ -79,6 +79,7 @@ class SessionWorker:
             history=record.history,
             over=record.over,
             unaccounted=unaccounted,
+            latest_replies=record.latest_replies,
         )
         self._events: asyncio.Queue[turn_events.Event | _Move] = asyncio.Queue()
         self._ending: asyncio.Queue[Ending] = asyncio.Queue()
@@ -314,6 +315,7 @@ class SessionWorker:
             next_turn=self._state.latest + 1,
             over=self._state.over,
             unaccounted=self._state.unaccounted,
+            latest_replies=self._state.latest_replies,
         )
         self._record_revision = await self._tools.records.replace(self._record, self._record_revision)
 
