@@ -1,0 +1,121 @@
+"""What must hold of a game when it is over: the list of design section 2, *what never happens*. Pure."""
+
+from itertools import pairwise
+from typing import Final
+
+from parley_agent.history import heard_part
+from parley_contract.messages import FinalTranscript, PhraseReady, ReplyEnded, TurnReport, UtteranceStarted
+from parley_contract.reasons import REASONS
+from parley_testkit.conversation.listener import Sound
+from parley_testkit.conversation.world import GATEWAY_RULES, PHRASES, World
+
+_TOLERANCE_S: Final = 0.01
+
+
+def broken(world: World) -> list[str]:
+    """Return which promises were broken, in words; ask after `settle`."""
+    return [*_about_outcomes(world), *_about_silence(world), *_about_sound(world), *_about_history(world)]
+
+
+def _reports(world: World) -> list[TurnReport]:
+    return [event for event in world.record.events if isinstance(event, TurnReport)]
+
+
+def _about_outcomes(world: World) -> list[str]:
+    reports = _reports(world)
+    counted = [(report.epoch, report.turn) for report in reports]
+    # Of what a gateway did not get to say before it died nobody knows.
+    begun = {(each.epoch, each.turn): each for each in world.record.events if isinstance(each, UtteranceStarted)}
+    wrong = [f"turn {key} has {counted.count(key)} outcomes" for key in begun if counted.count(key) != 1]
+    finals = [each.utterance for each in world.record.events if isinstance(each, FinalTranscript)]
+    wrong += [f"utterance {each} has two outcomes" for each in set(finals) if finals.count(each) > 1]
+    wrong += [f"turn {each.turn} ended for {each.reason!r}" for each in reports if each.reason not in REASONS]
+    wrong += [
+        f"turn {each.turn} failed without a reason"
+        for each in reports
+        if each.outcome != "answered" and not each.reason
+    ]
+    ends = [(each.epoch, each.turn) for each in world.record.events if isinstance(each, ReplyEnded)]
+    wrong += [f"turn {key} has two replies" for key in set(ends) if ends.count(key) > 1]
+    wrong += [
+        f"turn {each.turn} says {each.text!r} as phrase {each.phrase}"
+        for each in world.record.events
+        if isinstance(each, PhraseReady) and PHRASES[each.phrase : each.phrase + 1] != (each.text,)
+    ]
+    if world.agent is None or (world.gateway is None and not world.is_closed):
+        return [*wrong, "somebody never came back"]
+    wrong += [f"the agent never closed turn {turn.number}" for turn in world.agent.turns]
+    wrong += [f"the model goes on with turn {turn}" for turn in world.generations]
+    if world.gateway is not None:
+        wrong += [f"the gateway never closed turn {turn}" for turn in world.gateway.turns]
+    return wrong
+
+
+def _about_silence(world: World) -> list[str]:
+    epoch = world.gateway.epoch if world.gateway else 0
+    wrong = []
+    for key, decided_at in world.record.decided.items():
+        sounds = [sound.at for sound in world.listener.sounds if sound[1:3] == key]
+        told_at = min([*sounds, world.record.concluded.get(key, world.now)])
+        if key[0] == epoch and told_at - decided_at > GATEWAY_RULES.fail_after_s + _TOLERANCE_S:
+            wrong.append(f"turn {key} left somebody in silence")
+    return wrong
+
+
+def _about_sound(world: World) -> list[str]:
+    sounds = world.listener.sounds
+    wrong = [
+        f"{sound} was heard after the end of its turn"
+        for sound in sounds
+        if sound.until > world.record.concluded.get((sound.epoch, sound.turn), world.now + 99) + _TOLERANCE_S
+    ]
+    for earlier, later in pairwise(sounds):
+        if _place(later) <= _place(earlier):
+            wrong.append(f"{later} was heard after {earlier}")
+        if later[1:5] == earlier[1:5] and later.attempt != earlier.attempt:
+            wrong.append(f"two attempts at phrase {later.phrase} were glued together")
+    return wrong
+
+
+def _place(sound: Sound) -> tuple[int, ...]:
+    return sound.epoch, sound.turn, sound.revision, sound.phrase, sound.sequence
+
+
+def _about_history(world: World) -> list[str]:
+    if world.agent is None:
+        return []
+    exchanges = world.agent.history.exchanges
+    asked = [exchange.user for exchange in exchanges]
+    wrong = [f"{user!r} is in the history twice" for user in set(asked) if asked.count(user) > 1]
+    spoken: dict[tuple[int, int], list[FinalTranscript]] = {}
+    for each in world.record.events:
+        if isinstance(each, FinalTranscript) and each.text:
+            spoken.setdefault((each.epoch, each.turn), []).append(each)
+    for report in _reports(world):
+        key = report.epoch, report.turn
+        said = " ".join(each.text for each in sorted(spoken.get(key, []), key=_number))
+        if report.outcome == "answered" and said not in asked:
+            wrong.append(f"turn {key} was answered and is not in the history as {said!r}, but {asked}")
+    for exchange in exchanges:
+        epoch, turn = map(int, exchange.user.split("-")[:2])
+        wrong += _unheard(world, (epoch, turn), exchange.heard)
+    return wrong
+
+
+def _number(final: FinalTranscript) -> int:
+    return int(final.utterance.split("-")[1])
+
+
+def _unheard(world: World, key: tuple[int, int], remembered: str) -> list[str]:
+    """Compare what is remembered of a reply with what was heard of it, to the frame."""
+    sounds = [sound for sound in world.listener.sounds if (sound.epoch, sound.turn) == key]
+    heard, slack = [], world.record.concealed / world.frames
+    for number, text in enumerate(PHRASES):
+        frames = max((sound.sequence + 1 for sound in sounds if sound.phrase == number), default=0)
+        heard.append(heard_part(text, min(1.0, frames / world.frames + slack)))
+    words = " ".join(heard).split()
+    return [
+        f"{word!r} of turn {key} is in the history and was not heard"
+        for word in remembered.split()
+        if word not in words
+    ]
