@@ -65,7 +65,7 @@ fuzz: python ## Look for bytes that break what reads them (ARGS="-max_total_time
 
 .PHONY: chaos
 chaos: setup ## Kill every process twenty times while somebody talks, and break the rest (an hour; PARLEY_SEED repeats one)
-	PARLEY_EXAMPLES=5000 $(RUN)pytest tests/unit/conversation --timeout 600
+	PARLEY_EXAMPLES=2000 $(RUN)pytest tests/unit/conversation --timeout 600
 	PARLEY_BLOWS=20 $(RUN)pytest -v tests/integration/test_deaths.py tests/integration/test_misfortunes.py $(ARGS)
 
 .PHONY: fmt
