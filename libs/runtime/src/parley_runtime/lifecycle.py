@@ -6,7 +6,6 @@ Not here: what a service does, and when it is ready.
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import socket
@@ -116,10 +115,6 @@ def run_service(service: Service, settings_type: type[S], main: Main[S]) -> None
         sys.stderr.write(f"parley-{service} cannot start, {error}\n")
         sys.exit(2)
     configure_logs(service, settings.log_level)
-    # What was imported stays. Left in the count it would put off every full collection until a quarter of it has
-    # become garbage, and connections are garbage that only a full collection finds.
-    gc.collect()
-    gc.freeze()
     sys.exit(uvloop.run(_live(service, settings, main)))
 
 
