@@ -161,7 +161,7 @@ async def test_a_full_volume_costs_an_apology_until_there_is_room_and_the_broker
     reasons = await assistant.until_unready("agent")
     ballast.unlink()
     os.kill(assistant.pids["nats"], signal.SIGKILL)
-    assistant.until_said("nats is ready again")
+    await asyncio.to_thread(assistant.until_said, "nats is ready again")
     await assistant.until_ready()
     after = await person.ask()
 
