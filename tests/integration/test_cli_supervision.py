@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
@@ -18,7 +19,7 @@ from parley_cli.launches import Launch
 from parley_cli.narration import BecameReady, BecameUnready, Died, Happened, Stopped
 from parley_cli.places import Place
 from parley_cli.preparing import free_port
-from parley_cli.supervisor import StartError, Supervisor, supervised
+from parley_cli.supervisor import Prepare, StartError, Supervisor, supervised
 from parley_contract.components import ComponentName
 
 SERVER = """
@@ -73,11 +74,14 @@ class Told(list[Happened]):
 
 
 @contextlib.asynccontextmanager
-async def keeping(*launches: Launch, hurry: asyncio.Event | None = None) -> AsyncIterator[tuple[Supervisor, Told]]:
+async def keeping(
+    *launches: Launch, hurry: asyncio.Event | None = None, prepare: Prepare | None = None
+) -> AsyncIterator[tuple[Supervisor, Told]]:
     told, place = Told(), Place("default_libra")
+    preparations = {launches[0].name: prepare} if prepare else {}
     with place.held():
         async with supervised(
-            launches, place, prepare={}, tell=told.append, hurry=hurry or asyncio.Event()
+            launches, place, prepare=preparations, tell=told.append, hurry=hurry or asyncio.Event()
         ) as supervisor:
             yield supervisor, told
 
@@ -207,6 +211,36 @@ KEEPER = """
 
 
 @pytest.mark.timeout(60)
+async def test_ending_during_a_preparation_is_no_failure_of_that() -> None:
+    server, begun = launch(SERVER, SERVE), asyncio.Event()
+
+    async def prepare() -> None:
+        begun.set()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            while True:  # until the process is gone, as with a model that is just being copied
+                await client.get(server.url)
+
+    async with keeping(server, prepare=prepare) as (_, told):
+        await begun.wait()
+
+    assert [event.was_killed for event in told if isinstance(event, Stopped)] == [False]
+
+
+async def test_who_died_during_its_preparation_is_prepared_again() -> None:
+    preparations: list[int] = []
+
+    async def prepare() -> None:
+        preparations.append(supervisor.pids["asr"])
+        if len(preparations) == 1:
+            os.kill(preparations[0], signal.SIGKILL)
+            await asyncio.Event().wait()
+
+    async with keeping(launch(SERVER, SERVE), prepare=prepare) as (supervisor, _):
+        await supervisor.ready()
+
+    assert len(set(preparations)) == 2  # the dead one and its successor
+
+
 async def test_a_keeper_that_is_killed_takes_everything_with_it() -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     keeper = subprocess.Popen(  # noqa: ASYNC220  # it is there within a moment

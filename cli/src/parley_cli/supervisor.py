@@ -56,6 +56,7 @@ class Supervisor:
         self._is_ready = {launch.name: asyncio.Event() for launch in launches}
         self._children: dict[ComponentName, Child] = {}
         self._keepers: dict[ComponentName, asyncio.Task[None]] = {}
+        self._watchers: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
     @property
@@ -76,6 +77,9 @@ class Supervisor:
     async def stop(self) -> None:
         """End everything, the latest first; what has not begun never does."""
         self._stopping.set()
+        # From here on no answer means anything: preparing an Ollama that was told to end would fail.
+        for watcher in self._watchers:
+            watcher.cancel()
         idle = [task for name, task in self._keepers.items() if name not in self._children]
         for task in idle:
             task.cancel()
@@ -115,6 +119,8 @@ class Supervisor:
         """Watch one life of a process; return its exit code and whether it was ever ready."""
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(self._watch(launch, client))
+            self._watchers.add(watching)
+            watching.add_done_callback(self._watchers.discard)
             code = await child.ended()
             watching.cancel()
         return code, self._is_ready[launch.name].is_set()
@@ -127,12 +133,13 @@ class Supervisor:
         while True:
             missing = await lacks(launch, client)
             if missing is not None and not missing and not ready.is_set():
-                if prepare := self._prepare.pop(launch.name, None):
+                if prepare := self._prepare.get(launch.name):
                     await prepare()
+                    del self._prepare[launch.name]
                 ready.set()
                 said = {}
                 self._tell(BecameReady(name=launch.name, after_s=time.monotonic() - started_at))
-            elif missing and missing != said and not self._stopping.is_set():
+            elif missing and missing != said:
                 said = missing
                 self._tell(BecameUnready(name=launch.name, reasons=missing))
             await asyncio.sleep(RUNNING_POLL_S if ready.is_set() else STARTING_POLL_S)
