@@ -10,7 +10,7 @@ from parley_contract.services import SERVICES, Service
 from parley_contract.streams import layout
 from parley_contract.subjects import Subjects
 from parley_testkit.memory_streams import matches
-from parley_testkit.rights import AGENT_ONLY, FORBIDDEN_TO_ALL, WORKERS_OWN, Right, rights
+from parley_testkit.rights import CALLS, FORBIDDEN_TO_ALL, Right, rights
 
 ASSISTANT = "test_libra"
 RIGHTS = rights(ASSISTANT)
@@ -70,21 +70,14 @@ def test_some_calls_are_nobodys(service: Service, call: str) -> None:
 
 
 @services
-@pytest.mark.parametrize("call", AGENT_ONLY)
-def test_some_calls_are_the_agents(service: Service, call: str) -> None:
-    assert may_publish(service, call.format_map(STREAMS)) == (service == "agent")
+@pytest.mark.parametrize("call", CALLS)
+def test_each_makes_its_own_calls(service: Service, call: str) -> None:
+    assert may_publish(service, call.format_map(STREAMS)) == (service in CALLS[call])
 
 
 @services
-@pytest.mark.parametrize("call", WORKERS_OWN)
-def test_some_calls_are_one_workers(service: Service, call: str) -> None:
-    assert may_publish(service, call.format_map(STREAMS)) == (service == WORKERS_OWN[call])
-
-
-@services
-def test_every_right_to_call_the_broker_itself_is_in_a_table(service: Service) -> None:
-    own = [call for call, owner in WORKERS_OWN.items() if owner == service]
-    calls = [call.format_map(STREAMS) for call in (own if service != "agent" else AGENT_ONLY)]
+def test_every_right_to_call_the_broker_itself_is_in_the_table(service: Service) -> None:
+    calls = [call.format_map(STREAMS) for call in CALLS]
     given = [right for right in permissions(ASSISTANT, service).publish if right.startswith("$")]
 
     assert [right for right in given if not any(matches(right, call) for call in calls)] == []

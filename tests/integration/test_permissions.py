@@ -15,7 +15,7 @@ from parley_contract.permissions import inbox_prefix
 from parley_contract.services import SERVICES, Service
 from parley_runtime.broker import new_seed
 from parley_testkit.nats_server import ASSISTANT, NatsServer, running_nats
-from parley_testkit.rights import AGENT_ONLY, FORBIDDEN_TO_ALL, WORKERS_OWN, rights
+from parley_testkit.rights import CALLS, FORBIDDEN_TO_ALL, rights
 
 RIGHTS = rights(ASSISTANT)
 
@@ -132,24 +132,16 @@ async def test_nobody_hears_anothers_inbox_or_everything(callers: dict[Service, 
         assert await caller.subscribe(f"{inbox_prefix(service)}.>") == set()
 
 
-async def test_only_the_agent_touches_streams_and_nobody_deletes_or_spies(
+async def test_each_makes_its_own_calls_and_nobody_deletes_or_spies(
     callers: dict[Service, Caller], server: NatsServer
 ) -> None:
     names = {name: getattr(server.layout, name).name for name in server.layout.__struct_fields__}
+    makers = {call.format_map(names): makers for call, makers in CALLS.items()}
     forbidden = {call.format_map(names) for call in FORBIDDEN_TO_ALL}
-    agents = {call.format_map(names) for call in AGENT_ONLY}
 
     for service, caller in callers.items():
-        expected = forbidden if service == "agent" else forbidden | agents
-        assert await caller.publish(*sorted(forbidden | agents)) == expected
-
-
-async def test_only_a_worker_makes_its_calls(callers: dict[Service, Caller], server: NatsServer) -> None:
-    names = {name: getattr(server.layout, name).name for name in server.layout.__struct_fields__}
-    owners = {call.format_map(names): owner for call, owner in WORKERS_OWN.items()}
-
-    for service, caller in callers.items():
-        assert await caller.publish(*owners) == {call for call, owner in owners.items() if owner != service}
+        expected = forbidden | {call for call, who in makers.items() if service not in who}
+        assert await caller.publish(*sorted(forbidden), *makers) == expected
 
 
 @services

@@ -29,8 +29,9 @@ from parley_contract.messages import (
     TurnReport,
     UtteranceEnded,
     decode,
+    encode,
 )
-from parley_runtime.bus import Received, Store
+from parley_runtime.bus import Raw, Received, Store
 from parley_runtime.telemetry import Telemetry
 from parley_testkit.memory_bus import MemoryBroker, MemoryBus
 from parley_testkit.scripted_model import ScriptedModel
@@ -214,6 +215,22 @@ async def test_a_reply_that_is_written_while_the_broker_is_away_is_said_when_it_
         assert [phrase.text for phrase in stage.said(PhraseReady)] == ["It is sunny.", "Take a hat.", "Or two."]
         assert [ended.phrases for ended in stage.said(ReplyEnded)] == [3]
         assert not stage.running.done()
+
+
+async def test_what_was_recorded_before_it_listened_again_is_answered_once() -> None:
+    async with scene(ScriptedModel("It is sunny.")) as stage:
+        ended, final = question("what about the weather")
+        stage.tell(ended)
+        await asyncio.sleep(0.02)
+        stage.broker.crash()
+        stage.broker.restart(Raw(stage.bus.subjects.transcript(SESSION, "1-1"), encode(final), {}))
+        await asyncio.sleep(1)
+        said = stage.said(PhraseReady)
+        stage.tell(final)
+        await asyncio.sleep(1)
+
+        assert [phrase.text for phrase in said] == ["It is sunny."]
+        assert stage.said(PhraseReady) == said
 
 
 async def test_another_gateway_goes_on_in_the_next_epoch_and_what_was_open_is_accounted_for() -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from parley_contract import door as events
-from parley_contract.messages import SessionOpened
+from parley_contract.messages import FinalTranscript, SessionOpened, encode
 from parley_gateway.canned_voice import CannedVoice
 from parley_gateway.gathering import Gathering
 from parley_gateway.segments import BLOCK_SAMPLES, WINDOW_SAMPLES, SpeechWindow
 from parley_gateway.sessions import Session, Surroundings
 from parley_gateway.settings import GatewaySettings
+from parley_runtime.bus import Raw
 from parley_runtime.telemetry import Telemetry
 from parley_testkit.memory_bus import MemoryBroker
 
@@ -34,25 +35,32 @@ class Eager:
 class Listener:
     """A door whose client takes everything."""
 
+    def __init__(self) -> None:
+        self.told: list[events.Event] = []
+
     def play(self, pcm: bytes) -> None:
         """See Door."""
 
     def tell(self, event: events.Event) -> None:
         """See Door."""
+        self.told.append(event)
 
     def close(self, why: events.Error | None) -> None:
         """See Door."""
 
 
-@pytest.mark.parametrize("turns_of_the_loop", range(8))
-async def test_a_session_in_which_somebody_speaks_ends_in_whatever_moment_it_is_closed(turns_of_the_loop: int) -> None:
-    broker = MemoryBroker()
-    bus, listener = broker.bus("gateway"), Listener()
+def session_of(broker: MemoryBroker) -> Session:
+    bus = broker.bus("gateway")
     settings = GatewaySettings(assistant=broker.assistant, nats_url="", nats_seed_file=Path("unused"), port=0)
     around = Surroundings(
         bus, Telemetry("gateway", broker.assistant), settings, Gathering(Eager()), CannedVoice(bus, "en")
     )
-    session = Session(around, SessionOpened(session="s1", epoch=1, next_turn=1), "secret")
+    return Session(around, SessionOpened(session="s1", epoch=1, next_turn=1), "secret")
+
+
+@pytest.mark.parametrize("turns_of_the_loop", range(8))
+async def test_a_session_in_which_somebody_speaks_ends_in_whatever_moment_it_is_closed(turns_of_the_loop: int) -> None:
+    session, listener = session_of(MemoryBroker()), Listener()
 
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(session.run())
@@ -67,3 +75,25 @@ async def test_a_session_in_which_somebody_speaks_ends_in_whatever_moment_it_is_
         session.close(listener)
 
     assert running.done()
+
+
+async def test_what_was_recorded_before_it_listened_again_reaches_the_listener_once() -> None:
+    broker, listener = MemoryBroker(), Listener()
+    session = session_of(broker)
+    final = FinalTranscript(
+        session="s1", epoch=1, turn=1, utterance="1-0", speaker="user", outcome="speech", text="hello", last_seq=99
+    )
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(session.run())
+        await session.listening()
+        session.join(listener)
+        for _ in range(20):
+            session.hear(bytes(640))
+            await asyncio.sleep(0.02)
+        broker.crash()
+        broker.restart(Raw(broker.bus("asr").subjects.transcript("s1", "1-0"), encode(final), {}))
+        await asyncio.sleep(0.5)
+        session.close(listener)
+
+    assert [event.text for event in listener.told if isinstance(event, events.Transcript)] == ["hello"]

@@ -163,6 +163,20 @@ def test_an_utterance_is_announced_to_all_and_given_to_a_worker() -> None:
     assert stage.told == [door.SpeechStarted(turn=1, utterance="2-0")]
 
 
+def test_what_is_said_again_from_the_record_is_shown_once() -> None:
+    stage = Stage()
+    stage.speak()
+    stage.transcribe()
+    stage.write("Hello.", "How are you?")
+
+    stage.transcribe()
+    stage.send(*(PhraseReady(**fenced(), phrase=number, text=text) for number, text in enumerate(("Hello.", "How …"))))
+
+    told = [effect.event for effect in stage.effects if isinstance(effect, Tell)]
+    assert [event.phrase for event in told if isinstance(event, door.Phrase)] == [0, 1]
+    assert len([event for event in told if isinstance(event, door.Transcript)]) == 1
+
+
 def test_an_utterance_that_goes_on_stays_in_its_turn() -> None:
     stage = Stage()
 

@@ -49,7 +49,7 @@ def permissions(assistant: str, service: Service) -> Permissions:
 _Rights = tuple[tuple[str, ...], tuple[str, ...], bool]
 
 
-def _gateway(subjects: Subjects, _: Layout) -> _Rights:
+def _gateway(subjects: Subjects, streams: Layout) -> _Rights:
     publish = (
         subjects.audio(ANY, ANY),
         subjects.utterance_work(ANY, ANY),
@@ -60,6 +60,7 @@ def _gateway(subjects: Subjects, _: Layout) -> _Rights:
         subjects.open_session(),
         subjects.heartbeat(ANY),
         subjects.interrupt(ANY),
+        f"{_API}.DIRECT.GET.{streams.events.name}",
     )
     subscribe = (
         subjects.transcript(ANY, ANY),

@@ -82,12 +82,18 @@ class MemoryBroker:
         """Die as a killed process does: nobody reaches it until `restart`."""
         self.up = False
 
-    def restart(self) -> None:
-        """Come back with what was in files; streams in memory are gone, and every bus is told."""
+    def restart(self, *unheard: Raw) -> None:
+        """Come back with what was in files; streams in memory are gone, and every bus is told.
+
+        Args:
+            unheard: recorded by others who were back before any listener was.
+        """
         for stream in self.layout.streams:
             if stream.storage == "memory":
                 self._streams.pop(stream.name, None)
         self.up = True
+        for raw in unheard:
+            self._keep(raw, "", float("inf"))
         self._back.set()
         self._back = asyncio.Event()
 

@@ -86,27 +86,27 @@ FORBIDDEN_TO_ALL: Final = (
     "$JS.API.SERVER.REMOVE",
     "$SYS.REQ.SERVER.PING",
 )
-"""Calls that no service may make; names in braces are streams of the layout."""
+"""Calls that no service may make; names in braces as in `CALLS`."""
 
 _STREAMS: Final = ("{audio_in}", "{audio_out}", "{work}", "{events}", "{dead}", "KV_{leases}", "KV_{sessions}")
 
-AGENT_ONLY: Final = (
-    *(f"$JS.API.STREAM.{verb}.{name}" for verb in ("INFO", "CREATE", "UPDATE", "PURGE") for name in _STREAMS),
-    *(f"$JS.API.CONSUMER.{verb}.{{work}}.{name}" for verb in ("INFO", "DURABLE.CREATE") for name in ("asr", "tts")),
-    "$JS.API.DIRECT.GET.{events}",
-    "$JS.API.DIRECT.GET.{dead}",
-    "$JS.API.DIRECT.GET.KV_{leases}.$KV.{leases}.0a1b2c3d4e5f",
-    "$JS.API.DIRECT.GET.KV_{sessions}.$KV.{sessions}.0a1b2c3d4e5f",
-    "$KV.{leases}.0a1b2c3d4e5f",
-    "$KV.{sessions}.0a1b2c3d4e5f",
-)
-"""Calls that the agent may make and nobody else."""
-
-WORKERS_OWN: Final[Mapping[str, Service]] = {
-    "$JS.API.CONSUMER.MSG.NEXT.{work}.asr": "asr",
-    "$JS.ACK.{work}.asr.1.1.1.1.1": "asr",
-    "$JS.API.DIRECT.GET.{audio_in}": "asr",
-    "$JS.API.CONSUMER.MSG.NEXT.{work}.tts": "tts",
-    "$JS.ACK.{work}.tts.1.1.1.1.1": "tts",
+CALLS: Final[Mapping[str, Who]] = {
+    **{f"$JS.API.STREAM.{verb}.{name}": _AGENT for verb in ("INFO", "CREATE", "UPDATE", "PURGE") for name in _STREAMS},
+    **{
+        f"$JS.API.CONSUMER.{verb}.{{work}}.{name}": _AGENT
+        for verb in ("INFO", "DURABLE.CREATE")
+        for name in ("asr", "tts")
+    },
+    "$JS.API.DIRECT.GET.{events}": _AGENT | _GATEWAY,
+    "$JS.API.DIRECT.GET.{dead}": _AGENT,
+    "$JS.API.DIRECT.GET.KV_{leases}.$KV.{leases}.0a1b2c3d4e5f": _AGENT,
+    "$JS.API.DIRECT.GET.KV_{sessions}.$KV.{sessions}.0a1b2c3d4e5f": _AGENT,
+    "$KV.{leases}.0a1b2c3d4e5f": _AGENT,
+    "$KV.{sessions}.0a1b2c3d4e5f": _AGENT,
+    "$JS.API.CONSUMER.MSG.NEXT.{work}.asr": _ASR,
+    "$JS.ACK.{work}.asr.1.1.1.1.1": _ASR,
+    "$JS.API.DIRECT.GET.{audio_in}": _ASR,
+    "$JS.API.CONSUMER.MSG.NEXT.{work}.tts": _TTS,
+    "$JS.ACK.{work}.tts.1.1.1.1.1": _TTS,
 }
-"""Calls of a worker, which nobody else may make."""
+"""Calls to the broker, and the services that may make them; names in braces are streams of the layout."""

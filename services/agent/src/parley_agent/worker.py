@@ -26,6 +26,7 @@ from parley_contract.messages import CloseSession, Heartbeat, Message, TurnMessa
 from parley_contract.streams import Layout
 from parley_contract.subjects import session_events
 from parley_runtime.bus import Bus, Received
+from parley_runtime.tails import read_tail, tails_after_reconnects
 from parley_runtime.telemetry import Carrier, Telemetry
 
 log: Final = structlog.get_logger()
@@ -34,8 +35,6 @@ T = TypeVar("T")
 
 Ending = Literal["ended", "handed on", "lost"]
 _RETRY_S: Final = 0.25
-_TAIL_S: Final = 600.0
-"""How far back a turn may have begun that is still open: more than any utterance and any watchdog."""
 
 
 class Tools(NamedTuple):
@@ -134,7 +133,9 @@ class SessionWorker:
 
     async def _work(self) -> Ending:
         async with self._tasks:
-            helpers = [self._tasks.create_task(self._hold_lease()), self._tasks.create_task(self._follow_events())]
+            helpers = [
+                self._tasks.create_task(work) for work in (self._hold_lease(), self._follow_events(), self._catch_up())
+            ]
             ending = await self._ending.get()
             for helper in helpers:
                 helper.cancel()
@@ -164,13 +165,17 @@ class SessionWorker:
             await self._insist(effect)
 
     async def _read_tail(self) -> list[Message]:
-        bus = self._tools.bus
-        subject = session_events(bus.subjects.assistant, self._record.session)
-        tail = await bus.stored_messages(self._tools.layout.events, subject, within_s=_TAIL_S)
+        tail = await read_tail(self._tools.bus, self._tools.layout.events, self._record.session)
         for received in tail:
             if isinstance(received.message, TurnMessage):
                 self._parents.setdefault(received.message.turn, received.headers)
         return [received.message for received in tail]
+
+    async def _catch_up(self) -> None:
+        """Take in what others recorded before this process listened again."""
+        async for tail in tails_after_reconnects(self._tools.bus, self._tools.layout.events, self._record.session):
+            for received in tail:
+                self.receive(received)
 
     async def _move(self, move: "_Move") -> None:
         # The dead gateway's last words may be on record and still on their way here; they are for an epoch that ends.

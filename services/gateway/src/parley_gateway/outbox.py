@@ -1,7 +1,8 @@
 """What a session says on the bus, in order and without holding up anybody who listens to it.
 
 Used by `sessions`. Two lanes: frames and control go out at once; recorded messages wait for the broker one after the
-other, and are tried again until it has them (their ids make that harmless). Nothing here knows what is said.
+other, and are tried again until it has them (their ids make that harmless). `subject_of` says
+where what belongs.
 """
 
 import asyncio
@@ -12,7 +13,15 @@ import structlog
 from parley_contract import telemetry as words
 from parley_contract.errors import BusUnavailableError
 from parley_contract.frames import Frame
-from parley_contract.messages import Message
+from parley_contract.messages import (
+    InterruptTurn,
+    Message,
+    SpeechMessage,
+    TranscribeUtterance,
+    TurnMessage,
+    TurnReport,
+)
+from parley_contract.subjects import Subjects
 from parley_runtime.bus import Bus
 from parley_runtime.telemetry import Carrier, Telemetry
 
@@ -107,3 +116,18 @@ class Outbox:
                 await asyncio.sleep(_RETRY_S)
             else:
                 return
+
+
+def subject_of(subjects: Subjects, message: TurnMessage) -> str:
+    """Return where a message of the gateway belongs."""
+    match message:
+        case TranscribeUtterance():
+            return subjects.utterance_work(message.session, message.utterance)
+        case SpeechMessage():
+            return subjects.speech(message.session, message.utterance)
+        case InterruptTurn():
+            return subjects.interrupt(message.session)
+        case TurnReport():
+            return subjects.turn(message.session, message.turn)
+        case _:
+            return subjects.playback(message.session, message.turn)

@@ -18,28 +18,28 @@ from parley_contract.frames import Frame
 from parley_contract.messages import (
     CloseSession,
     Heartbeat,
-    InterruptTurn,
+    PartialTranscript,
+    ReplyDelta,
     ResendFrames,
     SessionOpened,
-    SpeechMessage,
-    TranscribeUtterance,
-    TurnMessage,
     TurnReport,
     UtteranceStarted,
 )
-from parley_contract.subjects import ANY, Subjects, turn_and_phrase
+from parley_contract.streams import layout
+from parley_contract.subjects import ANY, turn_and_phrase
 from parley_gateway import cues, turn_events, turns
 from parley_gateway.canned_voice import CannedVoice
 from parley_gateway.doors import Door
 from parley_gateway.gathering import Gathering
 from parley_gateway.inbound import Microphone
-from parley_gateway.outbox import Outbox
+from parley_gateway.outbox import Outbox, subject_of
 from parley_gateway.reports import Moments
 from parley_gateway.segments import SpeechWindow
 from parley_gateway.settings import GatewaySettings
 from parley_gateway.tracing import TurnTraces, account
 from parley_gateway.turn_state import Turns, due
 from parley_runtime.bus import Bus
+from parley_runtime.tails import tails_after_reconnects
 from parley_runtime.telemetry import Telemetry
 
 log: Final = structlog.get_logger()
@@ -195,6 +195,7 @@ class Session:
                         self._keep_time(),
                         self._live(),
                         self._mend(),
+                        self._catch_up(),
                     )
                 ]
                 await self._ended.wait()
@@ -282,6 +283,14 @@ class Session:
                 for frame in self._microphone.again(utterance, 0, None):
                     self.utterance_frame(utterance, frame)
 
+    async def _catch_up(self) -> None:
+        """Take in what others recorded before this process listened again; a partial or a delta is said once."""
+        events = layout(self._around.settings.assistant).events
+        async for tail in tails_after_reconnects(self._around.bus, events, self.id):
+            for received in tail:
+                if not isinstance(received.message, PartialTranscript | ReplyDelta):
+                    self._decide(received.message)
+
     def _lose_listener(self) -> None:
         self._door = None
         self._left_at = time.monotonic()
@@ -359,10 +368,10 @@ class Session:
             case turn_events.Record(message, message_id):
                 if isinstance(message, UtteranceStarted):
                     self._traces.begin(message.turn, self._state.turns[message.turn].moments.began_at)
-                subject = _subject(self._around.bus.subjects, message)
+                subject = subject_of(self._around.bus.subjects, message)
                 self._outbox.record(subject, message, message_id, self._traces.headers(message.turn))
             case turn_events.Say(message):
-                subject = _subject(self._around.bus.subjects, message)
+                subject = subject_of(self._around.bus.subjects, message)
                 self._outbox.say(subject, message, self._traces.headers(message.turn))
             case turn_events.Tell(event):
                 if self._door is not None:
@@ -379,7 +388,7 @@ class Session:
     def _conclude(self, report: TurnReport, moments: Moments, now: float) -> None:
         headers = self._traces.headers(report.turn)
         report = self._traces.end(report, moments, now)
-        subject = _subject(self._around.bus.subjects, report)
+        subject = subject_of(self._around.bus.subjects, report)
         self._outbox.record(subject, report, f"{self.id}-{report.epoch}-{report.turn}-report", headers)
         if self._door is not None:
             self._door.tell(events.Turn(report=report))
@@ -388,18 +397,3 @@ class Session:
 
 def _unix_offset_s() -> float:
     return time.time() - time.monotonic()
-
-
-def _subject(subjects: Subjects, message: TurnMessage) -> str:
-    """Return where a message of the gateway belongs."""
-    match message:
-        case TranscribeUtterance():
-            return subjects.utterance_work(message.session, message.utterance)
-        case SpeechMessage():
-            return subjects.speech(message.session, message.utterance)
-        case InterruptTurn():
-            return subjects.interrupt(message.session)
-        case TurnReport():
-            return subjects.turn(message.session, message.turn)
-        case _:
-            return subjects.playback(message.session, message.turn)

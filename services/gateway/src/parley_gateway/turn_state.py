@@ -38,6 +38,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """When the wait began that the watchdog measures: the endpoint, or once the reply sounds what last came of it."""
     is_held: bool = False
     """Whether its listener was told that it takes a moment."""
+    announced: frozenset[tuple[int, int]] = frozenset()
+    """Revision and number of each phrase whose text the client has: a message may come twice."""
     reply: ReplyEnded | None = None
     lost: str = ""
     """What tts said of the latest phrase that it could not speak."""

@@ -191,7 +191,10 @@ class _Decision:
             case PhraseReady():
                 # Deltas are sent at most once: should the first be lost, the phrase made of it shows that it was.
                 self._progress(number, "first_token_at", "first_phrase_at")
-                self._tell(door.Phrase(turn=number, phrase=message.phrase, text=message.text))
+                announced = self.state.turns[number].announced
+                if (revision, message.phrase) not in announced:
+                    self._change(number, announced=announced | {(revision, message.phrase)})
+                    self._tell(door.Phrase(turn=number, phrase=message.phrase, text=message.text))
                 self._cue(cues.PhraseAnnounced(number, revision, message.phrase))
             case ReplyEnded():
                 self._progress(number)

@@ -7,6 +7,8 @@ import pytest
 from parley_contract.errors import BusUnavailableError
 from parley_contract.messages import OpenSession, TranscribeUtterance
 from parley_contract.subjects import ANY
+from parley_runtime.bus import Received
+from parley_runtime.tails import tails_after_reconnects
 from parley_testkit.bus_suite.samples import (
     SOON_S,
     Broker,
@@ -107,6 +109,30 @@ class OutageSuite:
         assert said(received) == [heartbeat()]
         assert work is not None
         assert work.message == utterance_work()
+
+    async def test_after_a_crash_a_tail_has_all_that_was_ever_recorded_of_the_session(self, broker: Broker) -> None:
+        events, read = broker.layout.events, asyncio.Event()
+        async with broker.connect("gateway") as gateway, broker.connect("asr") as asr:
+            subject = asr.subjects.transcript("s1", "1-0")
+            await asr.record(subject, final(), message_id="final")
+            await asr.record(asr.subjects.transcript("s2", "1-0"), final(), message_id="another session's")
+
+            async def catch_up() -> list[Received]:
+                async for tail in tails_after_reconnects(gateway, events, "s1"):
+                    read.set()
+                    return tail
+                return []
+
+            async with asyncio.timeout(SOON_S), asyncio.TaskGroup() as tasks:
+                caught_up = tasks.create_task(catch_up())
+                await asyncio.sleep(0)
+                is_read_before = read.is_set()
+                await broker.crash()
+                await until_away(gateway)
+                await broker.restart()
+
+        assert not is_read_before
+        assert said(caught_up.result()) == [final()]
 
     async def test_a_crash_loses_what_was_in_memory_and_keeps_what_was_in_files(self, broker: Broker) -> None:
         layout = broker.layout
