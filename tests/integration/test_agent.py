@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from parley_agent.sessions import ABANDONED_AFTER_S
 from parley_contract.messages import (
     FinalTranscript,
     Heartbeat,
@@ -24,8 +25,11 @@ from parley_contract.messages import (
     SessionRefused,
     SynthesizePhrase,
     TurnInterrupted,
+    TurnReport,
     UtteranceEnded,
+    UtteranceStarted,
 )
+from parley_contract.subjects import ANY
 from parley_runtime.nats_bus import NatsBus
 from parley_testkit.nats_server import NatsServer, running_nats
 from parley_testkit.ollama_server import MODEL, OllamaServer, running_ollama
@@ -204,6 +208,32 @@ async def test_another_agent_goes_on_with_the_same_history_when_the_first_is_kil
     prompt_of_one_question = 60
     assert any(isinstance(message, ReplyDelta) for message in said)
     assert ended.input_tokens > prompt_of_one_question
+
+
+async def test_a_turn_whose_gateway_and_agent_died_together_gets_its_outcome_from_the_next_agent(
+    nats: NatsServer, ollama: OllamaServer, agent: ServiceProcess, gateway: NatsBus, tmp_path: Path
+) -> None:
+    session = await opened(gateway)
+    speech: dict[str, Any] = {"session": session.session, "epoch": session.epoch, "turn": 1, "utterance": "1-0"}
+    started = UtteranceStarted(**speech, speaker="me")
+    await gateway.record(gateway.subjects.speech(session.session, "1-0"), started, message_id="s1")
+    await agent.kill()
+
+    async with (
+        nats.bus("agent") as observer,
+        observer.messages(observer.subjects.turn(ANY, ANY)) as reports,
+        running_service("agent", nats, tmp_path, settings(ollama)),
+        asyncio.timeout(ABANDONED_AFTER_S + 20),
+    ):
+        report = (await anext(reports)).message
+
+    assert isinstance(report, TurnReport)
+    assert (report.session, report.turn, report.outcome, report.reason) == (
+        session.session,
+        1,
+        "failed",
+        "gateway_died",
+    )
 
 
 async def test_sigterm_drains_and_a_missing_model_says_what_to_do(

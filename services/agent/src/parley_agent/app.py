@@ -11,6 +11,7 @@ import structlog
 from parley_agent.engines import LanguageModel, ModelMissingError, Residency
 from parley_agent.engines.ollama import OllamaModel
 from parley_agent.history import History, prompt
+from parley_agent.orphans import REMEMBERED_S, OpenTurns
 from parley_agent.reports import Reports
 from parley_agent.sessions import ABANDONED_AFTER_S, Lease, Records, SessionRecord
 from parley_agent.settings import AgentSettings
@@ -39,6 +40,7 @@ log: Final = structlog.get_logger()
 _ENSURE_EVERY_S: Final = 15.0
 _RETRY_S: Final = 0.5
 _WATCH_MODEL_EVERY_S: Final = 15.0
+_ADOPT_EVERY_S: Final = 5.0
 
 
 async def main(runtime: Runtime[AgentSettings]) -> None:
@@ -63,6 +65,7 @@ class Agent:
         """Of two who want the same session at once, the second finds the first one's worker."""
         self._heard_from_at: dict[str, float] = {}
         self._reports = Reports()
+        self._open_turns = OpenTurns()
         self._residency: Residency | None = None
         self._streams_problem = "not made yet"
         self._leases: Store
@@ -92,6 +95,7 @@ class Agent:
                 self._tasks.create_task(self._keep_model()),
                 self._tasks.create_task(self._grant_sessions()),
                 self._tasks.create_task(self._route()),
+                self._tasks.create_task(self._adopt_orphans()),
             ]
             await self._runtime.stopping.wait()
             await self._drain()
@@ -259,14 +263,13 @@ class Agent:
             subjects.heartbeat(ANY),
             subjects.interrupt(ANY),
         ) as messages:
-            await self._remember_reports()
+            await self._remember_turns()
             async for received in messages:
                 await self._take(received)
 
     async def _take(self, received: Received) -> None:
         message = received.message
-        if isinstance(message, TurnReport):
-            self._reports.add(message)
+        self._note_turn(message)
         if not isinstance(message, SessionMessage):
             return
         match message:
@@ -276,29 +279,49 @@ class Agent:
                 self._heard_from_at.pop(message.session, None)
         if worker := self._workers.get(message.session):
             worker.receive(received)
-        elif isinstance(message, Heartbeat) and not self._runtime.stopping.is_set():
-            await self._adopt(message)
+        elif isinstance(message, Heartbeat):
+            await self._adopt(message.session)
 
-    async def _adopt(self, heartbeat: Heartbeat) -> None:
-        """A session that lives and whose agent may not: take it over if its lease has run out."""
+    async def _adopt(self, session: str) -> None:
+        """A session whose agent may be dead: take it over if its lease has run out."""
+        if self._runtime.stopping.is_set():
+            return
         try:
-            await self._own(heartbeat.session)
+            await self._own(session)
         except BusUnavailableError as error:
-            log.warning("could not take a session over", session=heartbeat.session, detail=str(error))
+            log.warning("could not take a session over", session=session, detail=str(error))
 
-    async def _remember_reports(self) -> None:
-        with contextlib.suppress(BusUnavailableError):
-            subject = self._bus.subjects.turn(ANY, ANY)
-            for received in await self._bus.stored_messages(self._layout.events, subject):
-                if isinstance(received.message, TurnReport):
-                    self._reports.add(received.message)
+    async def _adopt_orphans(self) -> None:
+        """Sessions with an open turn, and neither a gateway that is heard nor an agent: nobody else will end it."""
+        while True:
+            await asyncio.sleep(_ADOPT_EVERY_S)
+            for session in self._open_turns.sessions(time.monotonic()) - self._living() - self._workers.keys():
+                await self._adopt(session)
 
-    def _status(self) -> dict[str, object]:
+    def _living(self) -> set[str]:
+        """Return the sessions whose gateway was heard from."""
         oldest = time.monotonic() - ABANDONED_AFTER_S
         self._heard_from_at = {session: at for session, at in self._heard_from_at.items() if at > oldest}
+        return set(self._heard_from_at)
+
+    def _note_turn(self, message: Message) -> None:
+        self._open_turns.take(message, time.monotonic())
+        if isinstance(message, TurnReport):
+            self._reports.add(message)
+
+    async def _remember_turns(self) -> None:
+        """Take in what is on record of turns: the latest reports, and what may still be open."""
+        with contextlib.suppress(BusUnavailableError):
+            subjects, events = self._bus.subjects, self._layout.events
+            begun = await self._bus.stored_messages(events, subjects.speech(ANY, ANY), within_s=REMEMBERED_S)
+            ended = await self._bus.stored_messages(events, subjects.turn(ANY, ANY))
+            for received in (*begun, *ended):
+                self._note_turn(received.message)
+
+    def _status(self) -> dict[str, object]:
         return {
             "assistant": self._settings.assistant,
-            "sessions": len(self._heard_from_at),
+            "sessions": len(self._living()),
             "owned_sessions": len(self._workers),
             "streams": {"healthy": not self._streams_problem, "problem": self._streams_problem},
             "model": {
