@@ -1,6 +1,9 @@
 """What the bus does by itself on any broker, where the suite of both cannot look."""
 
+import asyncio
+
 import pytest
+import structlog
 
 from parley_contract import telemetry as words
 from parley_contract.errors import BusUnavailableError
@@ -34,6 +37,25 @@ async def test_a_reader_goes_on_when_not_even_a_dead_letter_can_be_sent() -> Non
         received = await anext(messages)
 
     assert received.message == BEAT
+
+
+async def test_a_flood_of_what_cannot_be_read_is_one_line_a_second_and_all_of_it_is_counted() -> None:
+    broker = MemoryBroker()
+    telemetry = Telemetry("agent", broker.assistant)
+    agent = broker.bus("agent", telemetry)
+    subject = agent.subjects.heartbeat("s1")
+
+    with structlog.testing.capture_logs() as logs:
+        async with agent.messages(subject) as messages:
+            for _ in range(3):
+                for _ in range(100):
+                    broker.deliver(Raw(subject, b"\xff", {}))
+                await broker.bus("gateway").publish(subject, BEAT)
+                await anext(messages)
+                await asyncio.sleep(1)
+
+    assert [line["since_last"] for line in logs] == [1, 100, 100]
+    assert b"parley_bus_malformed_total 300.0" in telemetry.exposition()
 
 
 async def test_frames_carry_no_headers_and_messages_do() -> None:

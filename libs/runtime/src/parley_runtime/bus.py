@@ -9,6 +9,7 @@ reports).
 """
 
 import abc
+import asyncio
 import contextlib
 import hashlib
 import time
@@ -27,6 +28,9 @@ from parley_contract.subjects import Subjects
 from parley_runtime.telemetry import Carrier, Telemetry
 
 log: Final = structlog.get_logger()
+
+_SAY_BURIED_EVERY_S: Final = 1.0
+"""Of what cannot be read one line a second is logged at most, with how many it stands for: a flood fills disks."""
 
 M = TypeVar("M", bound=Message)
 
@@ -136,6 +140,8 @@ class Bus(abc.ABC):
         self.service: Final = service
         self.subjects: Final = Subjects(assistant)
         self._telemetry = telemetry
+        self._buried = 0
+        self._said_buried_at = float("-inf")
 
     # Speaking.
 
@@ -260,7 +266,12 @@ class Bus(abc.ABC):
         For what a bus reads itself this is done already; it is for values in a bucket, which only their reader knows.
         """
         self._telemetry.record(words.BUS_MALFORMED)
-        log.warning("could not read a message", subject=subject, path=error.path, size=len(data))
+        self._buried += 1
+        if (now := asyncio.get_running_loop().time()) - self._said_buried_at >= _SAY_BURIED_EVERY_S:
+            log.warning(
+                "could not read a message", subject=subject, path=error.path, size=len(data), since_last=self._buried
+            )
+            self._buried, self._said_buried_at = 0, now
         letter = DeadLetter(
             subject=subject,
             service=self.service,
