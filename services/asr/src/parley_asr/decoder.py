@@ -28,10 +28,12 @@ Clock = Callable[[], float]
 
 
 class Priority(enum.IntEnum):
-    """Who is served first: somebody waits for a final."""
+    """Who is served first: somebody waits for a final, somebody may wait for a candidate, a file can wait."""
 
     FINAL = 0
-    PARTIAL = 1
+    CANDIDATE = 1
+    PARTIAL = 2
+    UPLOAD = 3
 
 
 class Timed(NamedTuple):

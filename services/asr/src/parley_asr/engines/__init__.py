@@ -9,7 +9,7 @@ Errors an engine raises, and what they mean for the work item:
     ModelUnusableError(PermanentError)    the model cannot be loaded as configured; no retry helps
 """
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -41,6 +41,10 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     is_multilingual: bool
 
 
+Timing = Literal["none", "segments", "words"]
+"""How closely a text is to be tied to the sound. Segments cost a few tokens, words another pass over all of them."""
+
+
 class Decoding(msgspec.Struct, frozen=True, kw_only=True):
     """How one window is to be decoded."""
 
@@ -49,6 +53,33 @@ class Decoding(msgspec.Struct, frozen=True, kw_only=True):
     """ISO 639-1; empty lets a multilingual model detect it."""
     is_safe: bool = False
     """Encode the full 30 s instead of the short window: slower, and where a short one loops, steadier."""
+    task: Literal["transcribe", "translate"] = "transcribe"
+    """`translate` gives English, from multilingual models alone."""
+    prompt: str = ""
+    """Text as if it had been said before, for its spelling and style; comes before the hotwords of the settings."""
+    temperature: float = 0.0
+    """0 takes the likeliest token each time."""
+    timing: Timing = "none"
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """One word and when it was said, in seconds from the window's first sample."""
+
+    text: str
+    """With its marks, without spaces around it."""
+    start_s: float
+    end_s: float
+    probability: float
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of text and when it was said, in seconds from the window's first sample."""
+
+    text: str
+    start_s: float
+    end_s: float
+    words: tuple[Word, ...] = ()
+    """Empty unless words were asked for."""
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +90,10 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     no_speech_prob: float
     tokens: int
+    avg_logprob: float = 0.0
+    """Mean natural logarithm of the tokens' probabilities."""
+    segments: tuple[Segment, ...] = ()
+    """The same text in order of time; empty unless timing was asked for."""
 
 
 class Transcriber(Protocol):
