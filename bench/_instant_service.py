@@ -33,7 +33,7 @@ PHRASE_FRAMES: Final = 25
 class InstantTranscriber:
     """Implements `parley_asr.engines.Transcriber`."""
 
-    engine: Final = Engine(model="instant", device="cpu", compute_type="none", window_s=10.0, is_multilingual=False)
+    engine: Final = Engine(model="instant", device="cpu", compute_type="none", window_s=10.0, languages=("en",))
 
     def transcribe(self, samples: Heard, how: Decoding) -> Decoded:
         """Understand the same in every sound."""

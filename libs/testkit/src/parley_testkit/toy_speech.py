@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from parley_asr.engines import Decoded, Decoding, Engine, Samples
+from parley_asr.engines import Decoded, Decoding, Engine, Samples, Segment, Word
 from parley_contract.frames import FRAME_SAMPLES, RATE_HZ, Flag, Frame
 
 WORDS: Final = (
@@ -60,9 +60,7 @@ class ToyTranscriber:
         """Raised one by one instead of decoding."""
         self.loops_for: int = 0
         """How many short-window decodes fall into a loop, as Whisper's do."""
-        self._engine = Engine(
-            model="toy", device="cpu", compute_type="float32", window_s=window_s, is_multilingual=False
-        )
+        self._engine = Engine(model="toy", device="cpu", compute_type="float32", window_s=window_s, languages=("en",))
 
     @property
     def engine(self) -> Engine:
@@ -79,10 +77,26 @@ class ToyTranscriber:
             return Decoded(text="bravo " * 40, language="en", no_speech_prob=0.1, tokens=40)
         window_s = 30.0 if how.is_safe else self._engine.window_s
         steps = np.round(samples[: round(window_s * RATE_HZ)] / _LOUDNESS_STEP).astype(int)
-        words = [
-            WORDS[step - _QUIETEST_STEP]
-            for step, run in groupby(steps.tolist())
-            if step >= _QUIETEST_STEP
-            for _ in range(round(len(list(run)) / RATE_HZ / WORD_S))
-        ]
-        return Decoded(text=" ".join(words), language="en", no_speech_prob=0.05 if words else 0.95, tokens=len(words))
+        words, at = list[Word](), 0
+        for step, run in groupby(steps.tolist()):
+            length = len(list(run))
+            for number in range(round(length / RATE_HZ / WORD_S) if step >= _QUIETEST_STEP else 0):
+                start_s = at / RATE_HZ + number * WORD_S
+                spoken = WORDS[step - _QUIETEST_STEP]
+                words.append(Word(text=spoken, start_s=start_s, end_s=start_s + WORD_S, probability=0.9))
+            at += length
+        text = " ".join(word.text for word in words)
+        segment = Segment(
+            text=text,
+            start_s=words[0].start_s if words else 0.0,
+            end_s=min(words[-1].end_s, len(samples) / RATE_HZ) if words else 0.0,
+            words=tuple(words) if how.timing == "words" else (),
+        )
+        return Decoded(
+            text=text,
+            language="en",
+            no_speech_prob=0.05 if words else 0.95,
+            tokens=len(words),
+            avg_logprob=-0.1,
+            segments=(segment,) if words and how.timing != "none" else (),
+        )

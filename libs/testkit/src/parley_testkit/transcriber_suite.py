@@ -3,12 +3,13 @@
 A subclass gives two fixtures: `transcriber`, and `spoken`, a few seconds of speech that it understands.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from parley_asr.engines import Decoding, Samples, Transcriber
+from parley_asr.engines import Decoding, Samples, Timing, Transcriber
 from parley_contract.frames import RATE_HZ
 
 
@@ -27,7 +28,18 @@ class TranscriberSuite:
         assert 8 <= transcriber.engine.window_s <= 30  # noqa: PLR2004  # what the settings allow
 
     @pytest.mark.parametrize(
-        "how", [Decoding(), Decoding(beam_size=3), Decoding(language="en"), Decoding(is_safe=True)], ids=str
+        "how",
+        [
+            Decoding(),
+            Decoding(beam_size=3),
+            Decoding(language="en"),
+            Decoding(is_safe=True),
+            Decoding(temperature=0.2),
+            Decoding(prompt="Somebody greets the others."),
+            Decoding(timing="segments"),
+            Decoding(timing="words", beam_size=3),
+        ],
+        ids=str,
     )
     def test_speech_is_understood(self, transcriber: Transcriber, spoken: Spoken, how: Decoding) -> None:
         decoded = transcriber.transcribe(spoken.samples, how)
@@ -36,6 +48,27 @@ class TranscriberSuite:
         assert decoded.no_speech_prob < 0.5  # noqa: PLR2004  # well below any threshold
         assert decoded.language == "en"
         assert decoded.tokens > 0
+
+    @pytest.mark.parametrize("timing", ["segments", "words"])
+    def test_text_is_tied_to_the_sound(self, transcriber: Transcriber, spoken: Spoken, timing: Timing) -> None:
+        silence = np.zeros(2 * RATE_HZ, dtype=np.float32)
+        samples = np.concatenate((silence, spoken.samples))
+        first, last = np.flatnonzero(np.abs(samples) > samples.max() / 5)[[0, -1]] / RATE_HZ
+
+        decoded = transcriber.transcribe(samples, Decoding(timing=timing))
+
+        segments = decoded.segments
+        assert " ".join(segment.text for segment in segments) == decoded.text
+        assert segments[0].start_s == pytest.approx(first, abs=0.5)
+        assert segments[-1].end_s == pytest.approx(last, abs=0.5)
+        assert all(before.end_s <= after.start_s for before, after in pairwise(segments))
+        for segment in segments:
+            assert segment.start_s < segment.end_s <= len(samples) / RATE_HZ
+            assert " ".join(word.text for word in segment.words) == (segment.text if timing == "words" else "")
+            assert all(word.start_s <= word.end_s <= segment.end_s for word in segment.words)
+
+    def test_without_timing_there_are_no_segments(self, transcriber: Transcriber, spoken: Spoken) -> None:
+        assert transcriber.transcribe(spoken.samples, Decoding()).segments == ()
 
     def test_silence_is_likely_no_speech(self, transcriber: Transcriber) -> None:
         decoded = transcriber.transcribe(np.zeros(2 * RATE_HZ, dtype=np.float32), Decoding())

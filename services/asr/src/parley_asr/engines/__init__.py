@@ -38,9 +38,16 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     compute_type: str
     """What really runs; differs from the setting where the device cannot do that."""
     window_s: float
-    is_multilingual: bool
+    languages: tuple[str, ...]
+    """ISO 639-1 of those it understands."""
+
+    @property
+    def is_multilingual(self) -> bool:
+        """Whether it knows more than one; only such a model translates."""
+        return len(self.languages) > 1
 
 
+Task = Literal["transcribe", "translate"]
 Timing = Literal["none", "segments", "words"]
 """How closely a text is to be tied to the sound. Segments cost a few tokens, words another pass over all of them."""
 
@@ -53,7 +60,7 @@ class Decoding(msgspec.Struct, frozen=True, kw_only=True):
     """ISO 639-1; empty lets a multilingual model detect it."""
     is_safe: bool = False
     """Encode the full 30 s instead of the short window: slower, and where a short one loops, steadier."""
-    task: Literal["transcribe", "translate"] = "transcribe"
+    task: Task = "transcribe"
     """`translate` gives English, from multilingual models alone."""
     prompt: str = ""
     """Text as if it had been said before, for its spelling and style; comes before the hotwords of the settings."""

@@ -1,4 +1,4 @@
-"""faster-whisper through a path of our own: a short encoder window, no timestamps, no temperature ladder.
+"""faster-whisper through a path of our own: a short encoder window, timestamps only on demand, no temperature ladder.
 
 The only importer of faster_whisper and ctranslate2. `app` loads it. Not here: long utterances (`windows`), what
 counts as silence (`judging`) or who is served first (`decoder`).
@@ -18,9 +18,19 @@ import numpy.typing as npt
 from faster_whisper import WhisperModel
 from faster_whisper.feature_extractor import FeatureExtractor
 from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import get_suppressed_tokens
+from faster_whisper.transcribe import get_suppressed_tokens, merge_punctuations
 
-from parley_asr.engines import Decoded, DecodeFailedError, Decoding, Engine, ModelUnusableError, Samples
+from parley_asr.engines import (
+    Decoded,
+    DecodeFailedError,
+    Decoding,
+    Engine,
+    ModelUnusableError,
+    Samples,
+    Segment,
+    Task,
+    timing,
+)
 from parley_contract.frames import RATE_HZ
 
 SAFE_WINDOW_S: Final = 30.0
@@ -35,6 +45,9 @@ _OTHER_TOKENS_PER_S: Final = 13
 _SPARE_TOKENS: Final = 8
 _MAX_LENGTH: Final = 448
 """Whisper's text context."""
+_OPENING: Final = "\"'“¿([{-"
+_CLOSING: Final = "\"'.。,，!！?？:：”)]}、"
+"""Marks that belong to the word after them, and to the word before."""
 
 _FALLBACKS: Final = {
     "int8_float16": ("int8_float32", "int8", "float32"),
@@ -59,10 +72,9 @@ class LoadOptions(NamedTuple):
 
 
 class _Voice(NamedTuple):
-    """All that depends on the language."""
+    """All that depends on the language and the task."""
 
     tokenizer: Tokenizer
-    prompt: list[int]
     suppress: list[int]
 
 
@@ -100,7 +112,7 @@ def load(options: LoadOptions) -> "WhisperTranscriber":
         device=device,
         compute_type=compute_type,
         window_s=min(options.window_s, SAFE_WINDOW_S),
-        is_multilingual=model.model.is_multilingual,
+        languages=tuple(model.supported_languages),
     )
     return WhisperTranscriber(model, engine, language=options.language, hotwords=options.hotwords)
 
@@ -126,7 +138,7 @@ class WhisperTranscriber:
         self._model = model
         self._language = language or ("" if engine.is_multilingual else "en")
         self._hotwords = hotwords.strip()
-        self._voices: dict[str, _Voice] = {}
+        self._voices: dict[tuple[str, Task], _Voice] = {}
         self._features = model.feature_extractor
         if self._features.mel_filters.shape[0] != model.model.n_mels:
             # A folder without preprocessor_config.json: large-v3 wants 128 bands, the default is 80.
@@ -141,28 +153,60 @@ class WhisperTranscriber:
         """Decode one window; see `Transcriber`."""
         window_s = SAFE_WINDOW_S if how.is_safe else self._engine.window_s
         samples = samples[: int(window_s * RATE_HZ)]
+        audio_s = len(samples) / RATE_HZ
         try:
             encoded = self._model.encode(self._mel(samples, window_s))
             language = how.language or self._language or self._detect(encoded)
-            voice = self._voice(language)
+            voice = self._voice(language, how.task)
             result = self._model.model.generate(
                 encoded,
-                [voice.prompt],
-                beam_size=how.beam_size,
-                max_length=max_length(len(samples) / RATE_HZ, language),
+                [self._prompt(voice, how)],
+                max_length=max_length(audio_s, language, has_timestamps=how.timing != "none"),
                 suppress_blank=True,
                 suppress_tokens=voice.suppress,
+                return_scores=True,
                 return_no_speech_prob=True,
+                max_initial_timestamp_index=round(window_s / timing.TIMESTAMP_S),
+                **_choice(how),
             )[0]
+            tokens: list[int] = result.sequences_ids[0]
+            segments = self._segments(encoded, tokens, voice.tokenizer, how, audio_s)
         except (RuntimeError, ValueError) as error:
             raise DecodeFailedError(f"{self._engine.model} on {self._engine.device}: {error}") from error
-        tokens = result.sequences_ids[0]
         return Decoded(
             text=voice.tokenizer.decode(tokens).strip(),
             language=language,
             no_speech_prob=float(result.no_speech_prob),
             tokens=len(tokens),
+            # CTranslate2 divides by the length without the token that ends the text.
+            avg_logprob=float(result.scores[0]) * len(tokens) / (len(tokens) + 1),
+            segments=segments,
         )
+
+    def _segments(
+        self,
+        encoded: Any,  # noqa: ANN401 - ctranslate2 has no stubs
+        tokens: list[int],
+        tokenizer: Tokenizer,
+        how: Decoding,
+        audio_s: float,
+    ) -> tuple[Segment, ...]:
+        if how.timing == "none":
+            return ()
+        found = timing.pieces(tokens, first_timestamp=tokenizer.timestamp_begin, audio_s=audio_s)
+        if how.timing == "segments" or not found:
+            return timing.segments(found, tokenizer.decode)
+        spoken = [token for piece in found for token in piece.tokens if token < tokenizer.eot]
+        [alignment] = self._model.find_alignment(tokenizer, [spoken], encoded, round(audio_s * MEL_FRAMES_PER_S))
+        merge_punctuations(alignment, _OPENING, _CLOSING)
+        return timing.segments_of_words(found, alignment, tokenizer.decode, audio_s=audio_s)
+
+    def _prompt(self, voice: _Voice, how: Decoding) -> list[int]:
+        before = voice.tokenizer.encode(f" {how.prompt.strip()}") if how.prompt.strip() else []
+        prompt: list[int] = self._model.get_prompt(
+            voice.tokenizer, before, without_timestamps=how.timing == "none", hotwords=self._hotwords or None
+        )
+        return prompt
 
     def _mel(self, samples: Samples, window_s: float) -> npt.NDArray[np.float32]:
         """(bands, window_s * 100) float32: the spectrogram, zeros after its end."""
@@ -177,22 +221,29 @@ class WhisperTranscriber:
         token, _ = self._model.model.detect_language(encoded)[0][0]
         return str(token).strip("<|>")
 
-    def _voice(self, language: str) -> _Voice:
-        voice = self._voices.get(language)
+    def _voice(self, language: str, task: Task) -> _Voice:
+        voice = self._voices.get((language, task))
         if voice is None:
-            tokenizer = Tokenizer(
-                self._model.hf_tokenizer, self._engine.is_multilingual, task="transcribe", language=language
-            )
-            prompt = self._model.get_prompt(tokenizer, [], without_timestamps=True, hotwords=self._hotwords or None)
-            voice = _Voice(tokenizer, prompt, list(get_suppressed_tokens(tokenizer, [-1])))
-            self._voices[language] = voice
+            tokenizer = Tokenizer(self._model.hf_tokenizer, self._engine.is_multilingual, task=task, language=language)
+            voice = _Voice(tokenizer, list(get_suppressed_tokens(tokenizer, [-1])))
+            self._voices[language, task] = voice
         return voice
 
 
-def max_length(audio_s: float, language: str) -> int:
+def _choice(how: Decoding) -> dict[str, Any]:
+    """Return how CTranslate2 chooses the next token: the likeliest, or by chance in proportion to how likely it is."""
+    if how.temperature > 0:
+        return {"beam_size": 1, "sampling_topk": 0, "sampling_temperature": how.temperature}
+    return {"beam_size": how.beam_size}
+
+
+def max_length(audio_s: float, language: str, *, has_timestamps: bool = False) -> int:
     """CTranslate2's `max_length` for as many tokens as fit into that much speech, so that a loop ends early.
 
     CTranslate2 lets Whisper generate half of `max_length` tokens, prompt not counted.
     """
     tokens = round(audio_s * _TOKENS_PER_S.get(language, _OTHER_TOKENS_PER_S)) + _SPARE_TOKENS
+    if has_timestamps:
+        # Two for each segment, and speech of less than a second is hardly ever one.
+        tokens += 2 + round(2 * audio_s)
     return min(_MAX_LENGTH, 2 * tokens)
