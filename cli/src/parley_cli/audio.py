@@ -1,6 +1,6 @@
 """Sound in and out of files: any container that FFmpeg reads becomes 20 ms frames at 16 kHz mono; replies become WAVs.
 
-The only importer of PyAV. Pacing is `talking`'s: these frames come as fast as they are asked for.
+Pacing is `talking`'s: these frames come as fast as they are asked for.
 """
 
 import wave
@@ -8,16 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import av
-from av.audio.resampler import AudioResampler
-
 from parley_cli.errors import BadRequestError
-from parley_cli.live_wavs import Readable, Rewound, skip_header
+from parley_cli.live_wavs import Rewound, skip_header
 from parley_contract.frames import FRAME_BYTES, RATE_HZ
+from parley_runtime.sounds import Readable, UnreadableSoundError, read_pcm
 
 SILENCE: Final = bytes(FRAME_BYTES)
-_LIVE_BLOCK_BYTES: Final = 1024
-"""What FFmpeg reads at a time of something that is just being said."""
 
 
 class UnreadableAudioError(BadRequestError):
@@ -39,24 +35,13 @@ def read_frames(source: Path | Readable, name: str) -> Iterator[bytes]:
     """
     rest = b""
     try:
-        with _opened(source) as container:
-            if not container.streams.audio:
-                raise UnreadableAudioError(f"{name} holds no sound, only {_kinds(container)}")
-            resampler = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
-            for decoded in container.decode(container.streams.audio[0]):
-                for resampled in resampler.resample(decoded):
-                    rest += resampled.to_ndarray().astype("<i2", copy=False).tobytes()
-                whole = len(rest) // FRAME_BYTES * FRAME_BYTES
-                yield from _cut(rest[:whole])
-                rest = rest[whole:]
-            for resampled in resampler.resample(None):
-                rest += resampled.to_ndarray().astype("<i2", copy=False).tobytes()
-    except FileNotFoundError as error:
-        raise UnreadableAudioError(f"there is no file {name}") from error
-    except (av.FFmpegError, OSError) as error:
-        # FFmpeg repeats the file's name, and knows a stream only by a made-up one.
-        reason = getattr(error, "strerror", None) or "it cannot be decoded"
-        raise UnreadableAudioError(f"{name} cannot be read as sound: {reason}") from error
+        for pcm in _pcm(source, name):
+            rest += pcm
+            whole = len(rest) // FRAME_BYTES * FRAME_BYTES
+            yield from _cut(rest[:whole])
+            rest = rest[whole:]
+    except UnreadableSoundError as error:
+        raise UnreadableAudioError(str(error)) from error
     yield from _cut(rest + bytes(-len(rest) % FRAME_BYTES))
 
 
@@ -81,21 +66,13 @@ def write_wav(path: Path, pcm: bytes) -> None:
         file.writeframes(pcm)
 
 
-def _opened(source: Path | Readable) -> av.container.InputContainer:
+def _pcm(source: Path | Readable, name: str) -> Iterator[bytes]:
     if isinstance(source, Path):
-        return av.open(str(source), mode="r")
+        return read_pcm(source, name)
     stream = Rewound(source)
-    if plain := skip_header(stream):
-        layout = f"{plain.channels} channels" if plain.channels > 2 else ("mono", "stereo")[plain.channels - 1]  # noqa: PLR2004
-        options = {"sample_rate": str(plain.rate_hz), "ch_layout": layout}
-        return av.open(stream, mode="r", format="s16le", options=options, buffer_size=_LIVE_BLOCK_BYTES)
-    return av.open(stream, mode="r")
+    return read_pcm(stream, name, plain=skip_header(stream))
 
 
 def _cut(pcm: bytes) -> Iterator[bytes]:
     for begin in range(0, len(pcm), FRAME_BYTES):
         yield pcm[begin : begin + FRAME_BYTES]
-
-
-def _kinds(container: av.container.InputContainer) -> str:
-    return " and ".join(sorted({stream.type for stream in container.streams})) or "nothing"

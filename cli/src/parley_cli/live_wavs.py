@@ -5,28 +5,15 @@ sound, before it gives the first sample: two seconds of a microphone. Anything b
 """
 
 import struct
-from typing import Final, NamedTuple, Protocol
+from typing import Final
+
+from parley_runtime.sounds import Plain, Readable
 
 _PCM: Final = 1
 _BITS: Final = 16
 _LONGEST_HEADER: Final = 4096
 _CHUNK_HEAD_BYTES: Final = 8
 _FMT_BYTES: Final = 16
-
-
-class Readable(Protocol):
-    """A stream of bytes, such as a pipe."""
-
-    def read(self, size: int = -1, /) -> bytes | None:
-        """Return what is there, at most `size` bytes; empty at the end."""
-        ...
-
-
-class Plain(NamedTuple):
-    """What follows the header: s16le PCM."""
-
-    rate_hz: int
-    channels: int
 
 
 class Rewound:

@@ -41,7 +41,11 @@ def test_a_window_is_judged(text: str, no_speech_prob: float, verdict: str, hear
         ("you", 0.95, False),
         (". . . . . .", 0.95, False),
         ("I'm going to do it.", 0.65, True),
+        ("The fox jumps over. The fox jumps over.", 0.1, True),
+        ("No, no. No, no.", 0.1, False),
     ],
 )
-def test_a_loop_and_a_sentence_in_silence_are_doubtful(text: str, no_speech_prob: float, *, is_doubtful: bool) -> None:
+def test_a_loop_a_doubled_sentence_and_one_in_silence_are_doubtful(
+    text: str, no_speech_prob: float, *, is_doubtful: bool
+) -> None:
     assert judge(decoded(text, no_speech_prob), no_speech_threshold=0.6).is_doubtful is is_doubtful

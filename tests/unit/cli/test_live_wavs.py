@@ -5,7 +5,8 @@ import struct
 
 import pytest
 
-from parley_cli.live_wavs import Plain, Rewound, skip_header
+from parley_cli.live_wavs import Rewound, skip_header
+from parley_runtime.sounds import Plain
 
 SOUND = b"\1\0\2\0\3\0"
 

@@ -16,6 +16,8 @@ TRANSCRIPTION: Final = "transcription"
 TRANSCRIPTION_QUEUE: Final = "transcription.queue"
 TRANSCRIPTION_FRAMES: Final = "transcription.frames"
 TRANSCRIPTION_DECODE: Final = "transcription.decode"
+TRANSCRIPTION_REQUEST: Final = "transcription.request"
+"""A trace of its own: an upload to the transcription API."""
 AGENT_TURN: Final = "agent_turn"
 CHAT: Final = "chat"
 """Completed by the model's name: `chat smollm2:135m`."""
@@ -87,11 +89,12 @@ SESSIONS: Final = _gauge("parley_sessions", "Open sessions.")
 FRAMES: Final = _counter("parley_frames", "Audio frames by direction.")
 FRAMES_DROPPED: Final = _counter("parley_frames_dropped", "Audio frames thrown away, by reason.")
 UNDERRUNS: Final = _counter("parley_playback_underruns", "Times a reply ran dry while it was played.")
-ASR_DECODE: Final = _seconds("parley_asr_decode", "One decode, by kind (partial, final).")
+ASR_DECODE: Final = _seconds("parley_asr_decode", "One decode, by kind (final, candidate, partial, upload).")
 ASR_QUEUE: Final = _seconds("parley_asr_queue", "Waiting for the decoder, by kind.")
 ASR_PARTIALS_SHED: Final = _counter("parley_asr_partials_shed", "Partials left out because the decoder was busy.")
 ASR_UTTERANCES: Final = _counter("parley_asr_utterances", "Utterances by outcome.")
 ASR_AUDIO: Final = _counter("parley_asr_audio_seconds", "Seconds of speech transcribed.")
+ASR_REQUESTS: Final = _counter("parley_asr_requests", "Requests to the transcription API, by route and outcome.")
 LLM_FIRST_TOKEN: Final = _seconds("parley_llm_first_token", "Request to first token.")
 LLM_TOKENS: Final = _counter("parley_llm_tokens", "Tokens by type (input, output).")
 LLM_REQUESTS: Final = _counter("parley_llm_requests", "Requests to the language model by outcome.")

@@ -42,15 +42,32 @@ _HTTP_DRAIN_S: Final = 2
 class Runtime(Generic[S]):
     """What a service's `main` is given."""
 
-    def __init__(self, settings: S, telemetry: Telemetry, bus: NatsBus, stopping: asyncio.Event) -> None:
+    def __init__(self, settings: S, telemetry: Telemetry, bus: NatsBus | None, stopping: asyncio.Event) -> None:
         """Bundle what one process has one of."""
         self.settings = settings
         self.telemetry = telemetry
-        self.bus = bus
         self.stopping: Final = stopping
         """Set when the process was asked to end: take no new work, finish what runs, return."""
         self.health: Final = Health(service="starting")
-        self.health.needs("broker", lambda: bus.connected, "the broker cannot be reached")
+        self._bus = bus
+        if bus is not None:
+            self.health.needs("broker", lambda: bus.connected, "the broker cannot be reached")
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it serves HTTP and has no broker: its settings allow that, and name none."""
+        return self._bus is None
+
+    @property
+    def bus(self) -> NatsBus:
+        """The process's connection to its assistant's broker.
+
+        Raises:
+            RuntimeError: it is alone.
+        """
+        if self._bus is None:
+            raise RuntimeError("a service that is alone has no bus")
+        return self._bus
 
     @contextlib.asynccontextmanager
     async def http(self, app: FastAPI) -> AsyncIterator[int]:
@@ -133,9 +150,7 @@ async def _live(service: Service, settings: S, main: Main[S]) -> int:
     )
     code = 1
     try:
-        connection = NatsBus.connect(
-            service, settings.assistant, telemetry, url=settings.nats_url, seed=_seed(settings.nats_seed_file)
-        )
+        connection = _connection(service, settings, telemetry)
         code = 0 if await _until_stopped(connection, settings, main, stopping, telemetry) else 1
     except* (ParleyError, OSError) as errors:
         for error in _leaves(errors):
@@ -150,7 +165,7 @@ async def _live(service: Service, settings: S, main: Main[S]) -> int:
 
 
 async def _until_stopped(
-    connection: contextlib.AbstractAsyncContextManager[NatsBus],
+    connection: contextlib.AbstractAsyncContextManager[NatsBus | None],
     settings: S,
     main: Main[S],
     stopping: asyncio.Event,
@@ -177,7 +192,8 @@ async def _until_stopped(
             watchers = [tasks.create_task(watch())]
             async with connection as bus:
                 runtime = Runtime(settings, telemetry, bus, stopping)
-                watchers.append(tasks.create_task(bus.lost()))
+                if bus is not None:
+                    watchers.append(tasks.create_task(bus.lost()))
                 await main(runtime)
             for watcher in watchers:
                 watcher.cancel()
@@ -198,6 +214,15 @@ def _listener(host: str, port: int) -> socket.socket:
         # Python adds the address in its own spelling, in brackets.
         reason = str(error.strerror).partition(" (")[0]
         raise PermanentError(f"cannot listen on {host}:{port}, {reason}: does something else run there?") from error
+
+
+def _connection(
+    service: Service, settings: ServiceSettings, telemetry: Telemetry
+) -> contextlib.AbstractAsyncContextManager[NatsBus | None]:
+    if not settings.nats_url:
+        return contextlib.nullcontext()
+    seed = _seed(settings.nats_seed_file)
+    return NatsBus.connect(service, settings.assistant, telemetry, url=settings.nats_url, seed=seed)
 
 
 def _seed(path: Path) -> str:

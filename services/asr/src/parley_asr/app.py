@@ -5,6 +5,7 @@ utterance.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -12,6 +13,8 @@ from typing import Final
 import numpy as np
 import structlog
 
+from parley_asr.api import add_api
+from parley_asr.api.desk import Desk
 from parley_asr.decoder import Decoder, decoder_thread
 from parley_asr.engines import Decoding, Transcriber
 from parley_asr.engines.whisper import SAFE_WINDOW_S, LoadOptions, load
@@ -67,13 +70,15 @@ class App:
         """Begin without a model; `load` makes it."""
         self._runtime = runtime
         self._load = load
+        self._desk = Desk(runtime.settings, runtime.telemetry)
         self._decoder: Decoder | None = None
         self._worker: Worker | None = None
 
     def status(self) -> Mapping[str, object]:
         """What is loaded, and what it does now."""
-        if self._decoder is None or self._worker is None:
-            return {"model": self._runtime.settings.model_name, "busy": False, "utterances": 0}
+        doing = {"utterances": self._worker.utterances if self._worker else 0, "uploads": self._desk.busy}
+        if self._decoder is None:
+            return {"model": self._runtime.settings.model_name, "busy": False, **doing}
         engine = self._decoder.engine
         return {
             "model": engine.model,
@@ -81,7 +86,7 @@ class App:
             "compute_type": engine.compute_type,
             "window_s": engine.window_s,
             "busy": not self._decoder.is_idle,
-            "utterances": self._worker.utterances,
+            **doing,
         }
 
     async def run(self) -> None:
@@ -89,34 +94,48 @@ class App:
         runtime = self._runtime
         health = runtime.health
         health.lacking(MODEL, f"{runtime.settings.model_name} is being loaded")
-        health.lacking(CONSUMER, "not bound yet")
+        if not runtime.is_alone:
+            health.lacking(CONSUMER, "not bound yet")
         health.ready("service")
         http = service_app("asr", health=health, telemetry=runtime.telemetry, status=self.status)
+        add_api(http, self._desk, runtime.settings)
         with decoder_thread() as offload:
             async with runtime.http(http), asyncio.TaskGroup() as tasks:
                 transcriber = await asyncio.to_thread(self._load, runtime.settings)
                 self._decoder = Decoder(transcriber, runtime.telemetry, offload=offload)
-                health.ready(MODEL)
-                self._worker = _worker(runtime, self._decoder)
                 decoding = tasks.create_task(self._decoder.run())
-                await self._worker.run(runtime.stopping)
+                listening = _listening(runtime.settings, self._decoder)
+                self._desk.open(self._decoder, listening)
+                health.ready(MODEL)
+                if not runtime.is_alone:
+                    self._worker = _worker(runtime, self._decoder, listening)
+                    tasks.create_task(self._worker.run(runtime.stopping))
+                await runtime.stopping.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(runtime.settings.drain_s):
+                        await self._desk.drained()
                 decoding.cancel()
 
 
-def _worker(runtime: Runtime[AsrSettings], decoder: Decoder) -> Worker:
+def _listening(settings: AsrSettings, decoder: Decoder) -> Listening:
+    window_s = decoder.engine.window_s
+    return Listening(
+        limits=limits(encoder_window_s=window_s, overlap_ms=settings.window_overlap_ms),
+        beam_size=settings.beam_size,
+        language=settings.language,
+        no_speech_threshold=settings.no_speech_threshold,
+        has_safe_mode=window_s < SAFE_WINDOW_S,
+    )
+
+
+def _worker(runtime: Runtime[AsrSettings], decoder: Decoder, listening: Listening) -> Worker:
     settings = runtime.settings
     surroundings = Surroundings(
         bus=runtime.bus,
         layout=layout(settings.assistant),
         decoder=decoder,
         telemetry=runtime.telemetry,
-        listening=Listening(
-            limits=limits(encoder_window_s=decoder.engine.window_s, overlap_ms=settings.window_overlap_ms),
-            beam_size=settings.beam_size,
-            language=settings.language,
-            no_speech_threshold=settings.no_speech_threshold,
-            has_safe_mode=decoder.engine.window_s < SAFE_WINDOW_S,
-        ),
+        listening=listening,
         patience=Patience(
             partial_interval_s=settings.window_s,
             resend_after_s=settings.resend_after_s,

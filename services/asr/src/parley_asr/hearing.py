@@ -45,6 +45,18 @@ class Understood(NamedTuple):
     """Of the window that was likeliest speech."""
 
 
+async def hear(samples: Samples, decoding: Decoding, how: Listening, decode: Decode, *, is_careful: bool) -> Heard:
+    """Understand one window; a doubtful one, with care, once more in the engine's safe mode."""
+    if levels_dbfs(samples).max(initial=-np.inf) < SILENCE_DBFS:
+        return _SILENT
+    heard = judge(await decode(samples, decoding), no_speech_threshold=how.no_speech_threshold)
+    if not (heard.is_doubtful and is_careful and how.has_safe_mode):
+        return heard
+    again = await decode(samples, msgspec.structs.replace(decoding, is_safe=True))
+    safe = judge(again, no_speech_threshold=how.no_speech_threshold)
+    return heard if safe.is_doubtful else safe
+
+
 class Hearing:
     """The texts of one utterance's windows."""
 
@@ -68,27 +80,16 @@ class Hearing:
         last = _SILENT
         for window, successor in zip_longest(planned, planned[1:]):
             is_settled = successor is not None
-            last = await self._hear(samples[window.start : window.end], decode, is_careful=is_final or is_settled)
+            is_careful = is_final or is_settled
+            decoding = Decoding(
+                beam_size=self._how.beam_size if is_careful else 1,
+                language=self._how.language or self._detected_language(),
+            )
+            last = await hear(samples[window.start : window.end], decoding, self._how, decode, is_careful=is_careful)
             if is_settled:
                 self._settled.append((window, last))
                 self._open = successor
         return self._joined([*self._settled, (self._open, last)])
-
-    async def _hear(self, samples: Samples, decode: Decode, *, is_careful: bool) -> Heard:
-        if levels_dbfs(samples).max(initial=-np.inf) < SILENCE_DBFS:
-            return _SILENT
-        decoding = Decoding(
-            beam_size=self._how.beam_size if is_careful else 1,
-            language=self._how.language or self._detected_language(),
-        )
-        threshold = self._how.no_speech_threshold
-        heard = judge(await decode(samples, decoding), no_speech_threshold=threshold)
-        if not (heard.is_doubtful and is_careful and self._how.has_safe_mode):
-            return heard
-        safe = judge(
-            await decode(samples, msgspec.structs.replace(decoding, is_safe=True)), no_speech_threshold=threshold
-        )
-        return heard if safe.is_doubtful else safe
 
     def _detected_language(self) -> str:
         """The language of the first window that had speech in it: an utterance keeps to one."""

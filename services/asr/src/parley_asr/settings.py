@@ -1,16 +1,24 @@
 """What the asr service is told, and why each thing can be told. Read from the environment by the lifecycle."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from parley_runtime.settings import ServiceSettings
+from parley_contract.services import PORTS
+from parley_runtime.settings import Port, ServiceSettings
 
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=60)]
 
 
 class AsrSettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
     """The guide's names where it has one; the rest follows the resource's `spec.asr`."""
+
+    assistant: str = "default_asr"
+    nats_url: str = ""
+    """Empty: it is nobody's, and serves HTTP alone."""
+    nats_seed_file: Path = Path()
+    port: Port = PORTS["asr"]
 
     model_name: str
     """A Whisper model of the catalogue: `tiny.en`, `small`, `large-v3`."""
@@ -34,6 +42,15 @@ class AsrSettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
     hotwords: tuple[str, ...] = ()
     """Names to listen for, given to the decoder as a prompt."""
 
+    worker_shared_secret: str = ""
+    """What callers of the HTTP API send as `Authorization: Bearer …`; empty lets in everybody who reaches the port."""
+    max_upload_mib: Annotated[int, msgspec.Meta(ge=1, le=16_384)] = 512
+    """Larger uploads are refused. They lie on disk while they are transcribed, so this times `max_uploads` must fit."""
+    max_audio_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 14_400.0
+    """Longer sound is refused: four hours, for which a small model on a CPU works about one."""
+    max_uploads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
+    """Uploads and live connections at once; they take turns slice by slice, so more only make everybody wait."""
+
     max_utterances: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
     """Utterances followed at once; their decodes take turns, so more than speakers bring nothing."""
     resend_after_s: _Seconds = 0.1
@@ -52,6 +69,8 @@ class AsrSettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
 
     def __post_init__(self) -> None:
         """Check what concerns two settings."""
+        if self.nats_url and self.nats_seed_file == Path():
+            raise ValueError("NATS_URL needs NATS_SEED_FILE; without both it serves HTTP alone")
         if self.window_overlap_ms >= self.encoder_window_s * 1000:
             raise ValueError("WINDOW_OVERLAP_MS must be below ENCODER_WINDOW_S")
         if self.resend_after_s >= self.frames_wait_s or self.stall_after_s >= self.stall_wait_s:

@@ -26,7 +26,7 @@ def stitch(before: str, after: str, *, shared_s: float) -> str:
     if not before or not after:
         return before or after
     if shared_s > 0:
-        before, after = _without_doubles(before.rstrip(_BROKEN_OFF), after, shared_s)
+        before, after = without_doubles(before, after, shared_s=shared_s)
     if not before or not after:
         return before or after
     if _UNSPACED.match(before[-1]) and _UNSPACED.match(after[0]):
@@ -34,8 +34,9 @@ def stitch(before: str, after: str, *, shared_s: float) -> str:
     return f"{before} {after}"
 
 
-def _without_doubles(before: str, after: str, shared_s: float) -> tuple[str, str]:
-    """Take the words that both windows heard out of one of them."""
+def without_doubles(before: str, after: str, *, shared_s: float) -> tuple[str, str]:
+    """Take the words that both windows heard out of one of them; what is left of either may be empty."""
+    before = before.rstrip(_BROKEN_OFF)
     left, right = list(WORDS.finditer(before)), list(WORDS.finditer(after))
     most = math.ceil(shared_s * _WORDS_PER_S) + 1
     for count in range(min(most, len(left), len(right)), 0, -1):

@@ -87,6 +87,9 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     end_s: float
     words: tuple[Word, ...] = ()
     """Empty unless words were asked for."""
+    avg_logprob: float = 0.0
+    no_speech_prob: float = 0.0
+    """These two are its window's."""
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True):
