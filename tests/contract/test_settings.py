@@ -31,7 +31,7 @@ metadata: {name: libra}
 spec:
   profile: laptop
   persona: {systemPrompt: "[Speak, {name}!]\\nBe 1, null and true."}
-  asr: {hotwords: [Parley, "one, two"], replicas: 2}
+  asr: {hotwords: [Parley, "one, two"], replicas: 2, authSecretRef: {name: asr, key: token}}
   llm: {numThread: null, keepAlive: 5m}
   tts: {engine: espeak, voice: "", fallbacks: [sherpa]}
   doors: {web: {authSecretRef: {name: door, key: token}}}
@@ -99,7 +99,7 @@ def test_values_arrive_as_they_were_written() -> None:
         "",
         ["sherpa"],
     )
-    assert read["gateway"]["WORKER_SHARED_SECRET"] == "hush"
+    assert [read[service]["WORKER_SHARED_SECRET"] for service in ("asr", "gateway")] == ["hush", "hush"]
     for service in SERVICES:
         assert read[service]["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector:4318"
         assert (read[service]["CAPTURE_TEXT"], read[service]["TRACE_SAMPLE_RATIO"]) == (True, 0.1)

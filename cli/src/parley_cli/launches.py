@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from parley_cli.refusals import is_loopback
 from parley_contract.components import Component, ComponentName
 from parley_contract.services import Service
 
@@ -130,7 +131,7 @@ def _service(component: Component, service: Service, machine: Machine, urls: Map
             **{connection.variable: urls[connection.to] for connection in component.connections},
             **{secret.variable: machine.secrets[secret.variable] for secret in component.secrets},
             # Also where the resource asks for no token: a door that is open to the network always does.
-            **(machine.secrets if service == "gateway" else {}),
+            **(machine.secrets if service == "gateway" and not is_loopback(machine.host) else {}),
             "NATS_SEED_FILE": machine.seeds[service],
             "HOST": machine.host if service == "gateway" else LOOPBACK,
             "PORT": str(machine.ports[component.name]),

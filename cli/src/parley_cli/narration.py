@@ -106,6 +106,7 @@ def duration(seconds: float) -> str:
 def ways_on(running: Running) -> list[str]:
     """Say what one can do with an assistant that is ready."""
     lines = [f"  talk to it   parley talk FILE.wav   ({running.door})"]
+    lines.append(f"  transcribe   curl {running.url('asr')}/transcribe -F audio_file=@FILE.wav")
     if running.token_file:
         lines.append(f"  its token    {running.token_file}")
     return [

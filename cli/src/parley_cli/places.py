@@ -5,7 +5,7 @@
         state.json   `Running`: where everything is; for `talk`, `status` and `trace`
         logs/        <component>.log of this run, <component>.log.1 of the one before
         nats/        the broker's configuration, seeds and streams
-        token        what the door asks for, where it asks for something
+        token        what the door and the transcription API ask for, where they ask for something
 
 `up` writes it, everything else reads it.
 """
@@ -58,7 +58,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     """Folder with a file per component."""
     parts: tuple[Part, ...]
     token_file: str = ""
-    """File with the bearer token that the door asks for; empty where it asks for none."""
+    """File with the bearer token that the door and the transcription API ask for; empty where neither does."""
 
     def url(self, name: ComponentName) -> str:
         """Return the address of one of its parts."""
@@ -89,7 +89,7 @@ class Place:
 
     @property
     def token(self) -> Path:
-        """File of the door's token."""
+        """File of the token that callers have to show."""
         return self.folder / "token"
 
     def log(self, name: str) -> Path:

@@ -29,7 +29,7 @@ from parley_runtime.models import ModelMissingError, ModelStore
 from parley_runtime.tools import ToolMissingError, cache_dir, find_tool, is_supported
 
 USUAL_OLLAMA: Final = f"http://{LOOPBACK}:{PORTS['ollama']}"
-DOOR_TOKEN: Final = "WORKER_SHARED_SECRET"  # noqa: S105  # the variable's name (the guide's)
+TOKEN: Final = "WORKER_SHARED_SECRET"  # noqa: S105  # the variable's name (the guide's)
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """To be pulled first."""
     language_model: str
     token_file: str
-    """Where the door's token lies; empty if it asks for none."""
+    """Where the token of the door and the transcription API lies; empty if neither asks for one."""
 
 
 async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish) -> Prepared:
@@ -90,7 +90,7 @@ async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish) -> Prepar
             seeds={service: str(path) for service, path in broker.seeds.items()},
             model_store=str(store.root),
             host=wish.host,
-            secrets={DOOR_TOKEN: _token(place.token)} if needs_token else {},
+            secrets={TOKEN: _token(place.token)} if needs_token else {},
         ),
         store=store,
         missing=tuple(missing),
@@ -195,8 +195,8 @@ async def _missing_language_model(chosen: Iterable[Component], store: ModelStore
 
 
 def _token(file: Path) -> str:
-    """Return the door's token: the environment's, else the one that was made for this assistant."""
-    token = os.environ.get(DOOR_TOKEN, "")
+    """Return the assistant's token: the environment's, else the one that was made for it."""
+    token = os.environ.get(TOKEN, "")
     if not token:
         with contextlib.suppress(FileNotFoundError):
             token = file.read_text().strip()

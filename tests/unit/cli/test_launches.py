@@ -19,6 +19,7 @@ MACHINE = Machine(
     seeds={service: f"/state/seeds/{service}.nk" for service in SERVICES},
     model_store="/cache/models",
 )
+TOKEN = {"name": "vault", "key": "token"}
 
 
 def plan(machine: Machine = MACHINE, **spec: object) -> dict[ComponentName, Launch]:
@@ -94,15 +95,26 @@ def test_the_door_is_reached_where_it_listens(host: str, url: str) -> None:
     assert gateway.url == url
 
 
-def test_the_doors_token_goes_to_the_gateway_alone() -> None:
-    planned = plan(msgspec.structs.replace(MACHINE, secrets={"WORKER_SHARED_SECRET": "s3cret"}))
+@pytest.mark.parametrize(
+    "host,spec,knowing",
+    [
+        ("127.0.0.1", {}, []),
+        ("0.0.0.0", {}, ["gateway"]),  # noqa: S104
+        ("127.0.0.1", {"doors": {"web": {"authSecretRef": TOKEN}}}, ["gateway"]),
+        ("127.0.0.1", {"asr": {"authSecretRef": TOKEN}}, ["asr"]),
+        ("0.0.0.0", {"asr": {"authSecretRef": TOKEN}}, ["asr", "gateway"]),  # noqa: S104
+    ],
+)
+def test_the_token_goes_to_whoever_asks_for_it_and_to_a_door_on_the_network(
+    host: str, spec: dict[str, object], knowing: list[str]
+) -> None:
+    planned = plan(msgspec.structs.replace(MACHINE, host=host, secrets={"WORKER_SHARED_SECRET": "s3cret"}), **spec)
 
-    knowing = [name for name, launch in planned.items() if "s3cret" in launch.environment.values()]
-    assert knowing == ["gateway"]
+    assert [name for name, launch in planned.items() if "s3cret" in launch.environment.values()] == knowing
 
 
 def test_a_secret_that_the_spec_asks_for_must_be_there() -> None:
-    doors = {"web": {"authSecretRef": {"name": "door", "key": "token"}}}
+    doors = {"web": {"authSecretRef": TOKEN}}
 
     with pytest.raises(KeyError, match="WORKER_SHARED_SECRET"):
         plan(doors=doors)

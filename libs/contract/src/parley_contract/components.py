@@ -139,6 +139,7 @@ def _asr(assistant: VoiceAssistant) -> Component:
         },
         connections=(_TO_NATS,),
         models=(ModelNeed(kind="asr", name=asr.model),),
+        secrets=_shared_secret(asr.auth_secret_ref),
         uses_gpu=uses_gpu,
         replicas=asr.replicas,
     )
@@ -191,7 +192,7 @@ def _agent(assistant: VoiceAssistant) -> Component:
 
 def _gateway(assistant: VoiceAssistant) -> Component:
     spec = assistant.spec
-    taking, auth = spec.turn_taking, spec.doors.web.auth_secret_ref
+    taking = spec.turn_taking
     return Component(
         name="gateway",
         service="gateway",
@@ -208,8 +209,13 @@ def _gateway(assistant: VoiceAssistant) -> Component:
         },
         connections=(_TO_NATS,),
         models=(ModelNeed(kind="vad", name="silero-vad"),),
-        secrets=(SecretNeed(variable="WORKER_SHARED_SECRET", ref=auth),) if auth else (),
+        secrets=_shared_secret(spec.doors.web.auth_secret_ref),
     )
+
+
+def _shared_secret(ref: SecretKeyRef | None) -> tuple[SecretNeed, ...]:
+    """What callers of an HTTP surface have to know, under the guide's name."""
+    return (SecretNeed(variable="WORKER_SHARED_SECRET", ref=ref),) if ref else ()
 
 
 def _on_gpu(assistant: VoiceAssistant, device: str, *, first: bool = False) -> bool:
@@ -239,7 +245,6 @@ def unsupported(assistant: VoiceAssistant) -> list[str]:
     spec, taking, usual = assistant.spec, assistant.spec.turn_taking, TurnTaking()
     checks = (
         (spec.doors.discord is not None, "spec.doors.discord: there is no Discord door yet; use the web door"),
-        (spec.asr.auth_secret_ref is not None, "spec.asr.authSecretRef: there is no transcription API yet"),
         (taking.endpointing != "silence", "spec.turnTaking.endpointing: only silence is there yet"),
         (taking.speculation != "off", "spec.turnTaking.speculation: only off is there yet"),
         (taking.reopen_ms != usual.reopen_ms, "spec.turnTaking.reopenMs: a turn cannot be reopened yet"),

@@ -102,6 +102,7 @@ class Asr(_Part, frozen=True, kw_only=True):
     hotwords: Annotated[list[Text], msgspec.Meta(max_length=64)] = []
     replicas: Annotated[int, msgspec.Meta(ge=1, le=16)] | None = None
     auth_secret_ref: SecretKeyRef | None = None
+    """Bearer token that callers of the transcription API must show."""
     resources: Resources = {}
     vram_mi_b: Annotated[int, msgspec.Meta(ge=0)] | None = msgspec.field(default=None, name="vramMiB")
 
