@@ -84,7 +84,7 @@ def errors(heard: list[str], said: list[str]) -> int:
 
 
 def test_whisper_understands_the_voice(voice: Synthesizer, whisper: Transcriber) -> None:
-    pairs = [(words(whisper.transcribe(shaped(voice, text), Decoding()).text), words(text)) for text in SENTENCES]
+    pairs = [(words(whisper.transcribe([shaped(voice, text)], Decoding())[0].text), words(text)) for text in SENTENCES]
 
     wrong = sum(errors(heard, said) for heard, said in pairs)
     assert wrong / sum(len(said) for _, said in pairs) < 0.2, pairs

@@ -69,7 +69,7 @@ def errors(expected: Sequence[str], heard: Sequence[str]) -> int:
 
 async def understood(transcriber: Transcriber, samples: Samples, *, overlap_ms: int = 120) -> Understood:
     async def decode(window: Samples, how: Decoding) -> Decoded:
-        return transcriber.transcribe(window, how)
+        return transcriber.transcribe([window], how)[0]
 
     sizes = limits(encoder_window_s=transcriber.engine.window_s, overlap_ms=overlap_ms)
     return await Hearing(Listening(limits=sizes, language="en")).final(samples, decode)
@@ -123,7 +123,7 @@ async def test_silence_and_noise_are_empty(transcriber: Transcriber, kind: str, 
 def test_a_loop_ends_at_the_bound_of_its_duration(transcriber: Transcriber) -> None:
     hiss = (0.01 * np.random.default_rng(0).standard_normal(RATE_HZ)).astype(np.float32)
 
-    decoded = transcriber.transcribe(hiss, Decoding())
+    [decoded] = transcriber.transcribe([hiss], Decoding())
 
     assert decoded.tokens <= max_length(1.0, "en") // 2 == 16
 
@@ -150,7 +150,7 @@ def test_a_profile_for_a_gpu_runs_on_the_cpu_too() -> None:
     transcriber = load(options(compute_type="int8_float16"))
 
     assert transcriber.engine.compute_type == "int8_float32"
-    assert transcriber.transcribe(sample("en/hello_world"), Decoding()).text.lower() == "hello world."
+    assert transcriber.transcribe([sample("en/hello_world")], Decoding())[0].text.lower() == "hello world."
 
 
 def test_an_english_model_refuses_another_language() -> None:
@@ -179,7 +179,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 def test_a_multilingual_model_takes_a_language_or_finds_it(language: str) -> None:
     transcriber = load(options("base", language=language))
 
-    decoded = transcriber.transcribe(sample("es/pangrama"), Decoding())
+    [decoded] = transcriber.transcribe([sample("es/pangrama")], Decoding())
 
     assert decoded.language == "es"
     assert "comía feliz cardillo y kiwi" in decoded.text
@@ -188,8 +188,8 @@ def test_a_multilingual_model_takes_a_language_or_finds_it(language: str) -> Non
 def test_hotwords_are_heard_as_they_are_spelt() -> None:
     said = espeak("Hello Parlay, what is the time?")
 
-    without = load(options()).transcribe(said, Decoding())
-    prompted = load(options(hotwords="Parley")).transcribe(said, Decoding())
+    [without] = load(options()).transcribe([said], Decoding())
+    [prompted] = load(options(hotwords="Parley")).transcribe([said], Decoding())
 
     assert "Parley" not in without.text
     assert "Parley" in prompted.text

@@ -104,7 +104,7 @@ def heard_by_whisper(sound: bytes) -> str:
         hotwords="",
     )
     samples = np.frombuffer(sound, dtype="<i2").astype(np.float32) / np.float32(32768)
-    return load(options).transcribe(samples, Decoding(beam_size=1)).text
+    return load(options).transcribe([samples], Decoding(beam_size=1))[0].text
 
 
 async def test_a_spoken_question_gets_a_spoken_answer_that_says_what_was_written(assistant: Assistant) -> None:

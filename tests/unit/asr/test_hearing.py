@@ -24,7 +24,7 @@ class Engine:
         self.toy = ToyTranscriber(window_s=10)
 
     async def decode(self, samples: Samples, how: Decoding) -> Decoded:
-        return self.toy.transcribe(samples, how)
+        return self.toy.transcribe([samples], how)[0]
 
 
 def text_of(count: int) -> str:
@@ -47,6 +47,30 @@ async def test_a_partial_is_decoded_with_beam_one() -> None:
 
     assert understood.text == "alpha bravo"
     assert [how.beam_size for _, how in engine.toy.told] == [1]
+
+
+@pytest.mark.parametrize("beam_size, more_s, decodes", [(1, 0, 1), (3, 0, 2), (1, 0.3, 2)])
+async def test_a_final_of_what_the_partial_heard_in_the_same_way_costs_nothing(
+    beam_size: int, more_s: float, decodes: int
+) -> None:
+    engine, hearing = Engine(), Hearing(structs.replace(HOW, beam_size=beam_size))
+    said, more = speak("alpha bravo"), np.full(round(more_s * RATE_HZ), 0.001, dtype=np.float32)
+
+    await hearing.partial(said, engine.decode)
+    understood = await hearing.final(np.concatenate((said, more)), engine.decode)
+
+    assert understood.text == "alpha bravo"
+    assert len(engine.toy.told) == decodes
+
+
+async def test_a_doubtful_partial_is_decoded_again_with_care() -> None:
+    engine, hearing = Engine(), Hearing(structs.replace(HOW, beam_size=1))
+    engine.toy.loops_for = 1
+
+    await hearing.partial(speak("alpha bravo"), engine.decode)
+    understood = await hearing.final(speak("alpha bravo"), engine.decode)
+
+    assert understood.text == "alpha bravo"
 
 
 async def test_digital_silence_costs_no_decode() -> None:

@@ -38,7 +38,7 @@ async def pieces_of(
     transcriber = toy or ToyTranscriber()
 
     async def decode(window: Samples, how: Decoding) -> Decoded:
-        return transcriber.transcribe(window, how)
+        return transcriber.transcribe([window], how)[0]
 
     how = decoding or Decoding(timing="segments")
     return [piece async for piece in transcribe(blocks(samples, *sizes), LISTENING, how, decode)]
@@ -95,7 +95,7 @@ async def test_a_piece_is_given_as_soon_as_nothing_can_change_it() -> None:
     toy, given_after = ToyTranscriber(), list[int]()
 
     async def decode(window: Samples, how: Decoding) -> Decoded:
-        return toy.transcribe(window, how)
+        return toy.transcribe([window], how)[0]
 
     async for _ in transcribe(blocks(samples), LISTENING, Decoding(timing="segments"), decode):
         given_after.append(len(toy.told))

@@ -76,7 +76,7 @@ class ToyAsr:
             decoding.cancel()
 
 
-async def _slowly(job: Job) -> Decoded:
+async def _slowly(job: Job) -> list[Decoded]:
     await asyncio.sleep(DECODE_S)
     return job()
 

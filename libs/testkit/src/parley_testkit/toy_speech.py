@@ -5,6 +5,7 @@ comes out proves what went in. `ToyTranscriber` is a fake `Transcriber`: it pass
 what it was told, and can be told to fail. Not for judging recognition: that takes a real model and real speech.
 """
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
@@ -55,7 +56,9 @@ class ToyTranscriber:
 
     def __init__(self, *, window_s: float = 10.0) -> None:
         self.told: list[tuple[float, Decoding]] = []
-        """Every call: seconds of sound and how to decode it."""
+        """Every window: seconds of sound and how to decode it."""
+        self.batches: list[int] = []
+        """How many windows each call was given."""
         self.failures: list[Exception] = []
         """Raised one by one instead of decoding."""
         self.loops_for: int = 0
@@ -67,11 +70,15 @@ class ToyTranscriber:
         """What is loaded."""
         return self._engine
 
-    def transcribe(self, samples: Samples, how: Decoding) -> Decoded:
+    def transcribe(self, windows: Sequence[Samples], how: Decoding) -> list[Decoded]:
         """Read the words; a word of which less than half can be heard is not understood."""
-        self.told.append((len(samples) / RATE_HZ, how))
+        self.batches.append(len(windows))
         if self.failures:
             raise self.failures.pop(0)
+        return [self._understand(samples, how) for samples in windows]
+
+    def _understand(self, samples: Samples, how: Decoding) -> Decoded:
+        self.told.append((len(samples) / RATE_HZ, how))
         if self.loops_for and not how.is_safe:
             self.loops_for -= 1
             return Decoded(text="bravo " * 40, language="en", no_speech_prob=0.1, tokens=40)

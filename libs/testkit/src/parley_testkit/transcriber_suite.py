@@ -42,7 +42,7 @@ class TranscriberSuite:
         ids=str,
     )
     def test_speech_is_understood(self, transcriber: Transcriber, spoken: Spoken, how: Decoding) -> None:
-        decoded = transcriber.transcribe(spoken.samples, how)
+        [decoded] = transcriber.transcribe([spoken.samples], how)
 
         assert decoded.text.strip(" .").lower() == spoken.text
         assert decoded.no_speech_prob < 0.5  # noqa: PLR2004  # well below any threshold
@@ -55,7 +55,7 @@ class TranscriberSuite:
         samples = np.concatenate((silence, spoken.samples))
         first, last = np.flatnonzero(np.abs(samples) > samples.max() / 5)[[0, -1]] / RATE_HZ
 
-        decoded = transcriber.transcribe(samples, Decoding(timing=timing))
+        [decoded] = transcriber.transcribe([samples], Decoding(timing=timing))
 
         segments = decoded.segments
         assert " ".join(segment.text for segment in segments) == decoded.text
@@ -68,23 +68,40 @@ class TranscriberSuite:
             assert all(word.start_s <= word.end_s <= segment.end_s for word in segment.words)
 
     def test_without_timing_there_are_no_segments(self, transcriber: Transcriber, spoken: Spoken) -> None:
-        assert transcriber.transcribe(spoken.samples, Decoding()).segments == ()
+        [decoded] = transcriber.transcribe([spoken.samples], Decoding())
+
+        assert decoded.segments == ()
+
+    @pytest.mark.parametrize("timing", ["none", "segments", "words"])
+    def test_several_windows_are_understood_as_one_by_one(
+        self, transcriber: Transcriber, spoken: Spoken, timing: Timing
+    ) -> None:
+        silence = np.zeros(RATE_HZ, dtype=np.float32)
+        windows = [spoken.samples, silence, np.concatenate((silence, spoken.samples))]
+        how = Decoding(timing=timing)
+
+        together = transcriber.transcribe(windows, how)
+        apart = [decoded for samples in windows for decoded in transcriber.transcribe([samples], how)]
+
+        assert [decoded.text for decoded in (together[0], together[2])] == [apart[0].text, apart[2].text]
+        assert [decoded.no_speech_prob > 0.6 for decoded in together] == [False, True, False]  # noqa: PLR2004  # as above
+        assert [len(decoded.segments) for decoded in together] == [len(decoded.segments) for decoded in apart]
 
     def test_silence_is_likely_no_speech(self, transcriber: Transcriber) -> None:
-        decoded = transcriber.transcribe(np.zeros(2 * RATE_HZ, dtype=np.float32), Decoding())
+        [decoded] = transcriber.transcribe([np.zeros(2 * RATE_HZ, dtype=np.float32)], Decoding())
 
         assert decoded.no_speech_prob > 0.6  # noqa: PLR2004  # the default threshold
 
     @pytest.mark.parametrize("count", [0, 1, 100, 320])
     def test_hardly_any_sound_is_decoded_like_any_other(self, transcriber: Transcriber, count: int) -> None:
-        decoded = transcriber.transcribe(np.zeros(count, dtype=np.float32), Decoding())
+        [decoded] = transcriber.transcribe([np.zeros(count, dtype=np.float32)], Decoding())
 
         assert decoded.no_speech_prob > 0.6  # noqa: PLR2004  # the default threshold
 
     def test_what_is_longer_than_the_window_is_cut(self, transcriber: Transcriber, spoken: Spoken) -> None:
         silence = np.zeros(round(transcriber.engine.window_s * RATE_HZ), dtype=np.float32)
 
-        decoded = transcriber.transcribe(np.concatenate((silence, spoken.samples)), Decoding())
+        [decoded] = transcriber.transcribe([np.concatenate((silence, spoken.samples))], Decoding())
 
         assert decoded.no_speech_prob > 0.6  # noqa: PLR2004  # the default threshold
 
@@ -93,9 +110,9 @@ class TranscriberSuite:
     ) -> None:
         before = spoken.samples.copy()
 
-        first = transcriber.transcribe(spoken.samples, Decoding())
-        transcriber.transcribe(spoken.samples[::2], Decoding())
-        again = transcriber.transcribe(spoken.samples, Decoding())
+        first = transcriber.transcribe([spoken.samples], Decoding())
+        transcriber.transcribe([spoken.samples[::2]], Decoding())
+        again = transcriber.transcribe([spoken.samples], Decoding())
 
         assert np.array_equal(spoken.samples, before)
         assert again == first

@@ -55,7 +55,7 @@ def load_whisper(settings: AsrSettings) -> Transcriber:
         hotwords=", ".join(settings.hotwords),
     )
     transcriber = load(options)
-    transcriber.transcribe(np.zeros(RATE_HZ, dtype=np.float32), Decoding(beam_size=settings.beam_size))
+    transcriber.transcribe([np.zeros(RATE_HZ, dtype=np.float32)], Decoding(beam_size=settings.beam_size))
     engine = transcriber.engine
     if engine.compute_type != settings.compute_type:
         log.warning("another compute type", wanted=settings.compute_type, taken=engine.compute_type)
@@ -101,8 +101,11 @@ class App:
         add_api(http, self._desk, runtime.settings)
         with decoder_thread() as offload:
             async with runtime.http(http), asyncio.TaskGroup() as tasks:
-                transcriber = await asyncio.to_thread(self._load, runtime.settings)
-                self._decoder = Decoder(transcriber, runtime.telemetry, offload=offload)
+
+                async def load() -> Transcriber:
+                    return await asyncio.to_thread(self._load, runtime.settings)
+
+                self._decoder = Decoder(await load(), runtime.telemetry, offload=offload, reload=load)
                 decoding = tasks.create_task(self._decoder.run())
                 listening = _listening(runtime.settings, self._decoder)
                 self._desk.open(self._decoder, listening)

@@ -57,6 +57,14 @@ async def hear(samples: Samples, decoding: Decoding, how: Listening, decode: Dec
     return heard if safe.is_doubtful else safe
 
 
+class _Latest(NamedTuple):
+    """The last decode of the open window."""
+
+    window: Window
+    decoding: Decoding
+    heard: Heard
+
+
 class Hearing:
     """The texts of one utterance's windows."""
 
@@ -65,6 +73,7 @@ class Hearing:
         self._how = how
         self._settled: list[tuple[Window, Heard]] = []
         self._open = Window(0, 0)
+        self._latest: _Latest | None = None
 
     async def partial(self, samples: Samples, decode: Decode) -> Understood:
         """Understand the first samples of an utterance that goes on; a quick decode of the open window."""
@@ -80,16 +89,24 @@ class Hearing:
         last = _SILENT
         for window, successor in zip_longest(planned, planned[1:]):
             is_settled = successor is not None
-            is_careful = is_final or is_settled
-            decoding = Decoding(
-                beam_size=self._how.beam_size if is_careful else 1,
-                language=self._how.language or self._detected_language(),
-            )
-            last = await hear(samples[window.start : window.end], decoding, self._how, decode, is_careful=is_careful)
+            last = await self._hear(samples, window, decode, is_careful=is_final or is_settled)
             if is_settled:
                 self._settled.append((window, last))
                 self._open = successor
         return self._joined([*self._settled, (self._open, last)])
+
+    async def _hear(self, samples: Samples, window: Window, decode: Decode, *, is_careful: bool) -> Heard:
+        """Understand a window, unless the latest decode was of the very same: nothing came since to change it."""
+        decoding = Decoding(
+            beam_size=self._how.beam_size if is_careful else 1,
+            language=self._how.language or self._detected_language(),
+        )
+        latest = self._latest
+        if latest is None or latest[:2] != (window, decoding) or (latest.heard.is_doubtful and is_careful):
+            sound = samples[window.start : window.end]
+            latest = _Latest(window, decoding, await hear(sound, decoding, self._how, decode, is_careful=is_careful))
+        self._latest = latest
+        return latest.heard
 
     def _detected_language(self) -> str:
         """The language of the first window that had speech in it: an utterance keeps to one."""

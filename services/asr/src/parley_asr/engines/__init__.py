@@ -5,10 +5,12 @@ Not here: utterances, windows, the bus. An engine sees at most one window of sam
 
 Errors an engine raises, and what they mean for the work item:
 
-    DecodeFailedError(RetryableError)     this decode failed (out of memory, a device that went away)
+    DecodeFailedError(RetryableError)     this decode failed (a device that went away)
+    └── OutOfMemoryError                  the device has no room for it; fewer windows at once may go through
     ModelUnusableError(PermanentError)    the model cannot be loaded as configured; no retry helps
 """
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -23,6 +25,10 @@ Samples = npt.NDArray[np.float32]
 
 class DecodeFailedError(RetryableError):
     """A decode broke inside the engine; the same samples may go through later or elsewhere."""
+
+
+class OutOfMemoryError(DecodeFailedError):
+    """The device has no memory left for a decode; the sentence says what to change."""
 
 
 class ModelUnusableError(PermanentError):
@@ -113,9 +119,12 @@ class Transcriber(Protocol):
     def engine(self) -> Engine:
         """What is loaded."""
 
-    def transcribe(self, samples: Samples, how: Decoding) -> Decoded:
-        """Decode at most `engine.window_s` of speech (longer input is cut); blocks for the whole decode.
+    def transcribe(self, windows: Sequence[Samples], how: Decoding) -> list[Decoded]:
+        """Decode windows of at most `engine.window_s` of speech (longer ones are cut); blocks until all are done.
+
+        Several at once take less time than one after the other; what comes of each is the same.
 
         Raises:
+            OutOfMemoryError: there is no room for so many.
             DecodeFailedError: the engine broke; the samples may be tried again.
         """

@@ -9,6 +9,8 @@ tiny.en int8 on one core 77 ms instead of 442. Below 8 s the decoder begins to l
 waveform is what keeps int8 accurate.
 """
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +28,7 @@ from parley_asr.engines import (
     Decoding,
     Engine,
     ModelUnusableError,
+    OutOfMemoryError,
     Samples,
     Segment,
     Task,
@@ -139,6 +142,7 @@ class WhisperTranscriber:
         self._language = language or ("" if engine.is_multilingual else "en")
         self._hotwords = hotwords.strip()
         self._voices: dict[tuple[str, Task], _Voice] = {}
+        self._latest: tuple[tuple[float, bytes], Any] | None = None
         self._features = model.feature_extractor
         if self._features.mel_filters.shape[0] != model.model.n_mels:
             # A folder without preprocessor_config.json: large-v3 wants 128 bands, the default is 80.
@@ -149,39 +153,68 @@ class WhisperTranscriber:
         """What is loaded."""
         return self._engine
 
-    def transcribe(self, samples: Samples, how: Decoding) -> Decoded:
-        """Decode one window; see `Transcriber`."""
+    def transcribe(self, windows: Sequence[Samples], how: Decoding) -> list[Decoded]:
+        """Decode windows; see `Transcriber`."""
+        if how.timing == "words" and len(windows) > 1:
+            # An alignment is made for one language and one window's tokens.
+            return [decoded for samples in windows for decoded in self.transcribe([samples], how)]
         window_s = SAFE_WINDOW_S if how.is_safe else self._engine.window_s
-        samples = samples[: int(window_s * RATE_HZ)]
-        audio_s = len(samples) / RATE_HZ
+        windows = [samples[: int(window_s * RATE_HZ)] for samples in windows]
         try:
-            encoded = self._model.encode(self._mel(samples, window_s))
-            language = how.language or self._language or self._detect(encoded)
-            voice = self._voice(language, how.task)
-            result = self._model.model.generate(
-                encoded,
-                [self._prompt(voice, how)],
-                max_length=max_length(audio_s, language, has_timestamps=how.timing != "none"),
-                suppress_blank=True,
-                suppress_tokens=voice.suppress,
-                return_scores=True,
-                return_no_speech_prob=True,
-                max_initial_timestamp_index=round(window_s / timing.TIMESTAMP_S),
-                **_choice(how),
-            )[0]
-            tokens: list[int] = result.sequences_ids[0]
-            segments = self._segments(encoded, tokens, voice.tokenizer, how, audio_s)
+            encoded = self._encode(windows, window_s)
+            languages = [how.language or self._language] * len(windows)
+            if not languages[0]:
+                languages = self._detect(encoded)
+            return self._decode(encoded, windows, languages, how)
         except (RuntimeError, ValueError) as error:
-            raise DecodeFailedError(f"{self._engine.model} on {self._engine.device}: {error}") from error
-        return Decoded(
-            text=voice.tokenizer.decode(tokens).strip(),
-            language=language,
-            no_speech_prob=float(result.no_speech_prob),
-            tokens=len(tokens),
-            # CTranslate2 divides by the length without the token that ends the text.
-            avg_logprob=float(result.scores[0]) * len(tokens) / (len(tokens) + 1),
-            segments=segments,
+            raise _failure(self._engine, error) from error
+
+    def _encode(self, windows: Sequence[Samples], window_s: float) -> Any:  # noqa: ANN401 - ctranslate2 has no stubs
+        """Encode windows. The latest single one is kept: a candidate's, or a partial's, may be the final's too."""
+        if len(windows) > 1:
+            return self._model.encode(np.stack([self._mel(samples, window_s) for samples in windows]))
+        [samples] = windows
+        key = (window_s, hashlib.blake2b(samples.tobytes()).digest())
+        if self._latest is None or self._latest[0] != key:
+            self._latest = key, self._model.encode(self._mel(samples, window_s))
+        return self._latest[1]
+
+    def _decode(
+        self,
+        encoded: Any,  # noqa: ANN401 - as above
+        windows: Sequence[Samples],
+        languages: Sequence[str],
+        how: Decoding,
+    ) -> list[Decoded]:
+        voices = [self._voice(language, how.task) for language in languages]
+        results = self._model.model.generate(
+            encoded,
+            [self._prompt(voice, how) for voice in voices],
+            max_length=max(
+                max_length(len(samples) / RATE_HZ, language, has_timestamps=how.timing != "none")
+                for samples, language in zip(windows, languages, strict=True)
+            ),
+            suppress_blank=True,
+            # The same for all languages: marks and the tokens that steer.
+            suppress_tokens=voices[0].suppress,
+            return_scores=True,
+            return_no_speech_prob=True,
+            max_initial_timestamp_index=round(SAFE_WINDOW_S / timing.TIMESTAMP_S),
+            **_choice(how),
         )
+        heard = zip(windows, languages, voices, results, strict=True)
+        return [
+            Decoded(
+                text=voice.tokenizer.decode(tokens := result.sequences_ids[0]).strip(),
+                language=language,
+                no_speech_prob=float(result.no_speech_prob),
+                tokens=len(tokens),
+                # CTranslate2 divides by the length without the token that ends the text.
+                avg_logprob=float(result.scores[0]) * len(tokens) / (len(tokens) + 1),
+                segments=self._segments(encoded, tokens, voice.tokenizer, how, len(samples) / RATE_HZ),
+            )
+            for samples, language, voice, result in heard
+        ]
 
     def _segments(
         self,
@@ -216,10 +249,9 @@ class WhisperTranscriber:
         mel = self._features(samples)[:, :frames]
         return np.ascontiguousarray(np.pad(mel, ((0, 0), (0, frames - mel.shape[1]))), dtype=np.float32)
 
-    def _detect(self, encoded: Any) -> str:  # noqa: ANN401 - ctranslate2 has no stubs
-        """The likeliest language, as ISO 639-1."""
-        token, _ = self._model.model.detect_language(encoded)[0][0]
-        return str(token).strip("<|>")
+    def _detect(self, encoded: Any) -> list[str]:  # noqa: ANN401 - as above
+        """Return the likeliest language of each window, as ISO 639-1."""
+        return [str(likeliest[0][0]).strip("<|>") for likeliest in self._model.model.detect_language(encoded)]
 
     def _voice(self, language: str, task: Task) -> _Voice:
         voice = self._voices.get((language, task))
@@ -228,6 +260,16 @@ class WhisperTranscriber:
             voice = _Voice(tokenizer, list(get_suppressed_tokens(tokenizer, [-1])))
             self._voices[language, task] = voice
         return voice
+
+
+def _failure(engine: Engine, error: Exception) -> DecodeFailedError:
+    """Say what broke; CTranslate2 raises the same kind for everything, and words for it on a GPU alone."""
+    if "out of memory" in str(error).lower():
+        return OutOfMemoryError(
+            f"{engine.device} has no memory left for {engine.model} in {engine.compute_type}: take a smaller model, "
+            "COMPUTE_TYPE int8 or BEAM_SIZE 1, or leave the card to it alone"
+        )
+    return DecodeFailedError(f"{engine.model} on {engine.device}: {error}")
 
 
 def _choice(how: Decoding) -> dict[str, Any]:
