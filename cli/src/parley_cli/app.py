@@ -34,7 +34,7 @@ app: Final = App(
     help_format="markdown",
     version=metadata.version("parley-cli"),
 )
-models: Final = App(name="models", help="The models that assistants are made of: list, pull and verify them.")
+models: Final = App(name="models", help="The models that assistants are made of: show, pull, verify and remove them.")
 app.command(models)
 
 
@@ -65,6 +65,8 @@ Assistant = Annotated[
 ]
 Replies = Annotated[Path, Parameter(name="--out", help="Folder for the WAVs of the replies.")]
 Store = Annotated[str, Parameter(name="--model-store", help="Folder of models; the user's cache if not given.")]
+ModelNames = Annotated[str, Parameter(help="Names as `parley models list` shows them.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 
 
 @app.command
@@ -187,25 +189,36 @@ def trace(
 
 
 @models.command(name="list")
-def list_models(*, model_store: Store = "") -> int:
+def list_models(*, json: Json = False, model_store: Store = "") -> int:
     """Show every model that Parley knows by name, and which are on this machine.
 
-    Where a model comes from more than one source, they are tried in that order.
+    VRAM is what a model takes on a card, with int8 and with float16; `~` marks an estimate.
     """
-    Screen().show(catalogue_commands.listing(ModelStore.at(model_store)))
-    return 0
+    store, screen = ModelStore.at(model_store), Screen()
+    return run_until_interrupted(lambda _: catalogue_commands.show_all(store, screen, json=json))
+
+
+@models.command(name="show")
+def show_models(*names: ModelNames, json: Json = False, model_store: Store = "") -> int:
+    """Show all that is known of models: what for, licence, VRAM, sources in the order they are tried, files and hashes.
+
+    Example: `parley models show large-v3-turbo`.
+    """
+    store, screen = ModelStore.at(model_store), Screen()
+    return run_until_interrupted(lambda _: catalogue_commands.show(store, names, screen, json=json))
 
 
 @models.command(name="pull")
 def pull_models(
-    *names: Annotated[str, Parameter(help="Names as `parley models list` shows them.")],
+    *names: ModelNames,
     again: Annotated[bool, Parameter(negative="", help="Fetch also what is here, as after damage.")] = False,
     model_store: Store = "",
 ) -> int:
     """Fetch models into the store; every file's hash is checked before it counts.
 
     `parley up` and `parley demo` pull what they need by themselves. This is for machines that will be without a
-    network, and for volumes. An interrupted pull goes on where it was.
+    network, and for volumes. A pull from the hub that was cut goes on where it was. `HF_ENDPOINT` names a mirror of the
+    hub; with `HF_HUB_OFFLINE=1` nothing is fetched.
 
     Example: `parley models pull tiny.en en_US-joe-medium`.
     """
@@ -221,3 +234,19 @@ def verify_models(
     """Read models and compare every file with the catalogue's SHA-256; exits with 1 if one is damaged."""
     store, screen = ModelStore.at(model_store), Screen()
     return run_until_interrupted(lambda _: catalogue_commands.verify(store, names, screen))
+
+
+@models.command(name="rm")
+def remove_models(
+    *names: ModelNames,
+    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative="", help="Do not ask first.")] = False,
+    model_store: Store = "",
+) -> int:
+    """Remove models from the store, and what is left of pulls that were cut; says how much that frees.
+
+    What a running assistant uses is not removed.
+
+    Example: `parley models rm medium --yes`.
+    """
+    store, screen = ModelStore.at(model_store), Screen()
+    return run_until_interrupted(lambda _: catalogue_commands.remove(store, names, screen, yes=yes))

@@ -5,7 +5,9 @@
         ├── RefusedError          this machine or this version cannot run the assistant (`refusals`)
         ├── UnreadableFileError   a manifest or a token that is not there (`manifests`)
         ├── UnwritableFileError   a record that cannot be written (`demo_command`)
-        └── UnreadableAudioError  no sound (`audio`)
+        ├── UnreadableAudioError  no sound (`audio`)
+        ├── NothingNamedError     models are needed, and none was named (`catalogue_commands`)
+        └── UnconfirmedError      something would be removed, and there is nobody to ask (`catalogue_commands`)
 
 Every other ParleyError ends a command with 1.
 """

@@ -59,6 +59,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...]
     token_file: str = ""
     """File with the bearer token that the door and the transcription API ask for; empty where neither does."""
+    models: tuple[str, ...] = ()
+    """Folders of the models that it was started with."""
 
     def url(self, name: ComponentName) -> str:
         """Return the address of one of its parts."""

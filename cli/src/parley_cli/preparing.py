@@ -51,6 +51,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     store: ModelStore
     missing: tuple[Model, ...]
     """To be pulled first."""
+    models: tuple[str, ...]
+    """Folders of all that it needs from the store."""
     language_model: str
     token_file: str
     """Where the token of the door and the transcription API lies; empty if neither asks for one."""
@@ -94,6 +96,7 @@ async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish) -> Prepar
         ),
         store=store,
         missing=tuple(missing),
+        models=_folders(chosen, store),
         language_model=assistant.spec.llm.model,
         token_file=str(place.token) if needs_token else "",
     )
@@ -189,9 +192,17 @@ async def _missing_language_model(chosen: Iterable[Component], store: ModelStore
         model = find_model(name, "llm")
     except UnknownModelError:
         return []
-    if store.state(model) == "present" or (not ollama and await LanguageModels(url).has(name)):
+    if model.is_ollamas or store.state(model) == "present" or (not ollama and await LanguageModels(url).has(name)):
         return []
     return [model]
+
+
+def _folders(chosen: Iterable[Component], store: ModelStore) -> tuple[str, ...]:
+    found = []
+    for need in (need for part in chosen for need in part.models):
+        with contextlib.suppress(UnknownModelError):  # a folder of one's own, or a language model that Ollama knows
+            found.append(str(store.folder(find_model(need.name, need.kind)).resolve()))
+    return tuple(found)
 
 
 def _token(file: Path) -> str:

@@ -58,7 +58,12 @@ async def pull_all(store: ModelStore, models: Iterable[Model], screen: Screen, *
     """
     with Pulling(screen) as pulling:
         for model in models:
-            screen.say(f"pulling {model.name} ({model.size / _MEGABYTE:.0f} MB)")
+            screen.say(f"pulling {model.name} ({model.size / _MEGABYTE:.0f} MB, {model.licence})")
+            if model.unpinned:
+                screen.say(
+                    f"  the catalogue has no hash of its {', '.join(model.unpinned)}: what comes is taken as it is, "
+                    "and its hash recorded"
+                )
             report = _report(pulling.bar(model.name))
             await in_thread_of_its_own(functools.partial(pulls.pull, store, model, report=report, again=again))
 

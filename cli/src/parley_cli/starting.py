@@ -22,6 +22,7 @@ from parley_cli.screen import Screen
 from parley_cli.supervisor import Supervisor, supervised
 from parley_contract.resource import VoiceAssistant
 from parley_runtime.catalogue import UnknownModelError, find_model
+from parley_runtime.fetching import refuse_offline
 
 _PATIENCE_S: Final = 5.0
 """So long nobody needs to be told what is being waited for; then again every so often."""
@@ -91,10 +92,13 @@ class _Session:
         models = LanguageModels(machine.ollama_url)
         if await models.has(name):
             return
+        try:
+            model = find_model(name, "llm")
+        except UnknownModelError:
+            model = None
         with Pulling(self._screen) as pulling:
-            try:
-                model = find_model(name, "llm")
-            except UnknownModelError:
+            if model is None or model.is_ollamas:
+                refuse_offline(name, "have Ollama pull it on a machine with a network and copy its models")
                 await models.pull(name, pulling.bar(name))
             else:
                 await models.make(model, store.folder(model), pulling.bar(name))
@@ -136,6 +140,7 @@ class _Session:
             logs=str(self._place.logs),
             parts=tuple(Part(name=name, url=url, pid=pids.get(name)) for name, url in urls.items()),
             token_file=self._prepared.token_file,
+            models=self._prepared.models,
         )
         self._place.write(state)
         return state

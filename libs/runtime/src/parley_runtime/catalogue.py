@@ -13,7 +13,7 @@ import msgspec
 
 from parley_contract.errors import PermanentError
 
-Kind = Literal["asr", "vad", "voice", "llm", "sample"]
+Kind = Literal["asr", "vad", "turn", "voice", "llm", "sample"]
 
 
 class UnknownModelError(PermanentError):
@@ -27,7 +27,8 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
     """Relative to the model's folder, with `/`."""
     size: int
     """Bytes."""
-    sha256: str
+    sha256: str = ""
+    """Empty where nobody could be found who knows it; then the first pull records what it got (decision 0009)."""
 
 
 class Wheel(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +74,16 @@ class Hub(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="hub"
         return f"{self.folder}/{path}" if self.folder else path
 
 
-Source = Wheels | Hub
+class Ollama(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ollama"):
+    """Ollama pulls the model itself, under the model's name, and checks what it gets by its registry's hashes."""
+
+    size: int
+    """Bytes, as Ollama lists the model."""
+    digest: str
+    """SHA-256 of the manifest, as Ollama lists the model; a tag may be moved to another."""
+
+
+Source = Wheels | Hub | Ollama
 
 
 class Chat(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,16 +102,35 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     licence: str
     note: str
-    files: tuple[ModelFile, ...]
     sources: tuple[Source, ...]
     """In the order in which they are tried."""
+    files: tuple[ModelFile, ...] = ()
+    """None of what Ollama pulls."""
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes; `multilingual` for Whisper's 99 and the like, `any` where the language makes no difference."""
+    vram_mib: dict[str, int] = {}
+    """The most it takes on a card, in MiB, by compute type (speech) or quantisation (language models)."""
+    vram_measured: tuple[str, ...] = ()
+    """Which of these were measured; the others are estimates that follow from them."""
     chat: Chat | None = None
-    """Language models only."""
+    """Language models with files only."""
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
-        return sum(file.size for file in self.files)
+        """Bytes of all files, or of what Ollama pulls."""
+        return sum(file.size for file in self.files) or sum(
+            source.size for source in self.sources if isinstance(source, Ollama)
+        )
+
+    @property
+    def is_ollamas(self) -> bool:
+        """Whether Ollama pulls and keeps it; the store never has it."""
+        return any(isinstance(source, Ollama) for source in self.sources)
+
+    @property
+    def unpinned(self) -> tuple[str, ...]:
+        """Paths of the files whose hash the catalogue lacks."""
+        return tuple(file.path for file in self.files if not file.sha256)
 
 
 class _Page(msgspec.Struct, frozen=True):

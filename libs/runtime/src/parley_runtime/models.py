@@ -1,15 +1,16 @@
 """The model store: where the files of a model lie on this machine, and whether they are what the catalogue says.
 
 Services call `ModelStore.locate` to find their files, `parley models` lists and verifies. Fetching is the business of
-`pulls`: this module never writes, so a pod may mount the store read-only.
+`pulls`: the store itself never writes, so a pod may mount it read-only.
 
-    <root>/<kind>/<name>/…        all files of the model, put there by one rename after every hash was right
-    <root>/<kind>/<name>/sherpa/  of voices: what `piper_voices` derived from them
+    <root>/<kind>/<name>/…           all files of the model, put there by one rename after every hash was right
+    <root>/<kind>/<name>/SHA256SUMS  hashes of the files of which the catalogue has none, as they were when pulled
+    <root>/<kind>/<name>/sherpa/     of voices: what `piper_voices` derived from them
 """
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -23,6 +24,10 @@ Counted = Callable[[int], None]
 """Told the bytes that were just read."""
 
 _BLOCK_BYTES: Final = 4 * 1024 * 1024
+_SUMS: Final = "SHA256SUMS"
+"""In the form that `sha256sum -c` reads."""
+_NEEDED: Final[Mapping[str, tuple[str, ...]]] = {"asr": ("model.bin", "config.json", "tokenizer.json")}
+"""What a folder of one's own must hold; without tokenizer.json, faster-whisper would ask the hub for one."""
 
 
 class ModelMissingError(PermanentError):
@@ -70,10 +75,7 @@ class ModelStore:
             ModelDamagedError: some files are missing or have the wrong size.
         """
         if os.sep in name:
-            folder = Path(name).expanduser()
-            if not folder.is_dir():
-                raise ModelMissingError(f"{folder} is no folder; it was given as the {kind} model")
-            return folder
+            return _own_folder(Path(name).expanduser(), kind)
         model = find_model(name, kind)
         match self.state(model):
             case "present":
@@ -95,11 +97,49 @@ class ModelStore:
         folder = self.folder(model)
         if not folder.is_dir():
             return [f"{model.name}: is not here"]
-        return folder_problems(folder, model, count) or piper_voices.problems(folder)
+        return folder_problems(folder, model, count, known=recorded(folder)) or piper_voices.problems(folder)
 
 
-def folder_problems(folder: Path, model: Model, count: Counted = lambda _: None) -> list[str]:
-    """Compare the files in `folder` with the catalogue's hashes; as `ModelStore.problems`, wherever they lie."""
+def _own_folder(folder: Path, kind: Kind) -> Path:
+    """Return a folder that somebody named as a model, if it can be one."""
+    if not folder.is_dir():
+        raise ModelMissingError(f"{folder} is no folder; it was given as the {kind} model")
+    lacking = [name for name in _NEEDED.get(kind, ()) if not (folder / name).is_file()]
+    if lacking:
+        raise ModelDamagedError(
+            f"{folder} was given as the {kind} model and lacks {', '.join(lacking)}: it must hold a Whisper model in "
+            "CTranslate2's format"
+        )
+    return folder
+
+
+def record(folder: Path, model: Model) -> None:
+    """Write down the hashes of the files of which the catalogue has none."""
+    if model.unpinned:
+        sums = "".join(f"{file_sha256(folder / path)}  {path}\n" for path in model.unpinned)
+        (folder / _SUMS).write_text(sums)
+
+
+def recorded(folder: Path) -> dict[str, str]:
+    """Return the hashes that were written down when the model in `folder` was pulled, by path."""
+    try:
+        lines = (folder / _SUMS).read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    return {path: sha256 for sha256, _, path in (line.partition("  ") for line in lines)}
+
+
+def folder_problems(
+    folder: Path, model: Model, count: Counted = lambda _: None, *, known: Mapping[str, str]
+) -> list[str]:
+    """Compare the files in `folder` with the catalogue's hashes; as `ModelStore.problems`, wherever they lie.
+
+    Args:
+        folder: where they lie.
+        model: an entry of the catalogue.
+        count: told of progress.
+        known: hashes of files of which the catalogue has none, where there is one.
+    """
     found: list[str] = []
     for file in model.files:
         path = folder / file.path
@@ -107,8 +147,11 @@ def folder_problems(folder: Path, model: Model, count: Counted = lambda _: None)
             found.append(f"{file.path}: is not here")
         elif path.stat().st_size != file.size:
             found.append(f"{file.path}: has {path.stat().st_size} bytes instead of {file.size}")
-        elif (actual := file_sha256(path, count)) != file.sha256:
-            found.append(f"{file.path}: has SHA-256 {actual} instead of {file.sha256}")
+        else:
+            actual = file_sha256(path, count)
+            expected = file.sha256 or known.get(file.path, actual)
+            if actual != expected:
+                found.append(f"{file.path}: has SHA-256 {actual} instead of {expected}")
     return found
 
 
