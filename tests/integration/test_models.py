@@ -1,7 +1,7 @@
 """Pulling real models: wheels by the real package client, hub files by the real hub client from a hub on loopback."""
 
 import hashlib
-import http.server
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,8 +11,10 @@ import msgspec
 import pytest
 
 from parley_runtime.catalogue import Hub, Model, ModelFile, Wheels, find_model
+from parley_runtime.fetching import OfflineError, SourceUnavailableError
 from parley_runtime.models import ModelDamagedError, ModelStore
-from parley_runtime.pulls import DiskFullError, Progress, SourceUnavailableError, StoreUnusableError, pull
+from parley_runtime.pulls import BeingPulledError, DiskFullError, Progress, StoreUnusableError, pull, remove
+from parley_testkit.model_hub import REVISION, ModelHub, model_hub
 
 SMALL = "silero-vad"
 
@@ -23,7 +25,7 @@ def store(tmp_path: Path) -> ModelStore:
 
 
 class TestWheels:
-    @pytest.mark.parametrize("name", [SMALL, "audioeval", "en_US-joe-medium", "base"])
+    @pytest.mark.parametrize("name", [SMALL, "audioeval", "en_US-joe-medium", "base", "smart-turn-v3.2"])
     def test_a_pulled_model_has_the_catalogues_hashes(self, store: ModelStore, name: str) -> None:
         model = find_model(name)
 
@@ -120,63 +122,25 @@ def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path: Path, place: s
         pull(ModelStore(tmp_path / place), find_model(SMALL))
 
 
-CONTENT = {"model.bin": bytes(range(256)) * 4096, "config.json": b"{}"}
-REVISION = "1" * 40
-
-
-class HubHandler(http.server.BaseHTTPRequestHandler):
-    """Answers as the hub does: `/<repo>/resolve/<revision>/<path>` with the headers its client looks for."""
-
-    cut_after: int | None = None
-    """Bytes after which every download breaks off; None for whole files."""
-
-    def do_HEAD(self) -> None:
-        self.answer(is_head=True)
-
-    def do_GET(self) -> None:
-        self.answer(is_head=False)
-
-    def answer(self, *, is_head: bool) -> None:
-        path = self.path.partition(f"/resolve/{REVISION}/")[2].removeprefix("voices/")
-        if path not in CONTENT:
-            self.send_response(404)
-            self.send_header("X-Error-Code", "EntryNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        body = CONTENT[path]
-        self.send_response(200)
-        self.send_header("X-Repo-Commit", REVISION)
-        self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if not is_head:
-            self.wfile.write(body[: self.cut_after])
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+CONTENT = {"model.bin": bytes(range(256)) * 100_000, "config.json": b"{}"}
+WRITTEN_AT_ONCE = 10 * 1024 * 1024
+"""Bytes that the hub's client gathers before it writes them."""
+HUB = Hub(repo="somebody/tiny", revision=REVISION)
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[HubHandler]]:
-    """Run a hub on loopback and point the client at it, as people do at a mirror."""
-
-    class Handler(HubHandler):
-        pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    serving = threading.Thread(target=server.serve_forever)
-    serving.start()
-    yield Handler
-    server.shutdown()
-    serving.join()
-    server.server_close()
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelHub]:
+    """Run a hub and point the client at it, as people do at a mirror."""
+    in_a_folder = {f"voices/{path}": content for path, content in CONTENT.items()}
+    with model_hub({**CONTENT, **in_a_folder}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        yield hub
 
 
-def hub_model(*sources: Hub | Wheels) -> Model:
+def hub_model(*sources: Hub | Wheels, unpinned: tuple[str, ...] = ()) -> Model:
     files = tuple(
-        ModelFile(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest()) for path, data in CONTENT.items()
+        ModelFile(path=path, size=len(data), sha256="" if path in unpinned else hashlib.sha256(data).hexdigest())
+        for path, data in CONTENT.items()
     )
     return Model(name="made-up", kind="asr", licence="MIT", note="", files=files, sources=sources)
 
@@ -185,31 +149,144 @@ class TestHub:
     @pytest.mark.parametrize("folder", ["", "voices"])
     @pytest.mark.usefixtures("hub")
     def test_a_pulled_model_has_the_catalogues_hashes(self, store: ModelStore, folder: str) -> None:
-        model = hub_model(Hub(repo="somebody/tiny", revision=REVISION, folder=folder))
+        model = hub_model(msgspec.structs.replace(HUB, folder=folder))
 
         pulled = pull(store, model)
 
         assert {path.name: path.read_bytes() for path in pulled.iterdir()} == CONTENT
 
-    def test_a_hub_that_hangs_up_is_told_with_its_reason(self, store: ModelStore, hub: type[HubHandler]) -> None:
-        hub.cut_after = 1000
+    def test_a_hub_that_hangs_up_for_a_moment_is_asked_for_the_rest(self, store: ModelStore, hub: ModelHub) -> None:
+        hub.cut_after = 15_000_000
+        mend = threading.Timer(0.5, lambda: setattr(hub, "cut_after", None))
+        mend.start()
 
+        pull(store, hub_model(HUB))
+
+        mend.join()
+        assert [asked.start for asked in hub.asked if asked.path == "model.bin"] == [0, WRITTEN_AT_ONCE]
+        assert store.problems(hub_model()) == []
+
+    def test_a_hub_that_goes_away_is_told_with_its_reason_and_the_next_pull_goes_on(
+        self, store: ModelStore, hub: ModelHub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("time.sleep", lambda _: None)  # the hub's client waits between its tries
+        hub.cut_after = 15_000_000
         with pytest.raises(SourceUnavailableError, match="somebody/tiny: "):
-            pull(store, hub_model(Hub(repo="somebody/tiny", revision=REVISION)))
+            pull(store, hub_model(HUB))
+        assert store.state(hub_model()) == "missing"
+
+        hub.cut_after = None
+        hub.asked.clear()
+        pull(store, hub_model(HUB))
+
+        assert hub.asked == [("model.bin", WRITTEN_AT_ONCE), ("config.json", 0)]
+        assert store.problems(hub_model()) == []
+
+    def test_what_does_not_fit_to_the_part_that_is_there_is_fetched_anew(
+        self, store: ModelStore, hub: ModelHub
+    ) -> None:
+        part = store.root / "asr/.made-up.partial/somebody--tiny/files/model.bin"
+        part.parent.mkdir(parents=True)
+        part.write_bytes(b"x" * 1000)
+        with pytest.raises(ModelDamagedError, match=r"model\.bin: has SHA-256"):
+            pull(store, hub_model(HUB))
+
+        pull(store, hub_model(HUB))
+
+        assert hub.asked[-2:] == [("model.bin", 0), ("config.json", 0)]
+        assert store.problems(hub_model()) == []
+
+    def test_offline_nothing_is_asked_for(
+        self, store: ModelStore, hub: ModelHub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+        with pytest.raises(
+            OfflineError, match=r"made-up is not here, and HF_HUB_OFFLINE forbids .* copy .*asr/made-up"
+        ):
+            pull(store, hub_model(HUB))
+
+        assert hub.asked == []
+
+    @pytest.mark.usefixtures("hub")
+    def test_offline_a_model_that_is_here_is_here(self, store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder = pull(store, hub_model(HUB))
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+        assert pull(store, hub_model(HUB)) == folder
 
     @pytest.mark.usefixtures("hub")
     def test_the_next_source_is_tried_when_the_first_has_not_got_the_files(self, store: ModelStore) -> None:
-        absent = Hub(repo="somebody/tiny", revision=REVISION, folder="no/such/folder")
-        present = Hub(repo="somebody/tiny", revision=REVISION)
+        absent = msgspec.structs.replace(HUB, folder="no/such/folder")
 
-        pull(store, hub_model(absent, present))
+        pull(store, hub_model(absent, HUB))
 
         assert store.problems(hub_model()) == []
 
     @pytest.mark.usefixtures("hub")
     def test_every_sources_reason_is_told_when_none_has_the_files(self, store: ModelStore) -> None:
-        absent = Hub(repo="somebody/tiny", revision=REVISION, folder="no/such/folder")
+        absent = msgspec.structs.replace(HUB, folder="no/such/folder")
         elsewhere = msgspec.structs.replace(absent, repo="somebody/else")
 
         with pytest.raises(SourceUnavailableError, match=r"somebody/tiny: [^\0]*somebody/else: "):
             pull(store, hub_model(absent, elsewhere))
+
+
+class TestFilesWithoutAHash:
+    @pytest.mark.usefixtures("hub")
+    def test_what_came_is_recorded_and_verified_from_then_on(self, store: ModelStore) -> None:
+        model = hub_model(HUB, unpinned=("model.bin",))
+        folder = pull(store, model)
+        checked = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=folder, capture_output=True, check=False)
+
+        (folder / "model.bin").write_bytes(b"x" * len(CONTENT["model.bin"]))
+
+        assert checked.stdout == b"model.bin: OK\n"
+        [problem] = store.problems(model)
+        assert problem.startswith("model.bin: has SHA-256 ")
+
+    def test_another_pull_must_give_what_the_first_gave(self, store: ModelStore, hub: ModelHub) -> None:
+        model = hub_model(HUB, unpinned=("config.json",))
+        pull(store, model)
+        hub.files["config.json"] = b"[]"
+
+        with pytest.raises(ModelDamagedError, match=r"config\.json: has SHA-256"):
+            pull(store, model, again=True)
+
+        assert (store.folder(model) / "config.json").read_bytes() == b"{}"
+
+
+class TestRemove:
+    @pytest.mark.usefixtures("hub")
+    def test_the_bytes_that_a_model_took_are_freed(self, store: ModelStore) -> None:
+        model = hub_model(HUB)
+        folder = pull(store, model)
+
+        freed = remove(store, model)
+
+        assert freed == model.size
+        assert [path.name for path in folder.parent.iterdir()] == [".made-up.lock"]
+
+    def test_the_rest_of_a_cut_pull_is_freed_too(self, store: ModelStore) -> None:
+        part = store.root / "asr/.made-up.partial/somebody--tiny/files/model.bin"
+        part.parent.mkdir(parents=True)
+        part.write_bytes(b"x" * 1000)
+
+        assert remove(store, hub_model(HUB)) == 1000
+        assert not part.exists()
+
+    def test_what_is_not_there_frees_nothing(self, store: ModelStore) -> None:
+        assert remove(store, hub_model(HUB)) == 0
+
+    def test_a_model_that_is_being_pulled_is_left_alone(self, store: ModelStore, hub: ModelHub) -> None:
+        hub.held_after = 15_000_000
+        pulling = threading.Thread(target=pull, args=(store, hub_model(HUB)))
+        pulling.start()
+        assert hub.is_held.wait(10)
+
+        with pytest.raises(BeingPulledError, match="made-up is being pulled by another process"):
+            remove(store, hub_model(HUB))
+
+        hub.go_on.set()
+        pulling.join()
+        assert store.problems(hub_model()) == []

@@ -18,6 +18,7 @@ from parley_cli.screen import Screen
 from parley_contract.errors import PermanentError
 from parley_runtime import pulls
 from parley_runtime.catalogue import Model, catalogue, find_model
+from parley_runtime.fetching import refuse_offline
 from parley_runtime.models import ModelStore
 
 
@@ -33,28 +34,30 @@ class ModelInUseError(PermanentError):
     """A running assistant has the model loaded, or would miss it when a part of it starts again."""
 
 
-async def show_all(store: ModelStore, screen: Screen, *, json: bool) -> int:
-    """Draw the catalogue, with what of it is here."""
-    shown = await _look(store, catalogue())
+async def show_all(store: ModelStore, screen: Screen, *, json: bool, ollama: str = USUAL_OLLAMA) -> int:
+    """Draw the catalogue, with what of it is here or in the Ollama at this address."""
+    shown = await _look(store, catalogue(), ollama)
     _draw(shown, listing(shown), screen, json=json)
     return 0
 
 
 async def show(store: ModelStore, names: Sequence[str], screen: Screen, *, json: bool) -> int:
     """Draw all that is known of some models."""
-    shown = await _look(store, _chosen(names))
+    shown = await _look(store, _chosen(names), USUAL_OLLAMA)
     _draw(shown, details(shown), screen, json=json)
     return 0
 
 
-async def pull(store: ModelStore, names: Sequence[str], screen: Screen, *, again: bool) -> int:
-    """Bring models into the store, or have Ollama pull its own."""
+async def pull(
+    store: ModelStore, names: Sequence[str], screen: Screen, *, again: bool, ollama: str = USUAL_OLLAMA
+) -> int:
+    """Bring models into the store, or have the Ollama at this address pull its own."""
     wanted = _chosen(names)
     here = [model for model in wanted if store.state(model) == "present" and not again]
     for model in here:
         screen.say(f"{model.name} is here already")
     for model in (model for model in wanted if model.is_ollamas):
-        await _have_ollama_pull(model, screen)
+        await _have_ollama_pull(ollama, model, screen)
     missing = [model for model in wanted if model not in here and not model.is_ollamas]
     await pull_all(store, missing, screen, again=again)
     return 0
@@ -114,14 +117,15 @@ def _chosen(names: Sequence[str]) -> tuple[Model, ...]:
     return tuple(find_model(name) for name in names)
 
 
-async def _look(store: ModelStore, models: Sequence[Model]) -> list[Shown]:
+async def _look(store: ModelStore, models: Sequence[Model], ollama: str) -> list[Shown]:
     """Find out what of these models is here; Ollama is asked for its own, if it runs."""
-    ollama = LanguageModels(USUAL_OLLAMA) if await ollama_version(USUAL_OLLAMA) else None
+    answers = await ollama_version(ollama) is not None
     found = []
     for model in models:
         here: Here = store.state(model)
         if model.is_ollamas:
-            here = "ask Ollama" if ollama is None else "present" if await ollama.has(model.name) else "missing"
+            is_there = answers and await LanguageModels(ollama).has(model.name)
+            here = "present" if is_there else "missing" if answers else "ask Ollama"
         found.append(Shown(model=model, here=here, folder="" if model.is_ollamas else str(store.folder(model))))
     return found
 
@@ -133,19 +137,19 @@ def _draw(shown: Sequence[Shown], drawing: RenderableType, screen: Screen, *, js
         screen.show(drawing)
 
 
-async def _have_ollama_pull(model: Model, screen: Screen) -> None:
-    if not await ollama_version(USUAL_OLLAMA):
+async def _have_ollama_pull(url: str, model: Model, screen: Screen) -> None:
+    if await ollama_version(url) is None:
         raise pulls.OllamasModelError(
-            f"{model.name} is Ollama's, and none answers at {USUAL_OLLAMA}: start one with `ollama serve`, or leave it "
-            "to `parley up`, which has Ollama pull what the assistant needs"
+            f"{model.name} is Ollama's, and none answers at {url}: start one with `ollama serve`, or leave it to "
+            "`parley up`, which has Ollama pull what the assistant needs"
         )
-    ollama = LanguageModels(USUAL_OLLAMA)
-    if await ollama.has(model.name):
+    if await LanguageModels(url).has(model.name):
         screen.say(f"{model.name} is here already")
         return
+    refuse_offline(model.name, "copy Ollama's models from a machine that has it")
     screen.say(f"pulling {model.name} ({megabytes(model.size)} MB, {model.licence})")
     with Pulling(screen) as pulling:
-        await ollama.pull(model.name, pulling.bar(model.name))
+        await LanguageModels(url).pull(model.name, pulling.bar(model.name))
 
 
 def _verdict(model: Model) -> str:

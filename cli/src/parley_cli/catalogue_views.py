@@ -16,7 +16,7 @@ Here = State | Literal["ask Ollama"]
 """Of a model that Ollama keeps, nobody else knows whether it is here."""
 
 _COLOURS: Final[dict[Here, str]] = {"present": "green", "incomplete": "red"}
-_TOLD_IN_THE_LIST: Final = ("int8", "float16")
+_TOLD_IN_THE_LIST: Final[tuple[str, ...]] = ("int8", "float16")
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +65,7 @@ def _languages(model: Model) -> str:
 
 def _span(model: Model) -> str:
     """Say what a model takes from int8 to float16, or in its only quantisation."""
-    ends = [kind for kind in _TOLD_IN_THE_LIST if kind in model.vram_mib] or list(model.vram_mib)
+    ends: list[str] = [kind for kind in _TOLD_IN_THE_LIST if kind in model.vram_mib] or list(model.vram_mib)
     estimated = "" if set(ends) <= set(model.vram_measured) else "~"
     return f"{estimated}{'-'.join(str(model.vram_mib[kind]) for kind in ends)}" if ends else ""
 

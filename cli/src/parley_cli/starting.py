@@ -98,7 +98,7 @@ class _Session:
             model = None
         with Pulling(self._screen) as pulling:
             if model is None or model.is_ollamas:
-                refuse_offline(name, "have Ollama pull it on a machine with a network and copy its models")
+                refuse_offline(name, "copy Ollama's models from a machine that has it")
                 await models.pull(name, pulling.bar(name))
             else:
                 await models.make(model, store.folder(model), pulling.bar(name))

@@ -6,6 +6,7 @@ where they end up.
 
 import atexit
 import errno
+import logging
 import os
 import shutil
 import subprocess
@@ -114,7 +115,8 @@ def from_hub(source: Hub, model: Model, work: Path) -> Path:
 
     The hub's client retries, knows mirrors (`HF_ENDPOINT`) and tokens, and goes on within one call; but since its
     change 4228 every call begins a file of its own, so what was cut yesterday would be fetched anew, 3 GB of it. Hence
-    its downloader (`http_get`) into a file of ours, which the pull's lock keeps to one process.
+    its downloader (`http_get`) into a file of ours, which the pull's lock keeps to one process. It writes 10 MiB at a
+    time, and so much at most is lost.
 
     Raises:
         SourceUnavailableError: the hub does not give them.
@@ -122,11 +124,13 @@ def from_hub(source: Hub, model: Model, work: Path) -> Path:
     """
     # Imported here: services only look into the store, and the client costs them 20 MB.
     import httpx2  # noqa: PLC0415
-    from huggingface_hub import build_hf_headers, hf_hub_url  # noqa: PLC0415
+    from huggingface_hub import hf_hub_url  # noqa: PLC0415
     from huggingface_hub.file_download import http_get  # noqa: PLC0415
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # noqa: PLC0415  # not in __all__
     from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415
 
     disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of every try
     files = work / "files"
     # A part of a compressed answer could not be gone on from.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
