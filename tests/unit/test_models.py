@@ -1,6 +1,7 @@
 """The catalogue's promises, what a pull plans, and what the store says about files. No network, no real model."""
 
 import hashlib
+import math
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from parley_contract.profiles import LANGUAGES, PROFILES
 from parley_runtime import piper_voices
 from parley_runtime.catalogue import Hub, Model, ModelFile, UnknownModelError, Wheel, Wheels, catalogue, find_model
-from parley_runtime.models import ModelDamagedError, ModelMissingError, ModelStore
+from parley_runtime.models import ModelDamagedError, ModelMissingError, ModelStore, record
 from parley_runtime.pulls import plan
 
 CONTENT = {"model.bin": b"weights" * 100, "config.json": b"{}"}
@@ -41,12 +42,23 @@ class TestCatalogue:
 
         assert len(names) == len(folders) == len(catalogue())
 
-    def test_every_file_and_wheel_is_pinned_by_a_sha256(self) -> None:
-        pins = [(file.sha256, file.size) for model in catalogue() for file in model.files]
+    def test_every_wheel_and_all_but_a_few_files_are_pinned_by_a_sha256(self) -> None:
+        pins = [(file.sha256, file.size) for model in catalogue() for file in model.files if file.sha256]
         sources = [source for model in catalogue() for source in model.sources if isinstance(source, Wheels)]
         pins += [(wheel.sha256, wheel.size) for source in sources for wheel in source.wheels]
 
         assert all(len(bytes.fromhex(sha256)) == 32 and size > 0 for sha256, size in pins)
+        assert {model.name: len(model.unpinned) for model in catalogue() if model.unpinned} == {
+            "large-v1": 4,
+            "distil-small.en": 2,
+            "distil-medium.en": 2,
+            "distil-large-v3.5": 3,
+        }
+
+    def test_files_without_a_hash_come_from_a_commit_of_the_hub(self) -> None:
+        sources = [source for model in catalogue() if model.unpinned for source in model.sources]
+
+        assert all(isinstance(source, Hub) and len(bytes.fromhex(source.revision)) == 20 for source in sources)
 
     def test_every_model_names_a_licence_and_a_source(self) -> None:
         assert all(model.licence and model.sources for model in catalogue())
@@ -76,8 +88,20 @@ class TestCatalogue:
         assert isinstance(tts, dict)
         assert find_model(tts["voice"], "voice").kind == "voice"
 
+    @pytest.mark.parametrize("profile", sorted(PROFILES))
+    def test_the_language_model_of_every_profile_is_there(self, profile: str) -> None:
+        llm = PROFILES[profile]["llm"]
+
+        assert isinstance(llm, dict)
+        assert find_model(llm["model"], "llm").vram_mib
+
     def test_a_language_model_with_files_says_how_to_chat_with_it(self) -> None:
-        assert all(model.chat is not None for model in catalogue() if model.kind == "llm")
+        models = [model for model in catalogue() if model.kind == "llm"]
+
+        assert all((model.chat is None) == model.is_ollamas for model in models)
+
+    def test_every_model_says_which_languages_it_knows(self) -> None:
+        assert all(model.languages for model in catalogue())
 
     def test_a_misspelt_name_is_answered_with_the_nearest(self) -> None:
         with pytest.raises(UnknownModelError, match=r"did you mean tiny\.en\?"):
@@ -86,6 +110,50 @@ class TestCatalogue:
     def test_a_name_of_another_kind_is_unknown(self) -> None:
         with pytest.raises(UnknownModelError, match="no voice 'base' is in the catalogue"):
             find_model("base", "voice")
+
+
+SHAPES = {
+    "tiny": (4, 384),
+    "base": (6, 512),
+    "small": (12, 768),
+    "medium": (24, 1024),
+    "large-v1": (32, 1280),
+    "large-v2": (32, 1280),
+    "large-v3": (32, 1280),
+    "large-v3-turbo": (4, 1280),
+    "distil-small": (4, 768),
+    "distil-medium": (2, 1024),
+    "distil-large-v3": (2, 1280),
+    "distil-large-v3.5": (2, 1280),
+}
+"""Decoder layers and width (openai/whisper's model card; huggingface/distil-whisper's README)."""
+
+
+def estimated_vram(model: Model) -> dict[str, int]:
+    """The formula that the page gives for what nobody measured."""
+    layers, width = SHAPES[model.name.removesuffix(".en")]
+    weights = model.files[0].size / 2**20
+    int8 = weights / 2 + 700 + 0.019 * layers * width
+    estimates = {
+        "int8": int8,
+        "int8_float16": int8,
+        "float16": weights + 900 + 0.017 * layers * width,
+        "float32": 2 * weights + 900 + 2 * 0.017 * layers * width,
+    }
+    return {kind: math.ceil(mib / 10) * 10 for kind, mib in estimates.items()}
+
+
+@pytest.mark.parametrize("model", [model for model in catalogue() if model.kind == "asr"], ids=lambda model: model.name)
+class TestVram:
+    def test_what_was_not_measured_is_the_estimate(self, model: Model) -> None:
+        estimate = estimated_vram(model)
+
+        assert {**model.vram_mib, **{kind: estimate[kind] for kind in model.vram_measured}} == estimate
+
+    def test_the_estimate_is_within_five_percent_of_what_was_measured(self, model: Model) -> None:
+        measured = {kind: model.vram_mib[kind] for kind in model.vram_measured}
+
+        assert {kind: estimated_vram(model)[kind] for kind in measured} == pytest.approx(measured, rel=0.05)
 
 
 class TestSources:
@@ -114,6 +182,9 @@ class TestPlan:
         model = a_model(sources=(WHEELS, HUB))
 
         assert plan(model, state, again=again).sources == (WHEELS, HUB)  # type: ignore[arg-type]
+
+    def test_what_ollama_pulls_is_not_fetched(self) -> None:
+        assert plan(find_model("qwen2.5:7b-instruct"), "missing").sources == ()
 
     def test_wheels_need_room_for_what_is_unpacked_too(self) -> None:
         from_hub, from_wheels = plan(a_model(), "missing"), plan(a_model(sources=(WHEELS,)), "missing")
@@ -163,6 +234,19 @@ class TestStore:
 
         assert sum(counted) == a_model().size
 
+    def test_a_file_without_a_hash_is_compared_with_the_one_that_was_recorded(self, tmp_path: Path) -> None:
+        store = ModelStore(tmp_path)
+        files = tuple(msgspec.structs.replace(file, sha256="") for file in a_model().files)
+        model = a_model(files=files)
+        folder = put(store, model)
+        record(folder, model)
+        sound = store.problems(model)
+
+        (folder / "config.json").write_bytes(b"[]")
+
+        assert sound == []
+        assert [problem.partition(" has SHA-256 ")[0] for problem in store.problems(model)] == ["config.json:"]
+
     def test_no_folder_has_a_colon_in_it(self, tmp_path: Path) -> None:
         assert ModelStore(tmp_path).folder(a_model()) == tmp_path / "asr" / "tiny-en"
 
@@ -180,7 +264,18 @@ class TestLocate:
             store.locate("silero-vad", "vad")
 
     def test_a_model_of_ones_own_is_named_by_its_folder(self, tmp_path: Path) -> None:
+        for name in ("model.bin", "config.json", "tokenizer.json"):
+            (tmp_path / name).touch()
+
         assert ModelStore(tmp_path / "store").locate(str(tmp_path), "asr") == tmp_path
+
+    def test_a_folder_that_cannot_be_a_whisper_model_is_told_what_it_lacks(self, tmp_path: Path) -> None:
+        (tmp_path / "model.bin").touch()
+
+        with pytest.raises(
+            ModelDamagedError, match=r"lacks config\.json, tokenizer\.json: it must hold a Whisper model"
+        ):
+            ModelStore(tmp_path / "store").locate(str(tmp_path), "asr")
 
     def test_a_folder_that_does_not_exist_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(ModelMissingError, match="/nowhere is no folder"):

@@ -25,7 +25,7 @@ from parley_contract.resource import VoiceAssistant
 from parley_contract.services import PORTS
 from parley_runtime.broker import write_broker_files
 from parley_runtime.catalogue import Model, UnknownModelError, find_model
-from parley_runtime.models import ModelMissingError, ModelStore
+from parley_runtime.models import ModelDamagedError, ModelMissingError, ModelStore
 from parley_runtime.tools import ToolMissingError, cache_dir, find_tool, is_supported
 
 USUAL_OLLAMA: Final = f"http://{LOOPBACK}:{PORTS['ollama']}"
@@ -180,7 +180,7 @@ def _missing_models(chosen: Iterable[Component], store: ModelStore, problems: li
                 store.locate(need.name, need.kind)
             elif store.state(model := find_model(need.name, need.kind)) != "present":
                 missing.append(model)
-        except (UnknownModelError, ModelMissingError) as error:
+        except (UnknownModelError, ModelMissingError, ModelDamagedError) as error:
             problems.append(str(error))
     return missing
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from parley_cli.app import app, run
+from parley_cli.app import app, models, run
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,8 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["status"], "Exits with 1"),
         (["trace"], "-n"),
         (["models"], "verify"),
-        (["models", "pull"], "Example"),
+        (["models", "pull"], "HF_ENDPOINT"),
+        (["models", "rm"], "--yes"),
     ],
 )
 def test_every_command_teaches_with_help(command: list[str], taught: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,18 +104,20 @@ def test_an_unknown_model_is_refused_with_a_suggestion(capsys: pytest.CaptureFix
     assert "did you mean tiny.en?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["show", "pull", "rm"])
+def test_a_command_that_needs_models_says_where_their_names_are(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(["models", command])
+
+    assert code == 2
+    assert capsys.readouterr().err == "parley: name one or more models: `parley models list` shows them\n"
+
+
 def test_the_reference_names_every_command() -> None:
     page = (Path(__file__).parents[3] / "docs/reference/cli.md").read_text()
 
     commands = [name for name in app if not name.startswith("-")]
+    commands += [f"models {name}" for name in models if not name.startswith("-")]
     assert commands
     assert [name for name in commands if f"`parley {name}" not in page] == []
-
-
-def test_the_catalogue_is_listed_with_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
-    code = run(["models", "list"])
-
-    listed = capsys.readouterr().out
-    assert code == 0
-    assert "smollm2:135m" in listed
-    assert "missing" in listed
