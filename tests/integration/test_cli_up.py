@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from parley_cli.places import Place, Running
-from parley_testkit.local_assistant import PARLEY, LocalAssistant, environment, local_assistant
+from parley_testkit.local_assistant import PARLEY, LocalAssistant, are_gone, environment, local_assistant
 from parley_testkit.nats_server import free_port
 
 pytestmark = pytest.mark.timeout(180)
@@ -28,21 +28,6 @@ def parley(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*PARLEY, *arguments], capture_output=True, text=True, check=False, env=environment(home), cwd=home, timeout=120
     )
-
-
-def are_gone(pids: list[int], *, within_s: float = 0) -> bool:
-    """Whether no such process runs, now or soon; one that only waits to be noticed by its parent does not."""
-    deadline = time.monotonic() + within_s
-    while True:
-        states = []
-        for pid in pids:
-            with contextlib.suppress(FileNotFoundError):
-                states.append(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0])
-        if not set(states) - {"Z"}:
-            return True
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
 
 
 @pytest.fixture

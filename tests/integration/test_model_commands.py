@@ -23,7 +23,7 @@ from parley_cli.screen import Screen
 from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import OllamasModelError
-from parley_testkit.local_assistant import PARLEY
+from parley_testkit.local_assistant import PARLEY, are_gone
 from parley_testkit.model_hub import ModelHub, model_hub
 from parley_testkit.nats_server import free_port
 from parley_testkit.ollama_server import running_ollama
@@ -114,15 +114,25 @@ def test_two_pulls_at_once_fetch_once(store: ModelStore, surroundings: dict[str,
     assert store.problems(TINY) == []
 
 
+def with_a_disk_of_its_own(script: str, surroundings: dict[str, str]) -> subprocess.Popen[str]:
+    """Run a script that may mount small disks which nobody else sees; `"$@"` is `parley` there."""
+    apart = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+    return subprocess.Popen(
+        [*apart, "bash", "-euc", script, "bash", *PARLEY],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=surroundings,
+    )
+
+
 def test_a_disk_that_runs_full_is_one_sentence_and_with_room_the_next_pull_goes_on(
     store: ModelStore, surroundings: dict[str, str], hub: ModelHub, tmp_path: Path
 ) -> None:
-    """The disk is a small one of its own that only the pulling processes see."""
     store.root.mkdir()
     held, full = tmp_path / "held", tmp_path / "full"
     hub.held_after = HELD_AFTER
     script = f"""
-        set -eu
         mount -t tmpfs -o size=240m none {store.root}
         pull() {{ "$@" models pull tiny.en --model-store {store.root}; }}
         pull "$@" > {tmp_path}/said 2> {tmp_path}/complained & pulling=$!
@@ -136,14 +146,8 @@ def test_a_disk_that_runs_full_is_one_sentence_and_with_room_the_next_pull_goes_
         find {store.root} -name model.bin
         "$@" models verify --model-store {store.root}
     """
-    own_disk = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
-    process = subprocess.Popen(
-        [*own_disk, "bash", "-c", script, "bash", *PARLEY],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=surroundings,
-    )
+
+    process = with_a_disk_of_its_own(script, surroundings)
     assert hub.is_held.wait(30)
     held.touch()
     while not full.exists() and process.poll() is None:
@@ -160,6 +164,36 @@ def test_a_disk_that_runs_full_is_one_sentence_and_with_room_the_next_pull_goes_
     assert whole in said
     assert said.endswith("tiny.en: as the catalogue says\n")
     assert hub.asked[-4].start > 20_000_000
+
+
+def test_a_full_cache_of_the_package_client_is_no_full_disk(
+    store: ModelStore, surroundings: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "uv").mkdir()
+    script = f"""
+        mount -t tmpfs -o size=1m none {tmp_path}/uv
+        "$@" models pull silero-vad --model-store {store.root}
+    """
+
+    said, _ = with_a_disk_of_its_own(script, {**surroundings, "UV_OFFLINE": "0"}).communicate()
+
+    assert "parley: no source gave silero-vad:\n  wheels: the package client ended with " in said
+    assert "No space left on device" in said
+
+
+def test_ctrl_c_ends_the_package_client_too(store: ModelStore, surroundings: dict[str, str]) -> None:
+    pulling = started(store, {**surroundings, "UV_OFFLINE": "0"}, "pull", "base")
+    clients: list[str] = []
+    while not clients and pulling.poll() is None:
+        clients = subprocess.run(
+            ["pgrep", "--parent", str(pulling.pid)], capture_output=True, text=True, check=False
+        ).stdout.split()
+    os.kill(pulling.pid, signal.SIGINT)
+
+    assert pulling.wait(10) == 130
+    pulling.communicate()
+    assert clients
+    assert are_gone([int(client) for client in clients], within_s=2)
 
 
 def test_offline_is_a_sentence_that_says_what_to_copy(store: ModelStore, surroundings: dict[str, str]) -> None:

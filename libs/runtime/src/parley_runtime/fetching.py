@@ -22,6 +22,7 @@ from parley_runtime.tools import cache_dir
 _OFFLINE: Final = "HF_HUB_OFFLINE"
 """The hub's own switch, and so the one that people know. Here it stands for every source."""
 _NO_SPACE: Final = os.strerror(errno.ENOSPC)
+_HARDLY_ANY_BYTES: Final = 16 * 1024 * 1024
 
 
 class SourceUnavailableError(RetryableError):
@@ -77,7 +78,8 @@ def _install(command: Sequence[str], work: Path) -> None:
         said = client.communicate()[1]
         atexit.unregister(client.kill)
     if client.returncode:
-        if _NO_SPACE in said:
+        # The client's own cache may be what is full: another source needs none.
+        if _NO_SPACE in said and shutil.disk_usage(work).free < _HARDLY_ANY_BYTES:
             raise OSError(errno.ENOSPC, _NO_SPACE)
         last_lines = "\n    ".join([line for line in said.splitlines() if line.strip()][-8:])
         raise SourceUnavailableError(f"the package client ended with {client.returncode}:\n    {last_lines}")

@@ -205,6 +205,21 @@ def local_assistant(home: Path, *options: str, within: Sequence[str] = ()) -> It
                 assistant.interrupt()
 
 
+def are_gone(pids: list[int], *, within_s: float = 0) -> bool:
+    """Whether no such process runs, now or soon; one that only waits to be noticed by its parent does not."""
+    deadline = time.monotonic() + within_s
+    while True:
+        states = []
+        for pid in pids:
+            with contextlib.suppress(FileNotFoundError):
+                states.append(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0])
+        if not set(states) - {"Z"}:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+
+
 async def _page(url: str, path: str) -> dict[str, Any]:
     """Return a page; nothing of a process that is down, stopped or too busy to say it."""
     async with httpx.AsyncClient(trust_env=False, timeout=1.0) as client:
