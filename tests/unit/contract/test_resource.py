@@ -54,6 +54,11 @@ def test_a_minimal_manifest_is_enough() -> None:
             "spec: asr.model tiny.en hears English only, and language is ko: name a multilingual model, such as tiny",
         ),
         (
+            "{language: ko, asr: {model: distil-large-v3}}",
+            "spec: asr.model distil-large-v3 hears English only, and language is ko: "
+            "name a multilingual model, such as large-v3-turbo",
+        ),
+        (
             "{doors: {web: {enabled: false}}}",
             "spec.doors: at least one door must be open: enable web or describe discord",
         ),

@@ -288,10 +288,12 @@ class Spec(_Part, frozen=True, kw_only=True):
     suspend: bool = False
 
     def __post_init__(self) -> None:
-        if self.asr.model.endswith(".en") and self.language != "en":
+        model = self.asr.model
+        if self.language != "en" and (model.endswith(".en") or model.startswith("distil-")):
+            multilingual = "large-v3-turbo" if model.startswith("distil-") else model.removesuffix(".en")
             raise ValueError(
-                f"asr.model {self.asr.model} hears English only, and language is {self.language}: "
-                f"name a multilingual model, such as {self.asr.model.removesuffix('.en')}"
+                f"asr.model {model} hears English only, and language is {self.language}: "
+                f"name a multilingual model, such as {multilingual}"
             )
         watchdog = self.turn_taking.watchdog
         if watchdog.fail_after_s <= watchdog.hold_after_s:
