@@ -19,7 +19,7 @@ from parley_contract.errors import PermanentError
 from parley_runtime import pulls
 from parley_runtime.catalogue import Model, catalogue, find_model
 from parley_runtime.fetching import refuse_offline
-from parley_runtime.models import ModelStore
+from parley_runtime.models import ModelStore, recorded
 
 
 class NothingNamedError(BadRequestError):
@@ -75,7 +75,7 @@ async def verify(store: ModelStore, names: Sequence[str], screen: Screen) -> int
         with Pulling(screen) as pulling:
             problems = await in_thread_of_its_own(functools.partial(_problems, store, model, pulling))
         sound = sound and not problems
-        screen.say(f"{model.name}: {_verdict(model) if not problems else 'damaged'}")
+        screen.say(f"{model.name}: {_verdict(store, model) if not problems else 'damaged'}")
         for problem in problems:
             screen.say(f"  {problem}")
         if problems:
@@ -152,10 +152,13 @@ async def _have_ollama_pull(url: str, model: Model, screen: Screen) -> None:
         await LanguageModels(url).pull(model.name, pulling.bar(model.name))
 
 
-def _verdict(model: Model) -> str:
+def _verdict(store: ModelStore, model: Model) -> str:
+    """Say what a model without problems was found to be."""
     if not model.unpinned:
         return "as the catalogue says"
-    return f"as it was when it was pulled (the catalogue has no hash of {', '.join(model.unpinned)})"
+    if set(model.unpinned) <= recorded(store.folder(model)).keys():
+        return "as it was when it was pulled"
+    return f"there is no hash to compare its {', '.join(model.unpinned)} with; the rest is as the catalogue says"
 
 
 def _problems(store: ModelStore, model: Model, pulling: Pulling) -> list[str]:

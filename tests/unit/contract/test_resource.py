@@ -55,8 +55,10 @@ def test_a_minimal_manifest_is_enough() -> None:
         ),
         (
             "{language: ko, asr: {model: distil-large-v3}}",
-            "spec: asr.model distil-large-v3 hears English only, and language is ko: "
-            "name a multilingual model, such as large-v3-turbo",
+            (
+                "spec: asr.model distil-large-v3 hears English only, and language is ko: "
+                "name a multilingual model, such as large-v3-turbo"
+            ),
         ),
         (
             "{doors: {web: {enabled: false}}}",

@@ -140,7 +140,7 @@ def from_hub(source: Hub, model: Model, work: Path) -> Path:
         target = files / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         # Read at each pull: the client reads HF_ENDPOINT once, when it is imported.
-        endpoint = os.environ.get("HF_ENDPOINT")
+        endpoint = os.environ.get("HF_ENDPOINT") or None
         url = hf_hub_url(source.repo, source.location(file.path), revision=source.revision, endpoint=endpoint)
         with target.open("ab") as part:
             if part.tell() > file.size:

@@ -143,9 +143,11 @@ def remove(store: ModelStore, model: Model) -> int:
     try:
         with _only_one(store, model, wait=False):
             freed = _folder_bytes(folder) + _folder_bytes(partial)
-            # First out of its place by one rename: a removal that is interrupted leaves no half of a model.
-            partial.mkdir(exist_ok=True)
-            if folder.exists():
+            # First out of its place by one rename, which a full disk allows too: a removal that is interrupted leaves no
+            # half of a model.
+            if not partial.exists():
+                folder.rename(partial)
+            elif folder.exists():
                 _set_aside(folder, partial)
             shutil.rmtree(partial)
     except BlockingIOError as error:
