@@ -143,8 +143,7 @@ def remove(store: ModelStore, model: Model) -> int:
     try:
         with _only_one(store, model, wait=False):
             freed = _folder_bytes(folder) + _folder_bytes(partial)
-            # First out of its place by one rename, which a full disk allows too: a removal that is interrupted leaves no
-            # half of a model.
+            # First out of its place by one rename, which a full disk allows too: what is interrupted leaves no half.
             if not partial.exists():
                 folder.rename(partial)
             elif folder.exists():
