@@ -182,6 +182,16 @@ class TestHub:
         assert hub.asked == [("model.bin", WRITTEN_AT_ONCE), ("config.json", 0)]
         assert store.problems(hub_model()) == []
 
+    def test_a_mirror_without_ranges_gives_it_all_again(self, store: ModelStore, hub: ModelHub) -> None:
+        part = store.root / "asr/.made-up.partial/somebody--tiny/files/model.bin"
+        part.parent.mkdir(parents=True)
+        part.write_bytes(CONTENT["model.bin"][:1000])
+        hub.knows_ranges = False
+
+        pull(store, hub_model(HUB))
+
+        assert store.problems(hub_model()) == []
+
     def test_what_does_not_fit_to_the_part_that_is_there_is_fetched_anew(
         self, store: ModelStore, hub: ModelHub
     ) -> None:

@@ -33,6 +33,8 @@ class ModelHub:
         self.files: Final = dict(files)
         self.asked: Final[list[Asked]] = []
         self.url = ""
+        self.knows_ranges = True
+        """Some mirrors give the whole file to whoever asks for its rest."""
         self.cut_after: int | None = None
         """Bytes of a file after which the connection breaks off; None for whole files."""
         self.held_after: int | None = None
@@ -66,7 +68,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             return
         body = self.hub.content(path)
-        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        wanted = self.headers.get("Range", "bytes=0-") if self.hub.knows_ranges else "bytes=0-"
+        start = int(wanted.removeprefix("bytes=").partition("-")[0])
         self.send_response(HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
