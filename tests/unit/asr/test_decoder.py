@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from parley_asr.decoder import Decoder, Job, Priority, Reload, decoder_thread
+from parley_asr.decoder import Decoder, Job, Priority, Reload, decoder_threads
 from parley_asr.engines import Decoded, DecodeFailedError, Decoding, ModelUnusableError, OutOfMemoryError
 from parley_runtime.telemetry import Telemetry
 from parley_testkit.toy_speech import WORDS, ToyTranscriber, speak
@@ -57,6 +57,20 @@ async def test_finals_go_before_partials_and_equals_in_order_of_arrival() -> Non
         tasks.create_task(ask(decoder, "second final", Priority.FINAL))
 
     assert order == ["first partial", "first final", "second final", "second partial"]
+
+
+@pytest.mark.looptime
+async def test_a_file_keeps_no_live_speech_waiting_and_waits_for_none() -> None:
+    async with running(ToyTranscriber()) as decoder:
+        uploads = asyncio.gather(*(decoder.decode(speak("alpha"), Decoding(), priority=Priority.UPLOAD) for _ in "abc"))
+        await asyncio.sleep(DECODE_S / 2)
+        is_idle = decoder.is_idle
+        final = await decoder.decode(speak("bravo"), Decoding(), priority=Priority.FINAL)
+        first, second, third = await uploads
+
+    assert is_idle
+    assert final.ended_at - first.started_at == pytest.approx(1.5 * DECODE_S)
+    assert (second.started_at, third.started_at) == pytest.approx((first.ended_at, second.ended_at))
 
 
 @pytest.mark.looptime
@@ -214,9 +228,8 @@ async def test_decoding_leaves_the_event_loop_to_others() -> None:
         threads.append(threading.get_ident())
         return ToyTranscriber().transcribe([np.zeros(320, dtype=np.float32)], Decoding())
 
-    with decoder_thread() as offload:
+    with decoder_threads() as offload:
         await offload(job)
         await offload(job)
 
-    assert len(set(threads)) == 1
-    assert threads[0] != threading.get_ident()
+    assert threading.get_ident() not in threads

@@ -15,7 +15,7 @@ import structlog
 
 from parley_asr.api import add_api
 from parley_asr.api.desk import Desk
-from parley_asr.decoder import Decoder, decoder_thread
+from parley_asr.decoder import Decoder, decoder_threads
 from parley_asr.engines import Decoding, Transcriber
 from parley_asr.engines.whisper import SAFE_WINDOW_S, LoadOptions, load
 from parley_asr.hearing import Listening
@@ -99,7 +99,7 @@ class App:
         health.ready("service")
         http = service_app("asr", health=health, telemetry=runtime.telemetry, status=self.status)
         add_api(http, self._desk, runtime.settings)
-        with decoder_thread() as offload:
+        with decoder_threads() as offload:
             async with runtime.http(http), asyncio.TaskGroup() as tasks:
 
                 async def load() -> Transcriber:

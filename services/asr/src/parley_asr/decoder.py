@@ -1,7 +1,8 @@
-"""The one decoder of this process: many utterances ask, one thread decodes, finals before partials.
+"""The one decoder of this process: many ask, finals go before partials, and files have a lane of their own.
 
-A model gains nothing from two decodes at once on the cores it has, and an event loop that decodes is deaf. So windows
-wait in a heap, ordered by priority and then by arrival, and none keeps another waiting longer than one window takes.
+An event loop that decodes is deaf, so threads do. Live speech waits in a heap, ordered by priority and then by arrival,
+and is decoded one window at a time: nobody waits longer than one window takes. Uploads go beside it in a second lane,
+because even one window of a file would double what a final takes; with one core less to spare both are slower.
 Finals that wait together are decoded together, which takes less time than one after the other (tiny.en, 8 of them on
 two cores: 1.5 times as fast); nothing waits for company, and whoever goes before somebody else goes alone.
 
@@ -48,7 +49,9 @@ class Priority(enum.IntEnum):
 
 
 _TOGETHER: Final = {Priority.FINAL: 8, Priority.CANDIDATE: 8}
-"""How many windows of a priority are decoded at once. Others go alone: a final would wait for all of them."""
+"""How many windows of a priority are decoded at once. Others go alone: who comes next would wait for all of them."""
+LANES: Final = 2
+"""Decodes at the same time, at most: one of live speech, one of files."""
 _FAILURES: Final = 3
 """After so many decodes in a row that broke, each of another request, the model is loaded anew."""
 
@@ -67,6 +70,40 @@ class _Ticket(NamedTuple):
     samples: Samples
     how: Decoding
     result: "asyncio.Future[Timed]"
+
+
+class _Lane:
+    """Windows that wait for each other."""
+
+    def __init__(self) -> None:
+        self.is_decoding = False
+        self.wanted: Final = asyncio.Event()
+        self._waiting: list[_Ticket] = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs or waits."""
+        return not self.is_decoding and all(ticket.result.done() for ticket in self._waiting)
+
+    def add(self, ticket: _Ticket) -> None:
+        """Let it wait for its turn."""
+        heapq.heappush(self._waiting, ticket)
+        self.wanted.set()
+
+    def next(self, *, at_most: int) -> list[_Ticket]:
+        """Take whose turn it is, and who waits right behind and can be decoded in the same way."""
+        taken: list[_Ticket] = []
+        while self._waiting:
+            ticket = self._waiting[0]
+            if ticket.result.done():
+                heapq.heappop(self._waiting)
+                continue
+            first = taken[0] if taken else ticket
+            together = min(at_most, _TOGETHER.get(first.priority, 1))
+            if len(taken) >= together or (ticket.priority, ticket.how) != (first.priority, first.how):
+                break
+            taken.append(heapq.heappop(self._waiting))
+        return taken
 
 
 class Decoder:
@@ -88,17 +125,15 @@ class Decoder:
         self._offload = offload
         self._reload = reload
         self._clock = clock
-        self._waiting: list[_Ticket] = []
         self._numbers = itertools.count()
-        self._wanted = asyncio.Event()
-        self._is_decoding = False
+        self._live, self._uploads = _Lane(), _Lane()
         self._at_once = max(_TOGETHER.values())
         self._failures = 0
 
     @property
     def is_idle(self) -> bool:
-        """Whether a decode asked for now would begin now."""
-        return not self._is_decoding and not any(not ticket.result.done() for ticket in self._waiting)
+        """Whether live speech asked for now would be decoded now."""
+        return self._live.is_idle
 
     async def decode(self, samples: Samples, how: Decoding, *, priority: Priority) -> Timed:
         """Decode one window when its turn comes. Cancelling the call gives up the turn, or the result.
@@ -108,8 +143,8 @@ class Decoder:
         """
         asked_at = self._clock()
         result: asyncio.Future[Timed] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, _Ticket(priority, next(self._numbers), samples, how, result))
-        self._wanted.set()
+        lane = self._uploads if priority is Priority.UPLOAD else self._live
+        lane.add(_Ticket(priority, next(self._numbers), samples, how, result))
         timed = await result
         kind = priority.name.lower()
         self._telemetry.record(words.ASR_QUEUE, timed.started_at - asked_at, kind=kind)
@@ -123,34 +158,24 @@ class Decoder:
         )
         return timed
 
-    async def run(self) -> Never:
-        """Decode what is asked for, for ever."""
+    async def run(self) -> None:
+        """Decode what is asked for, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._work(self._live))
+            tasks.create_task(self._work(self._uploads))
+
+    async def _work(self, lane: _Lane) -> Never:
         while True:
-            await self._wanted.wait()
-            while tickets := self._next():
-                self._is_decoding = True
+            await lane.wanted.wait()
+            while tickets := lane.next(at_most=self._at_once):
+                lane.is_decoding = True
                 try:
                     await self._serve(tickets)
                     if self._failures >= _FAILURES and self._reload is not None:
                         await self._load_anew(self._reload)
                 finally:
-                    self._is_decoding = False
-            self._wanted.clear()
-
-    def _next(self) -> list[_Ticket]:
-        """Take whose turn it is, and who waits right behind and can be decoded in the same way."""
-        taken: list[_Ticket] = []
-        while self._waiting:
-            ticket = self._waiting[0]
-            if ticket.result.done():
-                heapq.heappop(self._waiting)
-                continue
-            first = taken[0] if taken else ticket
-            together = min(self._at_once, _TOGETHER.get(first.priority, 1))
-            if len(taken) >= together or (ticket.priority, ticket.how) != (first.priority, first.how):
-                break
-            taken.append(heapq.heappop(self._waiting))
-        return taken
+                    lane.is_decoding = False
+            lane.wanted.clear()
 
     async def _serve(self, tickets: list[_Ticket]) -> None:
         started_at = self._clock()
@@ -192,11 +217,11 @@ class Decoder:
 
 
 @contextlib.contextmanager
-def decoder_thread() -> Iterator[Offload]:
-    """One thread for all decoding; the block's end waits for a decode that runs."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decoder") as thread:
+def decoder_threads() -> Iterator[Offload]:
+    """A thread for each lane; the block's end waits for the decodes that run."""
+    with ThreadPoolExecutor(max_workers=LANES, thread_name_prefix="decoder") as threads:
 
         async def offload(job: Job) -> list[Decoded]:
-            return await asyncio.get_running_loop().run_in_executor(thread, job)
+            return await asyncio.get_running_loop().run_in_executor(threads, job)
 
         yield offload

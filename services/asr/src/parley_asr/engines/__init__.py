@@ -113,7 +113,7 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transcriber(Protocol):
-    """A loaded model. Not thread-safe: one caller at a time."""
+    """A loaded model. Two threads may call it at the same time."""
 
     @property
     def engine(self) -> Engine:

@@ -38,6 +38,8 @@ from parley_contract.frames import RATE_HZ
 
 SAFE_WINDOW_S: Final = 30.0
 """What Whisper was trained on."""
+WORKERS: Final = 2
+"""Decodes at the same time: one of live speech and one of a file. They share the weights."""
 MEL_FRAMES_PER_S: Final = 100
 _MIN_SAMPLES: Final = RATE_HZ // 10
 """The spectrogram needs more than one analysis window (25 ms); anything shorter is padded with zeros."""
@@ -99,7 +101,7 @@ def load(options: LoadOptions) -> "WhisperTranscriber":
             device=device,
             compute_type=compute_type,
             cpu_threads=options.cpu_threads,
-            num_workers=1,
+            num_workers=WORKERS,
             local_files_only=True,
         )
     except (RuntimeError, ValueError) as error:
@@ -175,9 +177,10 @@ class WhisperTranscriber:
             return self._model.encode(np.stack([self._mel(samples, window_s) for samples in windows]))
         [samples] = windows
         key = (window_s, hashlib.blake2b(samples.tobytes()).digest())
-        if self._latest is None or self._latest[0] != key:
-            self._latest = key, self._model.encode(self._mel(samples, window_s))
-        return self._latest[1]
+        latest = self._latest
+        if latest is None or latest[0] != key:
+            latest = self._latest = key, self._model.encode(self._mel(samples, window_s))
+        return latest[1]
 
     def _decode(
         self,
