@@ -144,6 +144,33 @@ def chaos_table(figures: Figures) -> str:
     )
 
 
+def asr_table(figures: Figures) -> str:
+    """Make the section of `bench/asr.py`."""
+    rows = (
+        ("words that are wrong, window of 10 s", _percent(figures, "asr_wer"), "stock's + 1 point"),
+        ("words that are wrong, window of 30 s", _percent(figures, "asr_wer_30"), "stock's + 1 point"),
+        ("words that are wrong, stock", _percent(figures, "asr_wer_stock"), ""),
+        ("final of 3 s, p50", f"{_tenths(figures, 'asr_final_p50_ms')} ms", ""),
+        ("the same with stock, p50", f"{_tenths(figures, 'asr_stock_p50_ms')} ms", ""),
+        ("ours as a share of stock's", f"{figures['asr_final_share_of_stock']}", "at most 0.3"),
+        ("eight that wait, together against one by one", f"{figures['asr_batch_speedup']} times", "at least 1.4"),
+        ("final of 3 s, p95, alone", f"{_tenths(figures, 'asr_final_p95_ms_alone')} ms", ""),
+        ("the same while 30 minutes are uploaded", f"{_tenths(figures, 'asr_final_p95_ms_with_upload')} ms", ""),
+        ("with the upload, against alone", f"{figures['asr_final_ratio_with_upload']} times", "at most 1.5"),
+        ("resident memory with both models and a voice", f"{figures['asr_rss_mib']} MiB", ""),
+    )
+    threads = f"{figures['threads']} thread{'s' if figures['threads'] != 1 else ''} a decode"
+    return "\n".join(
+        (
+            f"{figures['utterances']} utterances, tiny.en int8, {threads}, on {_machine(figures)}.",
+            "",
+            "| | | aim |",
+            "|---|---:|---|",
+            *(f"| {what} | {value} | {aim} |" for what, value, aim in rows),
+        )
+    )
+
+
 def replaced(page: str, name: str, section: str) -> str:
     """Return the page with another section between the marks of this name.
 

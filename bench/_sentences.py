@@ -1,0 +1,36 @@
+"""Everyday sentences, said by a voice of the catalogue where speech recognition is measured on known texts."""
+
+from typing import Final
+
+SENTENCES: Final = (
+    "What is the weather like in London today?",
+    "Please turn on the light in the kitchen.",
+    "How many people live in the capital of France?",
+    "I would like to book a table for four on Friday evening.",
+    "My sister bought a new bicycle and rode it to the beach.",
+    "Set a timer for ten minutes and remind me to call my mother.",
+    "Why is the sky blue in the morning and red in the evening?",
+    "Play some quiet music while I read the newspaper.",
+    "Which river flows through the middle of Cairo?",
+    "We walked along the river until the rain began to fall.",
+    "Tell me a short story about a fox and a farmer.",
+    "The train to Berlin leaves from platform seven.",
+    "Could you spell the word necessary for me?",
+    "He forgot his keys on the table and had to go back.",
+    "What should I cook with rice, eggs and tomatoes?",
+    "Add milk, bread and butter to the shopping list.",
+    "The children were playing in the garden all afternoon.",
+    "How long does it take to drive to the airport?",
+    "Stop the music and turn off the television.",
+    "She has lived in this town for more than twenty years.",
+    "Is there a pharmacy near the central station?",
+    "I am looking for a book about the history of music.",
+    "The meeting was moved to Thursday at nine in the morning.",
+    "Who was the first person to walk on the moon?",
+    "Write down that the plumber comes on Monday.",
+    "It was so cold that the lake froze over night.",
+    "Which of these two phones has the better camera?",
+    "My father taught me how to repair an old clock.",
+    "Remember to water the plants while we are away.",
+    "Good night, and wake me up at half past six.",
+)
