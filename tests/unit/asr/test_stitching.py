@@ -46,6 +46,21 @@ def test_words_in_shared_sound_are_kept_once(before: str, after: str, joined: st
     assert stitch(before, after, shared_s=0.2) == joined
 
 
+@pytest.mark.parametrize(
+    "before, after, shared_s, joined",
+    [
+        ("and rode it to the f", "it to the beach", 0.4, "and rode it to the beach"),
+        ("in the evening with", "evening we sat", 0.4, "in the evening we sat"),
+        ("it was really good", "really bad", 0.12, "it was really good really bad"),
+        ("on the left", "the right", 0.4, "on the left the right"),
+    ],
+)
+def test_a_last_word_that_was_broken_off_and_misheard_is_the_later_windows(
+    before: str, after: str, shared_s: float, joined: str
+) -> None:
+    assert stitch(before, after, shared_s=shared_s) == joined
+
+
 def test_more_words_than_fit_into_the_shared_sound_were_said_twice() -> None:
     before, after = "one two three four five", "one two three four five"
 

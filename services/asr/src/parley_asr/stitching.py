@@ -15,6 +15,9 @@ _WORDS_PER_S: Final = 8
 """Upper bound of what fits into shared sound: fast English is 6 words a second, fast Japanese 8 characters."""
 _SHORTEST_FRAGMENT: Final = 3
 """Letters, where nothing else speaks for it: a shorter beginning is often a word of its own ("in | interesting")."""
+_NO_CHANCE: Final = 6
+_LETTERS_PER_S: Final = 25
+"""Fast English."""
 _UNSPACED: Final = re.compile(f"[{CJK}、。！？]")
 _BROKEN_OFF: Final = " .…-–—"
 """Marks that an engine puts where the sound ends, as if the sentence ended there."""
@@ -42,7 +45,7 @@ def without_doubles(before: str, after: str, *, shared_s: float) -> tuple[str, s
     for count in range(min(most, len(left), len(right)), 0, -1):
         ending = [normalized(word[0]) for word in left[-count:]]
         beginning = [normalized(word[0]) for word in right[:count]]
-        if not _is_same(ending, beginning):
+        if not (_is_same(ending, beginning) or _is_broken_off(ending, beginning, shared_s)):
             continue
         if len(ending[0]) > len(beginning[0]):
             # The later window heard only the end of its first word: that one stays with the earlier window.
@@ -61,6 +64,16 @@ def _is_same(ending: list[str], beginning: list[str]) -> bool:
         and ending[1:-1] == beginning[1:-1]
         and _is_tailless(ending[-1], beginning[-1], shortest=shortest)
     )
+
+
+def _is_broken_off(ending: list[str], beginning: list[str], shared_s: float) -> bool:
+    """Whether two runs are the same words but for the last, of which the earlier window heard some beginning wrongly.
+
+    "it to the f | it to the beach": what is the same must be long enough to be no chance, and short enough to have been
+    said in the shared sound.
+    """
+    letters = sum(map(len, ending[:-1]))
+    return ending[:-1] == beginning[:-1] and _NO_CHANCE <= letters <= shared_s * _LETTERS_PER_S
 
 
 def _is_headless(part: str, word: str) -> bool:
