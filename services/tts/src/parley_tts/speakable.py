@@ -35,7 +35,10 @@ _URL: Final = re.compile(
     r"(?:https?://|www\.)(?:www\.)?([\w-]+(?:\.[\w-]+)+)(?::\d+)?(?:[/?#][^\s<>()\[\]]*?)?"
     r"(?=[.,;:!?]*(?:[\s<>()\[\]]|$))"
 )
-_HOST: Final = re.compile(r"\b[a-zA-Z][\w-]*(?:\.[\w-]+)*\.(?:com|org|net|edu|gov|io|dev|ai|app|kr|jp|uk|eu|info)\b")
+_HOST: Final = re.compile(
+    r"\b[a-zA-Z][\w-]*(?:\.[\w-]+)*\.(?:com|org|net|edu|gov|io|dev|ai|app|kr|jp|uk|eu|info)(?![a-zA-Z\d_-])"
+)
+"""A Korean particle may follow at once."""
 _EMAIL: Final = re.compile(r"\b([\w+-]+(?:\.[\w+-]+)*)@([\w-]+(?:\.[\w-]+)+)")
 _DOT: Final = {"en": "dot", "ko": "점"}
 _AT: Final = {"en": "at", "ko": "골뱅이"}
