@@ -31,19 +31,6 @@ def test_english_is_cut_where_a_speaker_would_breathe(text: str, expected: list[
     assert phrases(text) == expected
 
 
-@pytest.mark.parametrize(
-    "text, expected",
-    [
-        ("내일 서울은 맑은데 바람이 조금 불어요. ", ["내일 서울은 맑은데", "바람이 조금 불어요."]),
-        ("우산은 필요 없습니다 좋은 하루 되세요 ", ["우산은 필요 없습니다", "좋은 하루 되세요"]),
-        ("네. 알겠습니다! ", ["네.", "알겠습니다!"]),
-        ("비가 오지만 춥지는 않죠 그래서 괜찮아요. ", ["비가 오지만", "춥지는 않죠", "그래서 괜찮아요."]),
-    ],
-)
-def test_korean_is_cut_at_its_endings(text: str, expected: list[str]) -> None:
-    assert phrases(text, language="ko") == expected
-
-
 def test_only_the_first_phrase_ends_at_a_clause() -> None:
     assert phrases("On the other hand, it may rain. ", is_first=False) == ["On the other hand, it may rain."]
 

@@ -54,15 +54,15 @@ _WITH_DIGITS: Final = {
 """Names whose digit is said in English, and names with a hyphen."""
 _WORDS: Final = _table(
     """
-    ac 에이씨; ai 에이아이; amazon 아마존; android 안드로이드; api 에이피아이; app 앱; apple 애플;
-    bluetooth 블루투스; bus 버스; chatgpt 챗지피티; chrome 크롬; cloud 클라우드; co 씨오; coffee 커피; com 컴;
+    ai 에이아이; amazon 아마존; android 안드로이드; api 에이피아이; app 앱; apple 애플;
+    bluetooth 블루투스; bus 버스; chatgpt 챗지피티; chrome 크롬; cloud 클라우드; coffee 커피;
     covid 코비드; cuda 쿠다; daum 다음; discord 디스코드; docker 도커; email 이메일; excel 엑셀; facebook 페이스북;
-    fastapi 패스트에이피아이; galaxy 갤럭시; git 깃; github 깃허브; gmail 지메일; go 고; google 구글;
-    grafana 그라파나; helm 헬름; instagram 인스타그램; internet 인터넷; io 아이오; ios 아이오에스; ipad 아이패드;
-    iphone 아이폰; java 자바; javascript 자바스크립트; kakao 카카오; kakaotalk 카카오톡; kr 케이알;
+    fastapi 패스트에이피아이; galaxy 갤럭시; git 깃; github 깃허브; gmail 지메일; google 구글;
+    grafana 그라파나; helm 헬름; instagram 인스타그램; internet 인터넷; ios 아이오에스; ipad 아이패드;
+    iphone 아이폰; java 자바; javascript 자바스크립트; kakao 카카오; kakaotalk 카카오톡;
     kubernetes 쿠버네티스; laptop 랩톱; linux 리눅스; mac 맥; macbook 맥북; macos 맥오에스; max 맥스; meta 메타;
-    microsoft 마이크로소프트; mini 미니; nats 나츠; naver 네이버; net 넷; netflix 넷플릭스; no 노; nvidia 엔비디아;
-    ok 오케이; okay 오케이; ollama 올라마; openai 오픈에이아이; or 오알; org 오알지; pdf 피디에프; plus 플러스;
+    microsoft 마이크로소프트; mini 미니; nats 나츠; naver 네이버; netflix 넷플릭스; nvidia 엔비디아;
+    ok 오케이; okay 오케이; ollama 올라마; openai 오픈에이아이; pdf 피디에프; plus 플러스;
     pro 프로; python 파이썬; samsung 삼성; server 서버; slack 슬랙; spotify 스포티파이; tesla 테슬라; tiktok 틱톡;
     twitter 트위터; ubuntu 우분투; ultra 울트라; vs 대; whisper 위스퍼; wifi 와이파이; windows 윈도우;
     www 더블유더블유더블유; youtube 유튜브; zoom 줌
@@ -78,11 +78,17 @@ _SAID_AS_WORDS: Final = _table(
 )
 """Initials that make a word; only in this spelling."""
 
+_DOMAINS: Final = _table(
+    "com 컴; net 넷; org 오알지; kr 케이알; co 씨오; io 아이오; go 고; ac 에이씨; or 오알; dev 데브; me 미"
+)
+"""Words of addresses only; `speakable` writes 점 where they have dots."""
+
 _WHOLE: Final = re.compile(
     rf"(?<![A-Za-z\d])(?:{'|'.join(re.escape(name) for name in _WITH_DIGITS)})(?![A-Za-z\d])", re.IGNORECASE
 )
 _WHOLE_BY_CASE: Final = {name.lower(): reading for name, reading in _WITH_DIGITS.items()}
 _WORD: Final = r"[A-Za-z]+(?:&[A-Za-z]+)*(?:['-][A-Za-z]+)*"
+_DOMAIN: Final = re.compile(rf"(?<=점 )(?:{'|'.join(_DOMAINS)})(?![A-Za-z])")
 _RUN: Final = re.compile(rf"(?<![A-Za-z]){_WORD}(?: {_WORD})*")
 _LONG_RUN: Final = 3
 
@@ -94,7 +100,7 @@ def read_names(text: str) -> str:
 
 def read_words(text: str) -> str:
     """Read what is known of the Latin words that are left. Comes last."""
-    return _RUN.sub(_run, text)
+    return _RUN.sub(_run, _DOMAIN.sub(lambda m: _DOMAINS[m[0]] + READ, text))
 
 
 def _run(match: re.Match[str]) -> str:

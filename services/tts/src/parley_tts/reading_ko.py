@@ -146,6 +146,13 @@ def _day_of_year(match: re.Match[str]) -> str:
     return f"{month(above)} {day(below)}{weekday}" + READ
 
 
+def _fraction(match: re.Match[str]) -> str:
+    above, below = match.groups()
+    if int(above) >= int(below):
+        return match[0]
+    return f"{sino(below)}분의 {sino(above)}" + READ
+
+
 def _clock(match: re.Match[str]) -> str:
     said = [hour(match[1])]
     said += [f"{sino(str(int(part)))}{unit}" for part, unit in ((match[2], "분"), (match[3], "초")) if int(part or 0)]
@@ -212,7 +219,7 @@ _WHEN: Final[tuple[_Rule, ...]] = (
         rf"(?<![\d/.])({_MONTH})/({_DAY})(?![\d/.]*\d)(?:\s?\((?P<weekday>[월화수목금토일])\)|(?P<of>로)(?![가-힣]))?",
         _day_of_year,
     ),
-    _rule(r"(?<![\d/.])(\d+)/(\d+)(?![\d/.]*\d)", lambda m: f"{sino(m[2])}분의 {sino(m[1])}" + READ),
+    _rule(r"(?<![\d/.])(\d+)/(\d+)(?![\d/.]*\d)", _fraction),
     _rule(r"(?<=일)\s?\(([월화수목금토일])\)", r" \1요일"),
     _rule(r"(?<![\d:])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])", _clock),
     _rule(r"(?<![\d.,])0+(?=[1-9]\s?(?:시|분|초|월|일)(?!\w*번))", ""),
@@ -240,7 +247,7 @@ _AMOUNTS: Final[tuple[_Rule, ...]] = (
     _rule(rf"(?<![\d.,])({NUMBER}){_RANGE}({NUMBER})\s?({_OF_A_RANGE})", _range),
     _rule(r"(?<=\d) - (?=\d)", " 빼기 "),
     _rule(r"(?<=\d)\s?[-~]\s?(?=\d)", "에서 "),
-    _rule(rf"(?<=[\d시분초일월년원개명살세층도{READ}])\s?~\s?(?=\w)", "에서 "),
+    _rule(rf"(?<=[\d시분초일월년원개명살세층도%{READ}])\s?~\s?(?=\w)", "에서 "),
     _rule(
         rf"(?:({_any_of(_BEFORE.values())})\s)?((?<![\w.])-)?({NUMBER})\s?({_any_of(_UNITS)})(?![A-Za-z\d²³])", _measure
     ),
