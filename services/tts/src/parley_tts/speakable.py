@@ -1,23 +1,21 @@
 """Written text into speakable text: no markup, no symbols that an engine would spell, numbers in words. Pure.
 
 `worker` passes every phrase through `speakable` before an engine sees it. A phrase is a piece of a streamed answer, so
-markup may begin in one phrase and end in another. English and Korean numbers are spelled here (`reading_en`,
-`reading_ko`), because engines differ in how well they do it; in other languages digits and symbols are left to
+markup may begin in one phrase and end in another. English and Korean numbers are spelled here (`readings` of
+the runtime), because engines differ in how well they do it; in other languages digits and symbols are left to
 espeak-ng, which reads them in that language. Not here: pronunciation, and cutting answers into phrases.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import emoji
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from parley_tts import reading_en, reading_ko
-
-_READINGS: Final[Mapping[str, Callable[[str], str]]] = {"en": reading_en.read, "ko": reading_ko.read}
+from parley_runtime.readings import READINGS
 
 _MARKDOWN: Final = (
     MarkdownIt("commonmark", {"maxNesting": 20})
@@ -95,8 +93,8 @@ def _pass(text: str, language: str) -> str:
     text = _EMAIL.sub(lambda m: f"{m[1]} {_AT.get(language, '@')} {_host(m[2], language)}", text)
     text = _URL.sub(lambda m: _host(m[1], language), text)
     text = _HOST.sub(lambda m: _host(m[0], language), text)
-    if language in _READINGS:
-        text = _READINGS[language](text)
+    if language in READINGS:
+        text = READINGS[language](text)
     return _tidy(text, language)
 
 
@@ -155,7 +153,7 @@ def _inline(tokens: Iterable[Token]) -> Iterator[str]:
 
 def _tidy(text: str, language: str) -> str:
     """Keep letters, digits and the punctuation of speech, in the order and number in which speech has them."""
-    symbols = frozenset[str]() if language in _READINGS else _FOR_ESPEAK
+    symbols = frozenset[str]() if language in READINGS else _FOR_ESPEAK
     kept = "".join(
         character
         if character.isalnum() or character in _PUNCTUATION or character in symbols or _is_mark(character)

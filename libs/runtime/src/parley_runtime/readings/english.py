@@ -1,4 +1,4 @@
-"""How English reads numbers and symbols: called by `speakable` with text that has no markup any more.
+"""How English reads numbers and symbols, in text without markup. Pure.
 
 Spelled out: whole and decimal numbers, ordinals, years after words that announce one, clock times, ISO dates, money,
 percentages, common units, ranges, telephone numbers digit by digit. Anything else with digits is read as numbers.

@@ -1,4 +1,4 @@
-"""Latin letters in Korean text as Koreans say them: words and initials. Pure; called by `reading_ko`.
+"""Latin letters in Korean text as Koreans say them: words and initials. Pure; called by `korean`.
 
 Words that are in no table here are left to the engine, which reads them as English; so is a whole run of them, because
 an English sentence with single words in Korean would be understood by nobody.
@@ -7,7 +7,7 @@ an English sentence with single words in Korean would be understood by nobody.
 import re
 from typing import Final
 
-from parley_tts.particles_ko import READ
+from parley_runtime.readings.korean_particles import READ
 
 
 def _table(text: str) -> dict[str, str]:
@@ -88,7 +88,9 @@ _WHOLE: Final = re.compile(
 )
 _WHOLE_BY_CASE: Final = {name.lower(): reading for name, reading in _WITH_DIGITS.items()}
 _WORD: Final = r"[A-Za-z]+(?:&[A-Za-z]+)*(?:['-][A-Za-z]+)*"
-_DOMAIN: Final = re.compile(rf"(?<=점 )(?:{'|'.join(_DOMAINS)})(?![A-Za-z])")
+_DOMAIN: Final = re.compile(
+    rf"(?<=점 )(?:{'|'.join(_DOMAINS)})(?![A-Za-z])|(?<![A-Za-z])(?:{'|'.join(_DOMAINS)})(?= 점)"
+)
 _RUN: Final = re.compile(rf"(?<![A-Za-z]){_WORD}(?: {_WORD})*")
 _LONG_RUN: Final = 3
 

@@ -1,6 +1,6 @@
 """Korean particles that follow a number or a foreign word: which of two forms the reading's last sound asks for. Pure.
 
-"GPU을" and "2은" were written for another reading; "3은" was right and stays. `reading_ko` puts `READ` behind all that
+"GPU을" and "2은" were written for another reading; "3은" was right and stays. `korean` puts `READ` behind all that
 it has read, because only there the sound was not in the writing.
 """
 

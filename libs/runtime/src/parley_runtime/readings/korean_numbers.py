@@ -1,4 +1,4 @@
-"""Korean numbers: which set goes with what is counted. Pure; called by `reading_ko`.
+"""Korean numbers: which set goes with what is counted. Pure; called by `korean`.
 
 Korean has two sets. Things that are counted, hours of the clock and years of a life take the native one (세 개, 네 시,
 스무 살); dates, minutes, money, measures, ordinals and all else the Sino-Korean one (삼월 오일, 삼십분, 천 원).

@@ -1,15 +1,15 @@
-"""How Korean reads numbers, symbols and foreign words: called by `speakable` with text that has no markup any more.
+"""How Korean reads numbers, symbols and foreign words, in text without markup. Pure.
 
-One ordered list of rules, from what is surest to what is left. Which numbers are native is `numbers_ko`'s, Latin words
-are `foreign_ko`'s, and the particles behind what was read are `particles_ko`'s.
+One ordered list of rules, from what is surest to what is left. Which numbers are native is in `korean_numbers`, Latin words
+are in `korean_foreign`, and the particles behind what was read in `korean_particles`.
 """
 
 import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from parley_tts import foreign_ko, particles_ko
-from parley_tts.numbers_ko import (
+from parley_runtime.readings import korean_foreign, korean_particles
+from parley_runtime.readings.korean_numbers import (
     COUNTER,
     NUMBER,
     counted,
@@ -21,7 +21,7 @@ from parley_tts.numbers_ko import (
     ordinal,
     sino,
 )
-from parley_tts.particles_ko import READ
+from parley_runtime.readings.korean_particles import READ
 
 _CURRENCIES: Final = {"$": "달러", "€": "유로", "£": "파운드", "¥": "엔", "₩": "원"}
 _HUNDREDTHS: Final = {"$": "센트", "€": "센트", "£": "펜스"}
@@ -125,10 +125,10 @@ _CODES: Final = r"인증\s?번호|비밀\s?번호|우편\s?번호|주문\s?번�
 
 def read(text: str) -> str:
     """Return the text with numbers, symbols and known foreign words in Korean words, all else unchanged."""
-    text = foreign_ko.read_names(text.replace(READ, ""))
+    text = korean_foreign.read_names(text.replace(READ, ""))
     for pattern, reading in _RULES:
         text = pattern.sub(reading, text)
-    return particles_ko.fit(foreign_ko.read_words(text))
+    return korean_particles.fit(korean_foreign.read_words(text))
 
 
 def _date(match: re.Match[str]) -> str:
