@@ -1,7 +1,7 @@
 """How Korean reads numbers, symbols and foreign words, in text without markup. Pure.
 
-One ordered list of rules, from what is surest to what is left. Which numbers are native is in `korean_numbers`, Latin words
-are in `korean_foreign`, and the particles behind what was read in `korean_particles`.
+One ordered list of rules, from what is surest to what is left. Which numbers are native stands in `korean_numbers`,
+Latin words in `korean_foreign`, the particles behind what was read in `korean_particles`.
 """
 
 import re
