@@ -1,13 +1,14 @@
 """The commands of `parley` and what `--help` says about each. Each parses and delegates; `run` is the way in."""
 
 import asyncio
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from parley_cli import catalogue_commands, demo_command, looking, talk_command
+from parley_cli import catalogue_commands, demo_command, eval_command, looking, talk_command
 from parley_cli.demo_command import Errand
 from parley_cli.exits import FAILED, tell
 from parley_cli.interrupts import run_until_interrupted
@@ -36,6 +37,8 @@ app: Final = App(
 )
 models: Final = App(name="models", help="The models that assistants are made of: show, pull, verify and remove them.")
 app.command(models)
+evaluation: Final = App(name="eval", help="How well models do on your own recordings.")
+app.command(evaluation)
 
 
 def run(arguments: list[str]) -> int:
@@ -186,6 +189,60 @@ def trace(
     """
     state, screen = find_running(assistant), Screen()
     return run_until_interrupted(lambda _: looking.show_turns(state, number, screen))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Who:
+    """Which service transcribes."""
+
+    model: Annotated[
+        tuple[str, ...], Parameter(help="Start an asr service with this model; several are compared.", negative="")
+    ] = ()
+    encoder_window_s: Annotated[
+        tuple[float, ...],
+        Parameter(help="Seconds that `--model` sees at once, 8 to 30; several are compared.", negative=""),
+    ] = ()
+    assistant: Assistant = ""
+    url: Annotated[
+        str, Parameter(help="An asr service elsewhere, `http://host:5005`; its secret is $WORKER_SHARED_SECRET.")
+    ] = ""
+
+
+_THE_RUNNING_ONE: Final = Who()
+
+
+@evaluation.command(name="asr")
+def evaluate_asr(
+    folder: Annotated[Path, Parameter(help="Folder with sounds and, for each, a `.txt` of the same name.")],
+    *,
+    language: Annotated[str, Parameter(help="ISO 639-1, such as `ko`; the service's own if not given.")] = "",
+    who: Annotated[Who, Parameter(name="*")] = _THE_RUNNING_ONE,
+    show: Annotated[bool, Parameter(negative="", help="Print what was said and heard, where they differ.")] = False,
+    json: Annotated[Path | None, Parameter(help="Write every file's texts, rates and times here.")] = None,
+    model_store: Store = "",
+) -> int:
+    """Transcribe a folder of recordings whose words are known, and count what is wrong.
+
+    WER is per word, CER per character without spaces (in Korean per syllable, the one to look at). Numbers are compared
+    as they are said, so `3개` is `세 개`. Without `--model` or `--url` the running assistant transcribes. Ctrl-C ends
+    it with what there is. Exits with 1 if a file got no transcript.
+
+    Examples: `parley eval asr recordings`; `parley eval asr recordings --language ko --model small --model medium
+    --encoder-window-s 10 --encoder-window-s 30`.
+    """
+    errand = eval_command.Errand(
+        folder=folder,
+        language=language,
+        models=who.model,
+        windows_s=who.encoder_window_s,
+        assistant=who.assistant,
+        url=who.url,
+        show=show,
+        json=json,
+        model_store=model_store,
+    )
+    screen = Screen()
+    return run_until_interrupted(lambda hurry: eval_command.evaluate(errand, screen, hurry))
 
 
 @models.command(name="list")
