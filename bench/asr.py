@@ -7,6 +7,7 @@ an hour is transcribed. What is compared is run in turns, on as many threads, so
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import os
 import random
@@ -104,7 +105,7 @@ def corpus(store: ModelStore) -> list[Spoken]:
     """Return the recorded samples, the spoken questions of the samples, and the sentences of this folder."""
     samples = pull(store, find_model("audioeval")) / "en"
     recorded = [Spoken(_read(samples / f"{name}.wav"), text) for name, text in _RECORDED.items()]
-    asked = [Spoken(_read(question.wav), question.text) for question in sample_questions()]
+    asked = [Spoken(_read(question.wav), question.expected or "") for question in sample_questions()]
     voice = sherpa.load(pull(store, find_model(VOICE)))
     return [*recorded, *asked, *(Spoken(_said(voice, text), text) for text in SENTENCES)]
 
@@ -135,7 +136,7 @@ def wrong_words(
         scores = [scored(spoken.text, understand(spoken.samples), language="en") for spoken in speech]
         return round(sum(scores, Score()).words.rate or 0.0, 4)
 
-    at_10_s, at_30_s = (rate(lambda samples, engine=engine: _final(engine, samples)) for engine in ours.values())
+    at_10_s, at_30_s = (rate(functools.partial(_final, engine)) for engine in ours.values())
     return {"asr_wer": at_10_s, "asr_wer_30": at_30_s, "asr_wer_stock": rate(lambda samples: _stock(stock, samples))}
 
 
@@ -171,8 +172,8 @@ def times(question: Samples, ours: WhisperTranscriber, stock: WhisperModel, repe
     """Return how long a final of three seconds takes here and with stock, in turns."""
     here, there = list[float](), list[float]()
     for samples in (_varied(question, number) for number in range(repeats + 1)):
-        here.append(_took_ms(lambda samples=samples: _final(ours, samples)))
-        there.append(_took_ms(lambda samples=samples: _stock(stock, samples)))
+        here.append(_took_ms(functools.partial(_final, ours, samples)))
+        there.append(_took_ms(functools.partial(_stock, stock, samples)))
     ours_ms, stock_ms = statistics.median(here[1:]), statistics.median(there[1:])
     return {
         "asr_final_p50_ms": round(ours_ms, 1),
@@ -187,8 +188,8 @@ def together(speech: Sequence[Spoken], ours: WhisperTranscriber, repeats: int) -
     how, ratios = Decoding(language="en"), list[float]()
     for number in range(repeats // 4 + 1):
         varied = [_varied(window, number) for window in windows]
-        apart = _took_ms(lambda varied=varied: [ours.transcribe([window], how) for window in varied])
-        ratios.append(apart / _took_ms(lambda varied=varied: ours.transcribe(varied, how)))
+        apart = _took_ms(functools.partial(_one_by_one, ours, varied, how))
+        ratios.append(apart / _took_ms(functools.partial(ours.transcribe, varied, how)))
     return {"asr_batch_speedup": round(statistics.median(ratios[1:]), 2)}
 
 
@@ -266,6 +267,11 @@ async def _finals(decoder: Decoder, ours: WhisperTranscriber, question: Samples,
 def _varied(samples: Samples, number: int) -> Samples:
     """Return the same speech with one sample more of silence before it each time: what was encoded is kept."""
     return np.concatenate((np.zeros(number, dtype=np.float32), samples))
+
+
+def _one_by_one(engine: WhisperTranscriber, windows: Sequence[Samples], how: Decoding) -> None:
+    for window in windows:
+        engine.transcribe([window], how)
 
 
 def _took_ms(call: Callable[[], object]) -> float:
