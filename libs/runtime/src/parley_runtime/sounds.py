@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -17,6 +18,9 @@ _LIVE_BLOCK_BYTES: Final = 1024
 """What FFmpeg reads at a time of something that is just being said."""
 _NOTHING_ELSE: Final = {"protocol_whitelist": "pipe"}
 """A playlist (`ffconcat`) names other files to read: who sends one as a stream shall not choose what is opened here."""
+
+_TITLES: Final = "ignore"
+"""How titles and artists are read that are not UTF-8, such as the cp949 of Korean Windows: by nobody here."""
 
 
 class UnreadableSoundError(PermanentError):
@@ -50,17 +54,14 @@ def read_pcm(source: Path | Readable, name: str, *, plain: Plain | None = None) 
         s16le at 16 kHz mono, some samples each time.
 
     Raises:
-        UnreadableSoundError: there is no such file, it is no sound, or it breaks off in the middle of a packet.
+        UnreadableSoundError: there is no such file, or no sound in it that can be decoded; of a recording that is
+            damaged the rest is given.
     """
     try:
         with _opened(source, plain) as container:
             if not container.streams.audio:
                 raise UnreadableSoundError(f"{name} holds no sound, only {_kinds(container)}")
-            resampler = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
-            for decoded in container.decode(container.streams.audio[0]):
-                for resampled in resampler.resample(decoded):
-                    yield resampled.to_ndarray().astype("<i2", copy=False).tobytes()
-            for resampled in resampler.resample(None):
+            for resampled in _resampled(_frames(container)):
                 yield resampled.to_ndarray().astype("<i2", copy=False).tobytes()
     except FileNotFoundError as error:
         raise UnreadableSoundError(f"there is no file {name}") from error
@@ -70,11 +71,41 @@ def read_pcm(source: Path | Readable, name: str, *, plain: Plain | None = None) 
         raise UnreadableSoundError(f"{name} cannot be read as sound: {reason}") from error
 
 
+def _frames(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
+    """Decode what can be decoded, as players do: a damaged packet is 20 to 100 ms of silence that nobody misses.
+
+    Raises:
+        av.FFmpegError: nothing could be.
+    """
+    problem: av.FFmpegError | None = None
+    has_sound = False
+    for packet in container.demux(container.streams.audio[0]):
+        try:
+            decoded = packet.decode()
+        except av.InvalidDataError as error:
+            problem = error
+            continue
+        for frame in decoded:
+            has_sound = True
+            yield frame
+    if problem and not has_sound:
+        raise problem
+
+
+def _resampled(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+    """Bring frames to one kind, also where theirs changes on the way: HE-AAC says late that it is stereo."""
+    for _, alike in groupby(frames, key=lambda frame: (frame.format.name, frame.layout.name, frame.sample_rate)):
+        resampler = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+        for frame in alike:
+            yield from resampler.resample(frame)
+        yield from resampler.resample(None)
+
+
 def _opened(source: Path | Readable, plain: Plain | None) -> av.container.InputContainer:
     if isinstance(source, Path):
-        return av.open(str(source), mode="r")
+        return av.open(str(source), mode="r", metadata_errors=_TITLES)
     if plain is None:
-        return av.open(source, mode="r", options=_NOTHING_ELSE)
+        return av.open(source, mode="r", options=_NOTHING_ELSE, metadata_errors=_TITLES)
     layout = f"{plain.channels} channels" if plain.channels > 2 else ("mono", "stereo")[plain.channels - 1]  # noqa: PLR2004
     options = {"sample_rate": str(plain.rate_hz), "ch_layout": layout}
     return av.open(source, mode="r", format="s16le", options=options, buffer_size=_LIVE_BLOCK_BYTES)
