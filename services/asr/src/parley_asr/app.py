@@ -5,7 +5,6 @@ utterance.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -110,13 +109,12 @@ class App:
                 listening = _listening(runtime.settings, self._decoder)
                 self._desk.open(self._decoder, listening)
                 health.ready(MODEL)
-                if not runtime.is_alone:
-                    self._worker = _worker(runtime, self._decoder, listening)
-                    tasks.create_task(self._worker.run(runtime.stopping))
-                await runtime.stopping.wait()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(runtime.settings.drain_s):
-                        await self._desk.drained()
+                async with asyncio.TaskGroup() as working:
+                    if not runtime.is_alone:
+                        self._worker = _worker(runtime, self._decoder, listening)
+                        working.create_task(self._worker.run(runtime.stopping))
+                    await runtime.stopping.wait()
+                    await self._desk.drain(runtime.settings.drain_s)
                 decoding.cancel()
 
 

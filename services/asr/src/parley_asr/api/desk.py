@@ -6,7 +6,7 @@ and nowhere else: the log has seconds.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -57,6 +57,8 @@ class Account:
         """Begin with nothing done."""
         self.audio_s = 0.0
         self.decode_s = 0.0
+        self.limit: Final = asyncio.timeout(None)
+        """Ends it when the process cannot wait for it any longer."""
 
     @property
     def rtf(self) -> float:
@@ -85,9 +87,12 @@ class Desk:
         """How many requests are worked on."""
         return len(self._accounts)
 
-    async def drained(self) -> None:
-        """Take nothing new, and wait until what was taken is answered."""
+    async def drain(self, within_s: float) -> None:
+        """Take nothing new, and wait until what was taken is answered; in the end with the advice to come back."""
         self._is_draining = True
+        ends_at = asyncio.get_running_loop().time() + within_s
+        for account in self._accounts:
+            account.limit.reschedule(ends_at)
         while self._accounts:
             self._left.clear()
             await self._left.wait()
@@ -99,7 +104,7 @@ class Desk:
             Refusal: nothing yet, or not any more.
         """
         if self._is_draining:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "draining", "The service is about to end. Try again soon.")
+            raise _draining()
         if self._opened is None:
             sentence = f"{self.settings.model_name} is being loaded. Try again soon."
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "loading", sentence)
@@ -130,8 +135,8 @@ class Desk:
         """
         decoding, how = self.decoding(wish), self.opened().listening
         transcript = Transcript()
-        with self.accounted(route) as account:
-            sound = samples_of(file.file, file.filename or "the upload", longest_s=self.settings.max_audio_s)
+        async with self.accounted(route) as account:
+            sound = samples_of(file.file, file.filename or "The upload", longest_s=self.settings.max_audio_s)
             pieces = transcribe(sound, how, decoding, self.decode_for(account, Priority.UPLOAD))
             async with contextlib.aclosing(sound), contextlib.aclosing(pieces):
                 async for piece in pieces:
@@ -152,8 +157,8 @@ class Desk:
 
         return decode
 
-    @contextlib.contextmanager
-    def accounted(self, route: str) -> Iterator[Account]:
+    @contextlib.asynccontextmanager
+    async def accounted(self, route: str) -> AsyncIterator[Account]:
         """Give a request its place while the block lasts, and leave a span, metrics and a log line.
 
         Raises:
@@ -167,7 +172,8 @@ class Desk:
         try:
             with self._telemetry.span(words.TRANSCRIPTION_REQUEST) as span:
                 try:
-                    yield account
+                    async with account.limit:
+                        yield account
                     outcome = "done"
                 finally:
                     span.set_attribute(words.AUDIO_S, account.audio_s)
@@ -176,7 +182,7 @@ class Desk:
             outcome = "client_gone"
             raise
         except Exception as error:
-            if (refusal := refusal_of(error)) is None:
+            if (refusal := _draining() if account.limit.expired() else refusal_of(error)) is None:
                 raise
             outcome = refusal.code
             raise refusal from error
@@ -196,6 +202,10 @@ class Desk:
             decode_s=round(account.decode_s, 3),
             rtf=round(account.rtf, 3),
         )
+
+
+def _draining() -> Refusal:
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "draining", "The service is about to end. Try again soon.")
 
 
 def _check(wish: Wish, engine: Engine) -> None:

@@ -51,7 +51,7 @@ def add_route(app: FastAPI, desk: Desk) -> None:
     async def listen(socket: WebSocket) -> None:
         await socket.accept()
         try:
-            with desk.accounted("listen") as account:
+            async with desk.accounted("listen") as account:
                 await _Listening(socket, desk, account, socket.query_params.get("language", "")).run()
         except WebSocketDisconnect:
             return

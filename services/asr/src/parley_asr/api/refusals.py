@@ -44,11 +44,11 @@ def refusal_of(error: Exception) -> Refusal | None:
         case Refusal():
             return error
         case UnreadableSoundError():
-            return Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unreadable", _sentence(error), parameter="file")
+            return Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unreadable", f"{error}.", parameter="file")
         case TooLongError():
-            return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_long", _sentence(error), parameter="file")
+            return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_long", f"{error}.", parameter="file")
         case DecodeFailedError():
-            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "decode_failed", _sentence(error))
+            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "decode_failed", f"{error}.")
         case _:
             return None
 
@@ -119,8 +119,3 @@ def add_refusals(app: FastAPI) -> None:
         app.add_exception_handler(kind, refuse)
     app.add_exception_handler(RequestValidationError, refuse_fields)
     app.add_exception_handler(HTTPException, refuse_otherwise)
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
