@@ -6,13 +6,17 @@ tests may share a process. Not for what needs no process: `toy_asr` is quicker.
 
 import asyncio
 import contextlib
+import io
 import itertools
+import wave
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from parley_asr.engines import Samples
+from parley_contract.frames import RATE_HZ
 from parley_contract.messages import FinalTranscript, PartialTranscript
 from parley_contract.subjects import ANY
 from parley_runtime.bus import Bus, Received
@@ -21,6 +25,7 @@ from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.microphone import Microphone
 from parley_testkit.nats_server import NatsServer
+from parley_testkit.service_process import ServiceProcess, running_service
 
 LAPTOP: Final = {
     "MODEL_NAME": "tiny.en",
@@ -39,6 +44,26 @@ def sample(name: str) -> Samples:
     wav = (pull(ModelStore.at(), find_model("audioeval")) / f"{name}.wav").read_bytes()
     size = int.from_bytes(wav[(at := wav.index(b"data") + 4) : at + 4], "little")
     return np.frombuffer(wav[at + 4 : at + 4 + size], dtype="<f4").copy()
+
+
+def wav_of(samples: Samples, rate_hz: int = RATE_HZ) -> bytes:
+    """Write (n,) float32 as a WAV file of 16 bits."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate_hz)
+        sound.writeframes(np.round(samples * 32767).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+@contextlib.asynccontextmanager
+async def asr_alone(folder: Path, **environment: str) -> AsyncIterator[ServiceProcess]:
+    """Run `python -m parley_asr` with nothing beside it, on a laptop unless the settings say otherwise."""
+    settings = {**LAPTOP, **environment}
+    await asyncio.to_thread(pull, ModelStore.at(), find_model(settings["MODEL_NAME"]))
+    async with running_service("asr", None, folder, settings) as service:
+        yield service
 
 
 class Session:

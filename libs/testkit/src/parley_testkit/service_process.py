@@ -1,4 +1,4 @@
-"""A service as the process it is in production, against a test's own broker."""
+"""A service as the process it is in production, against a test's own broker or alone."""
 
 import asyncio
 import contextlib
@@ -76,26 +76,23 @@ class ServiceProcess:
 
 @contextlib.asynccontextmanager
 async def running_service(
-    service: Service, nats: NatsServer, folder: Path, environment: Mapping[str, str], *, wait: bool = True
+    service: Service, nats: NatsServer | None, folder: Path, environment: Mapping[str, str], *, wait: bool = True
 ) -> AsyncIterator[ServiceProcess]:
     """Run a service while the block lasts.
 
     Args:
         service: which.
-        nats: its broker.
+        nats: its broker; asr alone does without.
         folder: where its log goes.
         environment: settings beside the common ones.
         wait: until it is ready.
     """
     port = free_port()
     log = folder / f"{service}-{port}.log"
-    settings = {
-        "ASSISTANT": nats.assistant,
-        "NATS_URL": nats.url,
-        "NATS_SEED_FILE": str(nats.seeds[service]),
-        "PORT": str(port),
-        **environment,
-    }
+    broker = (
+        {"ASSISTANT": nats.assistant, "NATS_URL": nats.url, "NATS_SEED_FILE": str(nats.seeds[service])} if nats else {}
+    )
+    settings = {**broker, "PORT": str(port), **environment}
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", f"parley_{service}", env={**os.environ, **settings}, stdout=output, stderr=output
