@@ -68,9 +68,13 @@ class Tiny:
 
     async def ready(self) -> httpx.Response:
         """Ask whether it is ready."""
+        return await self.page("/readyz")
+
+    async def page(self, path: str) -> httpx.Response:
+        """Ask for a page."""
         port = (await self.until("listening"))["port"]
         async with httpx.AsyncClient(trust_env=False) as client:
-            return await client.get(f"http://127.0.0.1:{port}/readyz")
+            return await client.get(f"http://127.0.0.1:{port}{path}")
 
     async def until_reasons(self, reasons: dict[str, str]) -> httpx.Response:
         """Wait until it lacks exactly these things."""
@@ -181,16 +185,32 @@ async def test_a_seed_that_is_none_is_one_sentence_that_does_not_repeat_it(nats:
     assert "a secret" not in "\n".join(tiny.lines)
 
 
-async def test_a_service_without_its_broker_waits_and_ends_when_asked(tmp_path: Path) -> None:
+async def test_a_service_without_its_broker_waits_says_so_and_ends_when_asked(tmp_path: Path) -> None:
     nats = NatsServer(tmp_path)
 
     async with Tiny.running(**settings(nats)) as tiny:
         await tiny.until("waiting for the broker")
+        ready, alive = await tiny.ready(), await tiny.page("/healthz")
         tiny.process.terminate()
         code = await tiny.end()
 
+    assert (ready.status_code, ready.json()["reasons"]) == (503, {"broker": "the broker cannot be reached"})
+    assert (alive.status_code, alive.json()) == (200, {"status": "ok", "service": "tts"})
     assert code == 0
-    assert tiny.events == ["waiting for the broker", "drained"]
+    assert tiny.events == ["listening", "waiting for the broker", "drained"]
+
+
+async def test_a_broker_that_comes_late_makes_a_service_ready(tmp_path: Path) -> None:
+    nats = NatsServer(tmp_path)
+    async with Tiny.running(**settings(nats)) as tiny:
+        await tiny.until_reasons({"broker": "the broker cannot be reached"})
+        await nats.start()
+        try:
+            ready = await tiny.until_reasons({})
+        finally:
+            await nats.kill()
+
+    assert ready.status_code == 200
 
 
 async def test_a_service_that_loses_its_broker_is_not_ready_until_it_is_back(nats: NatsServer) -> None:

@@ -18,12 +18,13 @@ import structlog
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from parley_contract.errors import InvalidDocumentError, ParleyError, PermanentError
 from parley_contract.services import Service
 from parley_runtime.broker import public_key
 from parley_runtime.connections import HttpConnection, WebSocketConnection
-from parley_runtime.http import Health
+from parley_runtime.http import Health, service_app
 from parley_runtime.logs import configure_logs
 from parley_runtime.nats_bus import NatsBus
 from parley_runtime.settings import ServiceSettings, load_settings
@@ -37,12 +38,18 @@ DRAIN_TIMEOUT_S: Final = 10.0
 """How long `main` may go on after it was told to stop; below the 30 s that Kubernetes grants."""
 _HTTP_DRAIN_S: Final = 2
 """How long answers under way may take once `main` has left its block."""
+_SOON_S: Final = 0.5
+"""A broker that is there is reached by then. Until then requests wait for the service itself, so that a client that
+comes back is not turned away; a probe waits a second."""
+_NO_BROKER: Final = "the broker cannot be reached"
 
 
 class Runtime(Generic[S]):
     """What a service's `main` is given."""
 
-    def __init__(self, settings: S, telemetry: Telemetry, bus: NatsBus | None, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, settings: S, telemetry: Telemetry, bus: NatsBus | None, stopping: asyncio.Event, surface: "_Surface"
+    ) -> None:
         """Bundle what one process has one of."""
         self.settings = settings
         self.telemetry = telemetry
@@ -50,8 +57,9 @@ class Runtime(Generic[S]):
         """Set when the process was asked to end: take no new work, finish what runs, return."""
         self.health: Final = Health(service="starting")
         self._bus = bus
+        self._surface = surface
         if bus is not None:
-            self.health.needs("broker", lambda: bus.connected, "the broker cannot be reached")
+            self.health.needs("broker", lambda: bus.connected, _NO_BROKER)
 
     @property
     def is_alone(self) -> bool:
@@ -71,35 +79,12 @@ class Runtime(Generic[S]):
 
     @contextlib.asynccontextmanager
     async def http(self, app: FastAPI) -> AsyncIterator[int]:
-        """Serve `app` while the block lasts; the block is given the port, which matters where the settings say 0.
-
-        Raises:
-            PermanentError: the address cannot be listened on.
-        """
-        host = self.settings.host
-        with _listener(host, self.settings.port) as listener:
-            server = _Server(
-                uvicorn.Config(
-                    app,
-                    log_config=None,
-                    access_log=False,
-                    lifespan="off",
-                    timeout_graceful_shutdown=_HTTP_DRAIN_S,
-                    http=HttpConnection,
-                    ws=WebSocketConnection,
-                    ws_max_size=1024 * 1024,
-                    # Sound does not compress, and trying costs more than all else about a frame.
-                    ws_per_message_deflate=False,
-                )
-            )
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(server.serve(sockets=[listener]))
-                port: int = listener.getsockname()[1]
-                log.info("listening", host=host, port=port)
-                try:
-                    yield port
-                finally:
-                    server.should_exit = True
+        """Serve `app` while the block lasts; the block is given the port, which matters where the settings say 0."""
+        self._surface.show(app)
+        try:
+            yield self._surface.port
+        finally:
+            await self._surface.end()
 
 
 Main = Callable[[Runtime[S]], Awaitable[None]]
@@ -116,6 +101,58 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _Surface:
+    """The process's HTTP server. It answers while the broker is away: a probe must not end who only waits.
+
+    An ASGI application that is whatever is shown now: first the common pages, then the service's.
+    """
+
+    def __init__(self, first: FastAPI, listener: socket.socket) -> None:
+        """Show `first` until there is something better."""
+        self._app = first
+        self._listener = listener
+        self._is_better = asyncio.Event()
+        self._has_ended = asyncio.Event()
+        self.port: Final[int] = listener.getsockname()[1]
+        self._server: Final = _Server(
+            uvicorn.Config(
+                self,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=_HTTP_DRAIN_S,
+                http=HttpConnection,
+                ws=WebSocketConnection,
+                ws_max_size=1024 * 1024,
+                # Sound does not compress, and trying costs more than all else about a frame.
+                ws_per_message_deflate=False,
+            )
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    def show(self, app: FastAPI) -> None:
+        """Show the service's own pages from now on."""
+        self._app = app
+        self._is_better.set()
+
+    async def serve(self) -> None:
+        """Answer until the end."""
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SOON_S):
+                    await self._is_better.wait()
+            await self._server.serve(sockets=[self._listener])
+        finally:
+            self._has_ended.set()
+
+    async def end(self) -> None:
+        """Take no more requests, and wait a little for answers that are under way."""
+        self._server.should_exit = True
+        await self._has_ended.wait()
 
 
 def run_service(service: Service, settings_type: type[S], main: Main[S]) -> None:
@@ -151,7 +188,11 @@ async def _live(service: Service, settings: S, main: Main[S]) -> int:
     code = 1
     try:
         connection = _connection(service, settings, telemetry)
-        code = 0 if await _until_stopped(connection, settings, main, stopping, telemetry) else 1
+        waiting = service_app(service, health=Health(broker=_NO_BROKER), telemetry=telemetry, status=dict)
+        with _listener(settings.host, settings.port) as listener:
+            surface = _Surface(waiting, listener)
+            log.info("listening", host=settings.host, port=surface.port)
+            code = 0 if await _until_stopped(connection, settings, main, stopping, telemetry, surface) else 1
     except* (ParleyError, OSError) as errors:
         for error in _leaves(errors):
             # Ours are sentences that say what to do; a traceback would bury them.
@@ -170,6 +211,7 @@ async def _until_stopped(
     main: Main[S],
     stopping: asyncio.Event,
     telemetry: Telemetry,
+    surface: _Surface,
 ) -> bool:
     """Connect and run main; return whether it ended by itself.
 
@@ -189,9 +231,9 @@ async def _until_stopped(
 
     try:
         async with asyncio.timeout(None) as deadline, asyncio.TaskGroup() as tasks:
-            watchers = [tasks.create_task(watch())]
+            watchers = [tasks.create_task(watch()), tasks.create_task(surface.serve())]
             async with connection as bus:
-                runtime = Runtime(settings, telemetry, bus, stopping)
+                runtime = Runtime(settings, telemetry, bus, stopping, surface)
                 if bus is not None:
                     watchers.append(tasks.create_task(bus.lost()))
                 await main(runtime)
