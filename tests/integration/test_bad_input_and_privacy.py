@@ -422,6 +422,8 @@ async def test_every_page_is_as_the_service_describes_it_whatever_is_asked(
         "--max-examples=20",
         "--seed=4711",
         "--generation-database=none",
+        # No schema can say which bytes are sound.
+        *(["--exclude-checks=positive_data_acceptance"] if service == "asr" else []),
         env={**os.environ, "NO_PROXY": "127.0.0.1"},
         stdout=asyncio.subprocess.PIPE,
         cwd=tmp_path,
@@ -429,4 +431,4 @@ async def test_every_page_is_as_the_service_describes_it_whatever_is_asked(
     said, _ = await schemathesis.communicate()
 
     assert schemathesis.returncode == 0, said.decode()
-    assert "Tested: 5" in said.decode()
+    assert f"Tested: {11 if service == 'asr' else 5}" in said.decode()

@@ -50,9 +50,14 @@ _TRANSCRIPT: Final = {
     },
 }
 _STREAM: Final = {
-    "type": "string",
-    "description": "Events `segment`, `partial` (the text so far and how far it reaches), then `final` or `error`.",
-    "example": 'event: segment\ndata: {"start_s":0.0,"end_s":1.2,"text":"안녕하세요."}\n\n',
+    "type": "object",
+    "description": "One event: `segment`, `partial` (the text so far and how far it reaches), `final` or `error`.",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["segment", "partial", "final", "error"]},
+        "data": {"type": "string", "description": "JSON."},
+    },
+    "example": {"event": "segment", "data": '{"start_s":0.0,"end_s":1.2,"text":"안녕하세요."}'},
 }
 
 AudioFile = Annotated[UploadFile, File(description="Sound in any container that FFmpeg reads.")]

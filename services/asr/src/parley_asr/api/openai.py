@@ -45,7 +45,10 @@ _ANSWER: Final[dict[int | str, dict[str, Any]]] = {
             },
             "text/plain": {"schema": {"type": "string"}},
             "text/vtt": {"schema": {"type": "string"}},
-            "text/event-stream": {"schema": {"type": "string"}},
+            "text/event-stream": {
+                "schema": {"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}}},
+                "example": {"data": '{"type":"transcript.text.delta","delta":"안녕하세요."}'},
+            },
         },
     }
 }
