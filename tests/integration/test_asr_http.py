@@ -268,7 +268,7 @@ async def test_the_secret_is_asked_for_and_health_is_not_guarded(fox: bytes, tmp
         async with httpx.AsyncClient(base_url=asr.url, trust_env=False, timeout=30) as nobody:
             bearers = [
                 await nobody.post(
-                    "/transcribe", files={"audio_file": fox}, headers={"Authorization": f"Bearer {secret}".encode()}
+                    "/transcribe", files={"audio_file": fox}, headers={b"Authorization": f"Bearer {secret}".encode()}
                 )
                 for secret in ("open sesame", "wrong", "öpen")
             ]

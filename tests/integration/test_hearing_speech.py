@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from parley_asr.engines import Decoded, Decoding, Samples, Transcriber
 from parley_asr.engines.whisper import SAFE_WINDOW_S, LoadOptions, load
@@ -93,11 +94,15 @@ async def test_wherever_speech_is_cut_no_word_is_lost_and_none_is_doubled(text: 
     assert total.words.substitutions <= 0.03 * total.words.length, (total, worst)
 
 
+def single(sound: NDArray[np.float64]) -> Samples:
+    return sound.astype(np.float32)
+
+
 def breaths(seconds: float) -> Samples:
     """Air that comes and goes, three seconds a breath."""
     count = round(seconds * RATE_HZ)
     air = np.convolve(RANDOM.standard_normal(count + 63), np.hanning(64) / 32, mode="valid")
-    return air * 0.02 * np.clip(np.sin(2 * np.pi * np.arange(count) / RATE_HZ / 3), 0, 1)
+    return single(air * 0.02 * np.clip(np.sin(2 * np.pi * np.arange(count) / RATE_HZ / 3), 0, 1))
 
 
 def clicks(seconds: float) -> Samples:
@@ -106,7 +111,7 @@ def clicks(seconds: float) -> Samples:
     decay = np.exp(-np.arange(RATE_HZ // 50) / 40)
     for at in range(0, len(sound) - len(decay), RATE_HZ // 5):
         sound[at : at + len(decay)] += 0.3 * decay * RANDOM.standard_normal(len(decay))
-    return sound
+    return single(sound)
 
 
 def chords(seconds: float) -> Samples:
@@ -114,7 +119,7 @@ def chords(seconds: float) -> Samples:
     time = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     roots = np.array([220.0, 174.6, 261.6, 196.0])[(time % 4).astype(int)]
     tones = sum(np.sin(2 * np.pi * np.cumsum(roots * step) / RATE_HZ) for step in (1, 1.26, 1.5, 2))
-    return 0.05 * np.asarray(tones)
+    return single(0.05 * np.asarray(tones))
 
 
 def pink(seconds: float) -> Samples:
@@ -122,7 +127,7 @@ def pink(seconds: float) -> Samples:
     count = round(seconds * RATE_HZ)
     spectrum = np.fft.rfft(RANDOM.standard_normal(count)) / np.sqrt(np.arange(1, count // 2 + 2))
     noise = np.fft.irfft(spectrum, count)
-    return 0.05 * noise / np.abs(noise).max()
+    return single(0.05 * noise / np.abs(noise).max())
 
 
 @pytest.mark.parametrize("window_s", [10.0, 30.0])
@@ -131,7 +136,7 @@ def pink(seconds: float) -> Samples:
 async def test_what_is_no_speech_has_no_text(
     sound: Callable[[float], Samples], seconds: float, window_s: float
 ) -> None:
-    heard = await Ear(window_s).hear(sound(seconds).astype(np.float32))
+    heard = await Ear(window_s).hear(sound(seconds))
 
     assert heard.text == ""
 
@@ -167,7 +172,7 @@ async def test_speech_in_noise_and_over_music_is_still_heard() -> None:
         behind = background(len(samples) / RATE_HZ)[: len(samples)]
         loudness = np.sqrt(np.mean(samples**2) / np.mean(behind**2)) * 10 ** (-12 / 20)
 
-        heard = await Ear().hear((samples + loudness * behind).astype(np.float32))
+        heard = await Ear().hear(single(samples + loudness * behind))
 
         rate = scored(MONOLOGUE, heard.text, language="en").words.rate
         assert rate is not None
