@@ -56,7 +56,7 @@ types: python ## Types, strictly
 
 .PHONY: unit
 unit: python ## Unit tests
-	$(RUN)pytest tests/unit
+	$(RUN)pytest tests/unit --numprocesses auto
 
 .PHONY: fuzz
 fuzz: python ## Look for bytes that break what reads them (ARGS="-max_total_time=600", for each of four readers)
