@@ -12,10 +12,18 @@ import wave
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from parley_cli.places import Place, Running
-from parley_testkit.local_assistant import PARLEY, LocalAssistant, are_gone, environment, local_assistant
+from parley_testkit.local_assistant import (
+    PARLEY,
+    LocalAssistant,
+    are_gone,
+    environment,
+    local_assistant,
+    terse_manifest,
+)
 from parley_testkit.nats_server import free_port
 
 pytestmark = pytest.mark.timeout(180)
@@ -28,6 +36,12 @@ def parley(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*PARLEY, *arguments], capture_output=True, text=True, check=False, env=environment(home), cwd=home, timeout=120
     )
+
+
+def transcribed(assistant: LocalAssistant, token: str = "") -> httpx.Response:
+    url = f"{assistant.state.url('asr')}/transcribe"
+    files, headers = {"audio_file": QUESTION.read_bytes()}, {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.post(url, files=files, headers=headers, timeout=30, trust_env=False)
 
 
 @pytest.fixture
@@ -200,6 +214,28 @@ def test_a_door_beyond_this_machine_asks_for_its_token(tmp_path: Path) -> None:
     assert with_token.returncode == 0, with_token.stderr
     assert without.returncode == 1
     assert "token" in without.stderr
+
+
+def test_files_are_transcribed_by_the_asr_service_of_an_assistant(lasting: LocalAssistant) -> None:
+    answer = transcribed(lasting)
+
+    assert answer.status_code == 200
+    assert "capital of France" in answer.json()["text"]
+    assert f"{lasting.state.url('asr')}/transcribe" in lasting.said.read_text()
+
+
+def test_the_secret_of_asr_is_asked_for_by_asr_and_by_nobody_else(tmp_path: Path) -> None:
+    manifest = terse_manifest(tmp_path)
+    manifest.write_text(f"{manifest.read_text()}  asr: {{authSecretRef: {{name: asr, key: token}}}}\n")
+
+    with local_assistant(tmp_path, "-f", str(manifest)) as up:
+        up.until_said("ready after")
+        token = Path(up.state.token_file).read_text().strip()
+        without, with_token = transcribed(up), transcribed(up, token)
+        gateway = Path(f"/proc/{up.pids['gateway']}/environ").read_text()
+
+    assert (without.status_code, with_token.status_code) == (401, 200)
+    assert token not in gateway
 
 
 def test_the_demo_asks_answers_and_writes_its_record(tmp_path: Path) -> None:
