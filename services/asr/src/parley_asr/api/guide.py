@@ -19,6 +19,8 @@ from parley_asr.uploads import Piece, Transcript
 STILL_HERE: Final = b": still at it\n\n"
 """A comment: clients of server-sent events pass over it, and what lies between knows that somebody is there."""
 _DIGITS: Final = 3
+_PARTIAL_CHARACTERS: Final = 1000
+"""Of the text so far, its end: all of it after each window would be 170 MB for four hours of speech."""
 _TRANSCRIPT: Final = {
     "type": "object",
     "required": ["text", "language", "duration_s", "segments"],
@@ -106,7 +108,8 @@ async def _events(desk: Desk, file: UploadFile, wish: Wish) -> AsyncGenerator[by
                     transcript = transcript.joined(result)
                     for segment in result.segments:
                         yield event("segment", segment_json(segment))
-                    yield event("partial", {"text": transcript.text, "until_s": round(result.until_s, _DIGITS)})
+                    latest = transcript.text[-_PARTIAL_CHARACTERS:]
+                    yield event("partial", {"text": latest, "until_s": round(result.until_s, _DIGITS)})
                 case Transcript():
                     yield event("final", transcript_json(result))
                 case Refusal():
