@@ -200,3 +200,18 @@ async def test_no_word_is_lost_or_doubled_at_any_border(words: list[str], pause_
     understood = await Hearing(how).final(speak(text, pause_s=pause_s), Engine().decode)
 
     assert understood.text == text
+
+
+@pytest.mark.parametrize(
+    "text, configured, asked",
+    [("alpha", "", "ko"), ("alpha bravo charlie delta echo foxtrot golf hotel", "", ""), ("alpha", "es", "es")],
+    ids=["too little speech to tell", "enough speech to tell", "a configured language"],
+)
+async def test_the_language_heard_before_helps_where_there_is_too_little_speech_to_tell(
+    text: str, configured: str, asked: str
+) -> None:
+    engine = Engine()
+
+    await Hearing(structs.replace(HOW, language=configured), likely="ko").final(speak(text), engine.decode)
+
+    assert [how.language for _, how in engine.toy.told] == [asked]

@@ -45,6 +45,20 @@ async def test_a_spoken_utterance_becomes_one_final_and_is_acknowledged() -> Non
     assert final.audio_s == pytest.approx(1.5)
 
 
+async def test_a_short_utterance_is_in_the_language_that_its_session_spoke_before() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker), microphone(broker)
+
+    async with asr.running():
+        for number, text in enumerate(("alpha bravo charlie delta echo foxtrot golf hotel", "india")):
+            await speaker.begin(f"1-{number}")
+            await speaker.send(f"1-{number}", frames_of(speak(text)))
+            await until(lambda: is_all_acknowledged(broker))
+
+    assert asr.transcriber.told[0][1].language == ""
+    assert asr.transcriber.told[-1][1].language == "en"
+
+
 async def test_the_final_comes_one_decode_after_the_closing_frame() -> None:
     broker = MemoryBroker()
     asr, speaker = ToyAsr(broker), microphone(broker)

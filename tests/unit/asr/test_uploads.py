@@ -136,6 +136,17 @@ async def test_a_language_that_was_detected_once_holds_for_the_rest() -> None:
     assert [how.language for _, how in toy.told] == ["", *["en"] * (len(toy.told) - 1)]
 
 
+async def test_a_language_is_not_believed_before_there_was_enough_speech() -> None:
+    toy, pause = ToyTranscriber(), np.zeros(9 * RATE_HZ, dtype=np.float32)
+    samples = np.concatenate((speak("alpha"), pause, speak(SENTENCE), pause, speak("bravo")))
+
+    await pieces_of(samples, toy=toy)
+
+    languages = [how.language for _, how in toy.told]
+    assert languages[:2] == ["", ""]
+    assert set(languages[2:]) == {"en"}
+
+
 async def test_silence_is_an_empty_text_of_some_length() -> None:
     transcript = joined(await pieces_of(np.zeros(25 * RATE_HZ, dtype=np.float32)))
 

@@ -16,11 +16,14 @@ import numpy as np
 from parley_asr.engines import Decoded, Decoding, Samples
 from parley_asr.judging import Heard, Verdict, judge
 from parley_asr.stitching import stitch
-from parley_asr.windows import SILENCE_DBFS, Limits, Window, levels_dbfs, plan
+from parley_asr.windows import SILENCE_DBFS, Limits, Window, levels_dbfs, plan, speech_s
 from parley_contract.frames import RATE_HZ
 
 Decode = Callable[[Samples, Decoding], Awaitable[Decoded]]
 
+ENOUGH_SPEECH_S: Final = 2.0
+"""From so much speech on a detected language is believed. Whisper base over nine languages: 37 % wrong after 0.5 s,
+23 % after 1 s, 15 % after 1.5 s, 6 % after 2 s."""
 _SILENT: Final = Heard(verdict="silence", no_speech_prob=1.0)
 
 
@@ -68,9 +71,15 @@ class _Latest(NamedTuple):
 class Hearing:
     """The texts of one utterance's windows."""
 
-    def __init__(self, how: Listening) -> None:
-        """Begin with nothing heard."""
+    def __init__(self, how: Listening, *, likely: str = "") -> None:
+        """Begin with nothing heard.
+
+        Args:
+            how: how to listen.
+            likely: the language that was heard before, for where there is too little speech to detect one.
+        """
         self._how = how
+        self._likely = likely
         self._settled: list[tuple[Window, Heard]] = []
         self._open = Window(0, 0)
         self._latest: _Latest | None = None
@@ -97,13 +106,14 @@ class Hearing:
 
     async def _hear(self, samples: Samples, window: Window, decode: Decode, *, is_careful: bool) -> Heard:
         """Understand a window, unless the latest decode was of the very same: nothing came since to change it."""
+        sound = samples[window.start : window.end]
+        likely = self._likely if speech_s(sound) < ENOUGH_SPEECH_S else ""
         decoding = Decoding(
             beam_size=self._how.beam_size if is_careful else 1,
-            language=self._how.language or self._detected_language(),
+            language=self._how.language or self._detected_language() or likely,
         )
         latest = self._latest
         if latest is None or latest[:2] != (window, decoding) or (latest.heard.is_doubtful and is_careful):
-            sound = samples[window.start : window.end]
             latest = _Latest(window, decoding, await hear(sound, decoding, self._how, decode, is_careful=is_careful))
         self._latest = latest
         return latest.heard

@@ -16,8 +16,9 @@ import structlog
 from parley_asr.decoder import Clock, Decoder, Priority
 from parley_asr.engines import Decoded, DecodeFailedError, Decoding, Samples
 from parley_asr.frames_in import Taken
-from parley_asr.hearing import Hearing, Listening, Understood
+from parley_asr.hearing import ENOUGH_SPEECH_S, Hearing, Listening, Understood
 from parley_asr.utterances import AskAgain, DecodeFinal, DecodePartial, GiveUp, Patience, ShedPartial, Utterance
+from parley_asr.windows import speech_s
 from parley_contract import telemetry as words
 from parley_contract.errors import BusUnavailableError
 from parley_contract.frames import RATE_HZ, Frame
@@ -36,6 +37,7 @@ log: Final = structlog.get_logger()
 
 M = TypeVar("M", bound=SpeechMessage)
 
+_SESSIONS: Final = 256
 _SHORTEST_WAIT_S: Final = 0.001
 """A timer may fire early by the loop's clock resolution, and must not be set again and again for the rest."""
 
@@ -50,6 +52,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     listening: Listening
     patience: Patience
     clock: Clock
+    languages: dict[str, str] = msgspec.field(default_factory=dict)
+    """What was last detected from enough speech, by session; the latest sessions alone."""
 
 
 class Transcription:
@@ -65,7 +69,7 @@ class Transcription:
         self.deadline: Final = now + asked.life_s
         """When an outcome is of no use any more, on this process's monotonic clock: wall clocks jump."""
         self._utterance = Utterance(epoch=asked.epoch, deadline=self.deadline, patience=around.patience, now=now)
-        self._hearing = Hearing(around.listening)
+        self._hearing = Hearing(around.listening, likely=around.languages.get(asked.session, ""))
         self._news = asyncio.Event()
         self._partials = 0
         self._decode_s = 0.0
@@ -167,7 +171,16 @@ class Transcription:
                 understood = await self._hearing.final(samples, self._decode_final)
         except TimeoutError:
             return self.failed("the deadline passed before the decoder was done")
+        if understood.language and speech_s(samples) >= ENOUGH_SPEECH_S:
+            self._remember(understood.language)
         return self._understood(understood, audio_s=len(samples) / RATE_HZ, missing=missing, note=note)
+
+    def _remember(self, language: str) -> None:
+        languages = self._around.languages
+        languages.pop(self._asked.session, None)
+        languages[self._asked.session] = language
+        if len(languages) > _SESSIONS:
+            del languages[next(iter(languages))]
 
     def _understood(self, understood: Understood, *, audio_s: float, missing: int, note: str) -> FinalTranscript:
         if understood.verdict == "looping":

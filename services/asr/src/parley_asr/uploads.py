@@ -16,10 +16,10 @@ import numpy as np
 from msgspec.structs import replace
 
 from parley_asr.engines import Decoding, Samples, Segment
-from parley_asr.hearing import Decode, Listening, hear
+from parley_asr.hearing import ENOUGH_SPEECH_S, Decode, Listening, hear
 from parley_asr.judging import Heard
 from parley_asr.stitching import stitch, without_doubles
-from parley_asr.windows import Window, plan
+from parley_asr.windows import Window, plan, speech_s
 from parley_contract.errors import PermanentError
 from parley_contract.frames import RATE_HZ
 from parley_runtime.sounds import Readable, read_pcm
@@ -111,18 +111,22 @@ async def transcribe(
         sound: in blocks of any size.
         how: how to listen.
         decoding: how to decode each window; its `timing` is at least segments, and an empty language is filled in by
-            the first window in which somebody speaks.
+            the first window with enough speech to tell.
         decode: one window, when its turn comes.
 
     Raises:
         DecodeFailedError: from the engine.
     """
     waiting: Piece | None = None
+    likely = ""
     async for window, samples, shares_end in _windows(sound, how):
-        heard = await hear(samples, decoding, how, decode, is_careful=True)
+        is_enough = speech_s(samples) >= ENOUGH_SPEECH_S
+        language = decoding.language or ("" if is_enough else likely)
+        heard = await hear(samples, replace(decoding, language=language), how, decode, is_careful=True)
         piece = _piece(window, heard)
-        if not decoding.language:
-            decoding = replace(decoding, language=piece.language)
+        likely = piece.language or likely
+        if is_enough:
+            decoding = replace(decoding, language=decoding.language or piece.language)
         if waiting is not None:
             waiting, piece = _without_doubles(waiting, piece, how.limits.overlap / RATE_HZ)
             yield waiting

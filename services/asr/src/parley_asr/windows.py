@@ -85,6 +85,15 @@ def quietest(samples: Samples) -> Cut:
     return Cut(at=(first + quiet + _PAUSE_FRAMES // 2) * FRAME_SAMPLES, is_pause=bool(is_pause))
 
 
+def speech_s(samples: Samples) -> float:
+    """Estimate how many seconds of it are speech and no pause, by loudness alone."""
+    levels = levels_dbfs(samples)
+    if not len(levels):
+        return 0.0
+    quiet = max(float(np.percentile(levels, 90)) - _PAUSE_BELOW_SPEECH_DB, SILENCE_DBFS)
+    return int(np.count_nonzero(levels > quiet)) * FRAME_SAMPLES / RATE_HZ
+
+
 def levels_dbfs(samples: Samples) -> Samples:
     """(n // 320,) float32: the RMS level of each whole 20 ms, not below -100 dBFS."""
     frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
