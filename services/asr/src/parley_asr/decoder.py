@@ -3,8 +3,8 @@
 An event loop that decodes is deaf, so threads do. Live speech waits in a heap, ordered by priority and then by arrival,
 and is decoded one window at a time: nobody waits longer than one window takes. Uploads go beside it in a second lane,
 because even one window of a file would double what a final takes; with one core less to spare both are slower.
-Finals that wait together are decoded together, which takes less time than one after the other (tiny.en, 8 of them on
-two cores: 1.5 times as fast); nothing waits for company, and whoever goes before somebody else goes alone.
+Finals that wait together are decoded together, which takes less time than one after the other (`bench/asr.py`); nothing
+waits for company, and whoever goes before somebody else goes alone.
 
 What runs is never broken off: CTranslate2 cannot. Who gives up waiting costs nothing, or the rest of one window. Used
 by `transcription` and `api`; made and run by `app`. Not here: what is decoded, and why.
