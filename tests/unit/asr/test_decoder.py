@@ -203,6 +203,40 @@ async def test_a_model_that_keeps_breaking_is_loaded_anew_while_others_wait() ->
 
 
 @pytest.mark.looptime
+@pytest.mark.parametrize("first, second", [(Priority.FINAL, Priority.UPLOAD), (Priority.UPLOAD, Priority.FINAL)])
+async def test_while_one_lane_loads_the_model_anew_the_other_waits_too(first: Priority, second: Priority) -> None:
+    broken, whole, loads = ToyTranscriber(), ToyTranscriber(), list[float]()
+    broken.failures += [DecodeFailedError("the device went away")] * 9
+
+    async def reload() -> ToyTranscriber:
+        loads.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(5)
+        return whole
+
+    async with running(broken, reload) as decoder:
+        for _ in range(3):
+            await said_by_all(decoder, "alpha", priority=first)
+        await asyncio.sleep(1)
+        said = [await said_by_all(decoder, "bravo", priority=second) for _ in range(4)]
+
+    assert said == [["bravo"]] * 4
+    assert len(loads) == 1
+
+
+@pytest.mark.looptime
+async def test_a_single_window_too_many_changes_nothing_for_others() -> None:
+    transcriber = ToyTranscriber()
+    transcriber.failures.append(OutOfMemoryError("no room for 1"))
+
+    async with running(transcriber) as decoder:
+        alone = await said_by_all(decoder, "alpha", priority=Priority.UPLOAD)
+        await said_by_all(decoder, *WORDS[:8])
+
+    assert alone == ["no room for 1"]
+    assert transcriber.batches == [1, 8]
+
+
+@pytest.mark.looptime
 async def test_a_model_that_does_not_load_again_is_said_to_each_and_tried_later() -> None:
     broken, whole = ToyTranscriber(), ToyTranscriber()
     broken.failures += [DecodeFailedError("the device went away")] * 3

@@ -50,6 +50,7 @@ class Priority(enum.IntEnum):
 
 _TOGETHER: Final = {Priority.FINAL: 8, Priority.CANDIDATE: 8}
 """How many windows of a priority are decoded at once. Others go alone: who comes next would wait for all of them."""
+_MOST_TOGETHER: Final = max(_TOGETHER.values())
 LANES: Final = 2
 """Decodes at the same time, at most: one of live speech, one of files."""
 _FAILURES: Final = 3
@@ -127,8 +128,10 @@ class Decoder:
         self._clock = clock
         self._numbers = itertools.count()
         self._live, self._uploads = _Lane(), _Lane()
-        self._at_once = max(_TOGETHER.values())
+        self._at_once = _MOST_TOGETHER
         self._failures = 0
+        self._loaded = asyncio.Event()
+        self._loaded.set()
 
     @property
     def is_idle(self) -> bool:
@@ -167,12 +170,15 @@ class Decoder:
     async def _work(self, lane: _Lane) -> Never:
         while True:
             await lane.wanted.wait()
+            await self._loaded.wait()
             while tickets := lane.next(at_most=self._at_once):
                 lane.is_decoding = True
                 try:
                     await self._serve(tickets)
-                    if self._failures >= _FAILURES and self._reload is not None:
+                    if self._failures >= _FAILURES and self._reload is not None and self._loaded.is_set():
                         await self._load_anew(self._reload)
+                    # The other lane may be loading it.
+                    await self._loaded.wait()
                 finally:
                     lane.is_decoding = False
             lane.wanted.clear()
@@ -183,9 +189,9 @@ class Decoder:
         try:
             decoded = await self._offload(functools.partial(self._transcribe, windows, tickets[0].how))
         except Exception as error:  # noqa: BLE001 - whoever asked shall know, and nobody else
-            if isinstance(error, OutOfMemoryError):
-                self._at_once = max(1, len(tickets) // 2)
             if len(tickets) > 1:
+                if isinstance(error, OutOfMemoryError):
+                    self._at_once = len(tickets) // 2
                 # It may be one of them alone, or that they were too many.
                 for ticket in tickets:
                     await self._serve([ticket])
@@ -205,8 +211,8 @@ class Decoder:
         return self._transcriber.transcribe(windows, how)
 
     async def _load_anew(self, reload: Reload) -> None:
-        """Load the model as it was loaded first; whoever waits goes on waiting."""
-        self._failures = 0
+        """Load the model as it was loaded first; whoever waits goes on waiting, in both lanes."""
+        self._loaded.clear()
         # Two of them may not fit onto the card.
         self._transcriber = None
         log.warning("loading the model anew", model=self.engine.model, after_failures=_FAILURES)
@@ -214,6 +220,9 @@ class Decoder:
             self._transcriber = await reload()
         except (PermanentError, RetryableError) as error:
             log.error("the model does not load", model=self.engine.model, detail=str(error))
+        finally:
+            self._failures, self._at_once = 0, _MOST_TOGETHER
+            self._loaded.set()
 
 
 @contextlib.contextmanager

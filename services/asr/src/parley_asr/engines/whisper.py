@@ -173,7 +173,7 @@ class WhisperTranscriber:
         window_s = SAFE_WINDOW_S if how.is_safe else self._engine.window_s
         windows = [samples[: int(window_s * RATE_HZ)] for samples in windows]
         try:
-            encoded = self._encode(windows, window_s)
+            encoded = self._encode(windows, window_s, is_live=how.timing == "none")
             languages = [how.language or self._language] * len(windows)
             if not languages[0]:
                 languages = self._detect(encoded)
@@ -181,9 +181,9 @@ class WhisperTranscriber:
         except (RuntimeError, ValueError) as error:
             raise _failure(self._engine, error) from error
 
-    def _encode(self, windows: Sequence[Samples], window_s: float) -> Any:  # noqa: ANN401 - ctranslate2 has no stubs
-        """Encode windows. The latest single one is kept: a candidate's, or a partial's, may be the final's too."""
-        if len(windows) > 1:
+    def _encode(self, windows: Sequence[Samples], window_s: float, *, is_live: bool) -> Any:  # noqa: ANN401 - ctranslate2 has no stubs
+        """Encode windows. Of live speech the latest single one is kept: a candidate's may be the final's too."""
+        if len(windows) > 1 or not is_live:
             return self._model.encode(np.stack([self._mel(samples, window_s) for samples in windows]))
         [samples] = windows
         key = (window_s, hashlib.blake2b(samples.tobytes()).digest())
