@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -34,6 +34,27 @@ def evaluate(*arguments: str | Path, secret: str = "") -> subprocess.CompletedPr
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
 
 
+def until(is_so: Callable[[], bool], *, within_s: float = 60) -> None:
+    """Wait for another process; one that does not listen yet has not done it.
+
+    Raises:
+        TimeoutError: it did not come about.
+    """
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.HTTPError):
+            if is_so():
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"not within {within_s} s")
+
+
+def answered(service: str) -> float:
+    """How many files a service has transcribed."""
+    lines = httpx.get(f"{service}/metrics", trust_env=False).text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("parley_asr_requests_total{"))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _models() -> None:
     pull(ModelStore.at(), find_model("tiny.en"))
@@ -57,14 +78,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-m", "parley_asr"], env=environment, stdout=output, stderr=output)
     url = f"http://127.0.0.1:{port}"
-    for _ in range(300):
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/readyz", trust_env=False).is_success:
-                break
-        time.sleep(0.1)
-    yield url
-    process.terminate()
-    process.wait(20)
+    try:
+        until(lambda: httpx.get(f"{url}/readyz", trust_env=False).is_success)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def test_models_and_windows_are_compared(recordings: Path, tmp_path: Path) -> None:
@@ -119,9 +138,10 @@ def test_ctrl_c_tells_of_what_was_done(tmp_path: Path, service: str) -> None:
         (tmp_path / f"{number:03}.txt").write_text("What do bees make?")
     environment = {**os.environ, "WORKER_SHARED_SECRET": SECRET}
     command = [*PARLEY, "eval", "asr", str(tmp_path), "--url", service]
+    before = answered(service)
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        time.sleep(6)
+        until(lambda: answered(service) >= before + 2)
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=20)
 

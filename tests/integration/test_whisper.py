@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _sentences import SENTENCES
 from faster_whisper.audio import decode_audio
 
 from parley_asr.engines import Decoded, Decoding, ModelUnusableError, Samples, Transcriber
@@ -21,18 +22,7 @@ from parley_runtime.pulls import pull
 from parley_testkit.asr_process import sample
 from parley_testkit.transcriber_suite import Spoken, TranscriberSuite
 
-SENTENCES = (
-    "What is the weather like in London today?",
-    "Please turn on the light in the kitchen.",
-    "How many people live in the capital of France?",
-    "I would like to book a table for four on Friday evening.",
-    "My sister bought a new bicycle and rode it to the beach.",
-    "Set a timer for ten minutes and remind me to call my mother.",
-    "Why is the sky blue in the morning and red in the evening?",
-    "Play some quiet music while I read the newspaper.",
-    "Which river flows through the middle of Cairo?",
-    "We walked along the river until the rain began to fall.",
-)
+SPOKEN = SENTENCES[:10]
 
 
 def options(name: str = "tiny.en", **changes: object) -> LoadOptions:
@@ -83,8 +73,8 @@ class TestWhisper(TranscriberSuite):
 
 async def test_long_speech_with_pauses_comes_out_whole(transcriber: Transcriber) -> None:
     pause = np.zeros(RATE_HZ * 3 // 10, dtype=np.float32)
-    samples = np.concatenate([part for sentence in SENTENCES for part in (espeak(sentence), pause)])
-    expected = plain(" ".join(SENTENCES))
+    samples = np.concatenate([part for sentence in SPOKEN for part in (espeak(sentence), pause)])
+    expected = plain(" ".join(SPOKEN))
 
     heard = await understood(transcriber, samples)
 
