@@ -1,13 +1,12 @@
 """Inbound: what a microphone gives to the bus is what was said, frame by frame, with the times it was said at."""
 
 import struct
-from typing import Literal
 
 import pytest
 
 from parley_contract.frames import Frame
 from parley_gateway.inbound import Microphone
-from parley_gateway.utterances import UtteranceRules
+from parley_gateway.utterances import Ended, UtteranceRules
 from parley_testkit.loudness import LoudnessDetector
 
 
@@ -27,10 +26,8 @@ class Notes:
     def speech_paused(self, speaker: str, last_seq: int) -> None:
         self.paused.append(last_seq)
 
-    def speech_ended(
-        self, speaker: str, last_seq: int, voiced_until: float, reason: Literal["endpoint", "max_length", "closed"]
-    ) -> None:
-        self.ended.append((last_seq, voiced_until, reason))
+    def speech_ended(self, speaker: str, ended: Ended, voiced_until: float) -> None:
+        self.ended.append((ended.last_seq, voiced_until, ended.reason))
 
     def utterance_frame(self, utterance: str, frame: Frame) -> None:
         self.frames.setdefault(utterance, []).append(frame)

@@ -99,7 +99,9 @@ class Stage:
         """Say something and wait for the endpoint, 500 ms later."""
         self.send(SpeechBegan(speaker="user", voiced_at=self.now, continues=False))
         self.wait(duration_s + 0.5)
-        self.send(SpeechEnded(speaker="user", last_seq=74, voiced_until=self.now - 0.5, reason="endpoint"))
+        self.send(
+            SpeechEnded(speaker="user", last_seq=74, voiced_seq=49, voiced_until=self.now - 0.5, reason="endpoint")
+        )
 
     def transcribe(self, utterance: str = "2-0", turn: int = 1, text: str = "hello") -> None:
         self.send(
@@ -181,7 +183,7 @@ def test_an_utterance_that_goes_on_stays_in_its_turn() -> None:
     stage = Stage()
 
     stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
-    stage.send(SpeechEnded(speaker="user", last_seq=1499, voiced_until=129, reason="max_length"))
+    stage.send(SpeechEnded(speaker="user", last_seq=1499, voiced_seq=49, voiced_until=129, reason="max_length"))
     stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=True))
 
     again = stage.recorded[-2]
@@ -204,7 +206,7 @@ def test_pauses_and_ends_are_recorded_with_their_sequence() -> None:
 
     stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
     stage.send(SpeechPaused(speaker="user", last_seq=49))
-    stage.send(SpeechEnded(speaker="user", last_seq=74, voiced_until=101, reason="endpoint"))
+    stage.send(SpeechEnded(speaker="user", last_seq=74, voiced_seq=49, voiced_until=101, reason="endpoint"))
 
     paused, ended = stage.recorded[-2:]
     assert isinstance(paused, SegmentEnded)
@@ -257,7 +259,7 @@ def test_the_client_is_told_what_is_understood_written_and_played() -> None:
 
     stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
     stage.send(PartialTranscript(**fenced(), utterance="2-0", speaker="user", number=0, text="hel", covers_seq=10))
-    stage.send(SpeechEnded(speaker="user", last_seq=74, voiced_until=101, reason="endpoint"))
+    stage.send(SpeechEnded(speaker="user", last_seq=74, voiced_seq=49, voiced_until=101, reason="endpoint"))
     stage.transcribe()
     stage.write("Hi.")
     stage.voice(5)
@@ -577,12 +579,12 @@ def begin(stage: Stage) -> None:
 
 
 def cut(stage: Stage) -> None:
-    stage.send(SpeechEnded(speaker="user", last_seq=9, voiced_until=stage.now, reason="max_length"))
+    stage.send(SpeechEnded(speaker="user", last_seq=9, voiced_seq=8, voiced_until=stage.now, reason="max_length"))
     stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=True))
 
 
 def end(stage: Stage) -> None:
-    stage.send(SpeechEnded(speaker="user", last_seq=9, voiced_until=stage.now, reason="endpoint"))
+    stage.send(SpeechEnded(speaker="user", last_seq=9, voiced_seq=8, voiced_until=stage.now, reason="endpoint"))
 
 
 ANYTHING: Mapping[str, Callable[[Stage, int, int], None]] = {
@@ -620,7 +622,9 @@ def run(script: list[tuple[str, int, int, float]]) -> Stage:
 def test_under_any_input_every_turn_has_exactly_one_outcome(script: list[tuple[str, int, int, float]]) -> None:
     stage = run(script)
 
-    stage.send(ListenerJoined(), SpeechEnded(speaker="user", last_seq=9, voiced_until=stage.now, reason="closed"))
+    stage.send(
+        ListenerJoined(), SpeechEnded(speaker="user", last_seq=9, voiced_seq=8, voiced_until=stage.now, reason="closed")
+    )
     stage.wait(60)
 
     minted = {message.turn for message in stage.recorded if isinstance(message, UtteranceStarted)}

@@ -193,7 +193,7 @@ def test_a_closed_door_ends_the_utterance_with_that_reason() -> None:
     room.hear(1.0, voice=True)
     room.send(DoorClosed())
 
-    assert room.happened[-1] == Ended(last_seq=49, last_voiced=31 * WINDOW_SAMPLES, reason="closed")
+    assert room.happened[-1] == Ended(last_seq=49, voiced_seq=49, last_voiced=31 * WINDOW_SAMPLES, reason="closed")
 
 
 def test_a_closed_door_in_silence_is_nothing() -> None:

@@ -58,7 +58,9 @@ class Listener:
     def ask(self) -> None:
         self.send(SpeechBegan(speaker="user", voiced_at=self.now, continues=False))
         self.wait(1)
-        self.send(SpeechEnded(speaker="user", last_seq=74, voiced_until=self.now - 0.5, reason="endpoint"))
+        self.send(
+            SpeechEnded(speaker="user", last_seq=74, voiced_seq=49, voiced_until=self.now - 0.5, reason="endpoint")
+        )
 
     def wait(self, duration_s: float) -> None:
         until = self.now + duration_s
@@ -248,7 +250,7 @@ def test_the_reply_to_the_next_question_ends_the_apology() -> None:
     listener.wait(12.2)
     listener.send(SpeechBegan(speaker="user", voiced_at=listener.now, continues=False))
     listener.wait(0.3)
-    listener.send(SpeechEnded(speaker="user", last_seq=9, voiced_until=listener.now, reason="endpoint"))
+    listener.send(SpeechEnded(speaker="user", last_seq=9, voiced_seq=8, voiced_until=listener.now, reason="endpoint"))
     listener.reply(turn=2)
     listener.wait(5)
 

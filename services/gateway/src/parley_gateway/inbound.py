@@ -8,7 +8,7 @@ again. Not here: turns, ids, and what becomes of the transcript.
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from parley_contract.frames import FRAME_BYTES, FRAME_SAMPLES, Flag, Frame
 from parley_gateway import utterances
@@ -31,9 +31,7 @@ class Ears(Protocol):
         """A segment of it ended at that frame."""
         ...
 
-    def speech_ended(
-        self, speaker: str, last_seq: int, voiced_until: float, reason: Literal["endpoint", "max_length", "closed"]
-    ) -> None:
+    def speech_ended(self, speaker: str, ended: Ended, voiced_until: float) -> None:
         """It is over; its closing frame was given already."""
         ...
 
@@ -168,4 +166,4 @@ class Microphone:
         self._running = None
         self._ears.utterance_frame(running.utterance, running.close())
         voiced_until = self._clock.captured_at(ended.last_voiced)
-        self._ears.speech_ended(self._speaker, ended.last_seq, voiced_until, ended.reason)
+        self._ears.speech_ended(self._speaker, ended, voiced_until)

@@ -38,6 +38,7 @@ from parley_gateway.segments import SpeechWindow
 from parley_gateway.settings import GatewaySettings
 from parley_gateway.tracing import TurnTraces, account
 from parley_gateway.turn_state import Turns, due
+from parley_gateway.utterances import Ended
 from parley_runtime.bus import Bus
 from parley_runtime.tails import tails_after_reconnects
 from parley_runtime.telemetry import Telemetry
@@ -329,12 +330,16 @@ class Session:
         """See Ears."""
         self._decide(turn_events.SpeechPaused(speaker=speaker, last_seq=last_seq))
 
-    def speech_ended(
-        self, speaker: str, last_seq: int, voiced_until: float, reason: Literal["endpoint", "max_length", "closed"]
-    ) -> None:
+    def speech_ended(self, speaker: str, ended: Ended, voiced_until: float) -> None:
         """See Ears."""
         self._decide(
-            turn_events.SpeechEnded(speaker=speaker, last_seq=last_seq, voiced_until=voiced_until, reason=reason)
+            turn_events.SpeechEnded(
+                speaker=speaker,
+                last_seq=ended.last_seq,
+                voiced_seq=ended.voiced_seq,
+                voiced_until=voiced_until,
+                reason=ended.reason,
+            )
         )
 
     def utterance_frame(self, utterance: str, frame: Frame) -> None:

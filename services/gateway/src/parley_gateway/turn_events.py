@@ -34,6 +34,7 @@ class SpeechEnded(msgspec.Struct, frozen=True, kw_only=True):
 
     speaker: str
     last_seq: int
+    voiced_seq: int
     voiced_until: float
     reason: Literal["endpoint", "max_length", "closed"]
 

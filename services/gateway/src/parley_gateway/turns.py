@@ -142,7 +142,9 @@ class _Decision:
             paused = SegmentEnded(**self._speech(turn), last_seq=event.last_seq)
             self._record(paused, f"{utterance}-paused-{event.last_seq}")
             return
-        ended = UtteranceEnded(**self._speech(turn), last_seq=event.last_seq, reason=event.reason)
+        ended = UtteranceEnded(
+            **self._speech(turn), last_seq=event.last_seq, voiced_seq=event.voiced_seq, reason=event.reason
+        )
         self._record(ended, f"{utterance}-ended")
         self._note(turn.number, voiced_until=event.voiced_until)
         if event.reason != "max_length":

@@ -74,6 +74,8 @@ class Ended(msgspec.Struct, frozen=True):
 
     last_seq: int
     """Sequence of its last frame."""
+    voiced_seq: int
+    """Sequence of the frame with its last voiced sample; -1 if it has none itself."""
     last_voiced: int
     """One past its last voiced sample; of the utterance it continues, if it has none itself."""
     reason: Literal["endpoint", "max_length", "closed"]
@@ -142,7 +144,7 @@ def _hear(
                 state, began = _begin(state, first_voiced, rules)
                 happened.append(began)
             case SpeechStopped(last_voiced) if running and last_voiced > running.first_frame * FRAME_SAMPLES:
-                happened.append(Paused((last_voiced - 1) // FRAME_SAMPLES - running.first_frame))
+                happened.append(Paused(_seq_of(last_voiced, running)))
     if state.running:
         state, ended = _judge(state, state.running, rules)
         happened += ended
@@ -171,7 +173,7 @@ def _judge(state: Hearing, running: Running, rules: UtteranceRules) -> tuple[Hea
 
 def _cut(state: Hearing, running: Running) -> tuple[Hearing, tuple[Happening, ...]]:
     """End the utterance and go on in another at once: in a pause it is not known yet whether more will come."""
-    ended = Ended(_last_seq(state, running), running.last_voiced, "max_length")
+    ended = _ended(state, running, "max_length")
     following = msgspec.structs.replace(running, first_frame=state.frames)
     after = msgspec.structs.replace(state, running=following)
     return after, (ended, Began(state.frames, running.first_voiced, continues=True))
@@ -181,7 +183,7 @@ def _end(state: Hearing, reason: Literal["endpoint", "closed"]) -> tuple[Hearing
     running = state.running
     if running is None:
         return state, ()
-    return _quiet(state), (Ended(_last_seq(state, running), running.last_voiced, reason),)
+    return _quiet(state), (_ended(state, running, reason),)
 
 
 def _quiet(state: Hearing) -> Hearing:
@@ -194,5 +196,11 @@ def _quiet(state: Hearing) -> Hearing:
     return msgspec.structs.replace(state, segment=segment, floor_frame=floor, running=None)
 
 
-def _last_seq(state: Hearing, running: Running) -> int:
-    return state.frames - 1 - running.first_frame
+def _ended(state: Hearing, running: Running, reason: Literal["endpoint", "max_length", "closed"]) -> Ended:
+    last_seq = state.frames - 1 - running.first_frame
+    return Ended(last_seq, max(-1, _seq_of(running.last_voiced, running)), running.last_voiced, reason)
+
+
+def _seq_of(last_voiced: int, running: Running) -> int:
+    """Return the sequence of the frame that ends with a position, or holds the sample before it."""
+    return (last_voiced - 1) // FRAME_SAMPLES - running.first_frame

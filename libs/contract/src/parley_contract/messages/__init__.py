@@ -12,16 +12,18 @@ from parley_contract.messages.agent import (
     PhraseReady,
     ReplyDelta,
     ReplyEnded,
+    ReplyStarted,
     SessionOpened,
     SessionRefused,
     SynthesizePhrase,
     TurnDismissed,
     TurnInterrupted,
 )
-from parley_contract.messages.asr import FinalTranscript, PartialTranscript, ResendFrames
+from parley_contract.messages.asr import CandidateTranscript, FinalTranscript, PartialTranscript, ResendFrames
 from parley_contract.messages.base import Message, SessionMessage, SpeechMessage, TurnMessage
 from parley_contract.messages.gateway import (
     CloseSession,
+    Endpoint,
     Heartbeat,
     InterruptTurn,
     OpenSession,
@@ -41,8 +43,10 @@ from parley_contract.reading import read
 
 __all__ = [
     "ALL",
+    "CandidateTranscript",
     "CloseSession",
     "DeadLetter",
+    "Endpoint",
     "FinalTranscript",
     "Heartbeat",
     "InterruptTurn",
@@ -56,6 +60,7 @@ __all__ = [
     "PlaybackStarted",
     "ReplyDelta",
     "ReplyEnded",
+    "ReplyStarted",
     "ResendFrames",
     "ResumeSession",
     "SegmentEnded",
@@ -78,6 +83,7 @@ __all__ = [
 ]
 
 ALL: Final[tuple[type[Message], ...]] = (
+    CandidateTranscript,
     CloseSession,
     DeadLetter,
     FinalTranscript,
@@ -92,6 +98,7 @@ ALL: Final[tuple[type[Message], ...]] = (
     PlaybackStarted,
     ReplyDelta,
     ReplyEnded,
+    ReplyStarted,
     ResendFrames,
     ResumeSession,
     SegmentEnded,

@@ -2,7 +2,16 @@
 
 from typing import Literal
 
-from parley_contract.messages.base import Count, Message, Number, PhraseNumber, SessionMessage, TurnMessage
+from parley_contract.messages.base import (
+    Count,
+    Message,
+    Number,
+    PhraseNumber,
+    Sequence,
+    SessionMessage,
+    Token,
+    TurnMessage,
+)
 
 
 class SessionOpened(SessionMessage, frozen=True, kw_only=True):
@@ -27,6 +36,19 @@ class TurnDismissed(TurnMessage, frozen=True, kw_only=True):
     """A code of `reasons`."""
     detail: str = ""
     """The same in the words of whoever failed; never what was said."""
+
+
+class ReplyStarted(TurnMessage, frozen=True, kw_only=True):
+    """The model was asked: what follows with this revision replies to all speech of the turn up to a frame.
+
+    Said again, with the same revision, when what was said since changed nothing. Until its speaker has finished, and
+    unless the reply covers all that they said, nobody is to see or hear anything of it.
+    """
+
+    utterance: Token
+    """The turn's latest utterance that was taken into account."""
+    covers_seq: Sequence
+    """Sequence of that utterance's last frame that was."""
 
 
 class ReplyDelta(TurnMessage, frozen=True, kw_only=True):
@@ -68,6 +90,8 @@ class ReplyEnded(TurnMessage, frozen=True, kw_only=True):
     model: str = ""
     input_tokens: Count = 0
     output_tokens: Count = 0
+    wasted_tokens: Count = 0
+    """Written by the model for this turn and dropped, because its speaker went on."""
 
 
 class TurnInterrupted(TurnMessage, frozen=True, kw_only=True):

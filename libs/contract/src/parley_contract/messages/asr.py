@@ -14,6 +14,16 @@ class PartialTranscript(SpeechMessage, frozen=True, kw_only=True):
     """Sequence of the last frame this text is made from."""
 
 
+class CandidateTranscript(SpeechMessage, frozen=True, kw_only=True):
+    """An utterance up to a pause, decoded in the silence: if nothing voiced follows, it is the final."""
+
+    outcome: Literal["speech", "silence"]
+    text: str = ""
+    language: str = ""
+    covers_seq: Sequence
+    """Sequence of the last frame this text is made from."""
+
+
 class FinalTranscript(SpeechMessage, frozen=True, kw_only=True):
     """The one outcome of an utterance. Per utterance the first final wins."""
 

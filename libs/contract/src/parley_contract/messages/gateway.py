@@ -71,6 +71,8 @@ class UtteranceEnded(SpeechMessage, frozen=True, kw_only=True):
 
     last_seq: Sequence
     """Sequence of the last audio frame; the closing frame follows it."""
+    voiced_seq: Sequence = -1
+    """Sequence of the last voiced frame, -1 for none: a transcript that covers it is the final one."""
     reason: Literal["endpoint", "max_length", "closed"]
 
 
@@ -120,6 +122,19 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
     """First frame to the first audible sample sent."""
 
 
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What the endpointer decided by that the speaker had finished."""
+
+    wait_ms: Number
+    """The silence that it took."""
+    audio: Number | None = None
+    """How complete the speech sounded to the audio turn model, in [0, 1]; None if it was not asked, or too late."""
+    ending: Literal["", "complete", "open", "unclear"] = ""
+    """What the transcript's last words say; empty if there was none in time."""
+    own_pause_ms: Number | None = None
+    """How long this speaker's pauses within turns are; None while there was none."""
+
+
 class TurnReport(TurnMessage, frozen=True, kw_only=True):
     """One turn, accounted for: the record behind E2FT, the waterfall and the metrics. Never what was said."""
 
@@ -143,3 +158,12 @@ class TurnReport(TurnMessage, frozen=True, kw_only=True):
     phrases: Count = 0
     underruns: Count = 0
     """How often playback ran dry inside the reply."""
+    endpoint: Endpoint | None = None
+    """None where nobody decided: the speaker never finished."""
+    speculation: Literal["", "hit", "miss"] = ""
+    """Whether the reply had been begun before its speaker had finished (`hit`), or it had and was of no use."""
+    taken_back: Count = 0
+    """How often the speaker went on after the endpoint, and what was being said was taken back."""
+    output_tokens: Count = 0
+    wasted_tokens: Count = 0
+    """Written by the model for this turn and dropped, because its speaker went on."""

@@ -356,7 +356,9 @@ class World:
         while (due := self._due()) is not None and due <= until:
             self._let_time_pass(due)
         self.now = until
-        self._gateway_takes(gateway_events.SpeechEnded(speaker="me", last_seq=9, voiced_until=self.now, reason=reason))
+        self._gateway_takes(
+            gateway_events.SpeechEnded(speaker="me", last_seq=9, voiced_seq=8, voiced_until=self.now, reason=reason)
+        )
 
     def _hang_up(self) -> None:
         self.listener = self.listener.leave(self.now)
@@ -364,7 +366,9 @@ class World:
         if self._is_speaking:
             self._is_speaking = False
             self._gateway_takes(
-                gateway_events.SpeechEnded(speaker="me", last_seq=9, voiced_until=self.now, reason="closed")
+                gateway_events.SpeechEnded(
+                    speaker="me", last_seq=9, voiced_seq=8, voiced_until=self.now, reason="closed"
+                )
             )
 
     def _waits_again(self, gateway: gateway_state.Turns) -> None:
