@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parley_contract import telemetry as words
-from parley_contract.messages import FinalTranscript, PartialTranscript
+from parley_contract.messages import CandidateTranscript, FinalTranscript, PartialTranscript
 from parley_contract.subjects import ANY
 from parley_testkit.memory_bus import MemoryBroker
 from parley_testkit.microphone import Microphone
@@ -238,3 +238,65 @@ async def test_when_more_speak_than_the_decoder_can_follow_partials_are_shed_and
     assert [final.text for final in finals(broker)] == [text] * 24
     assert passed_s <= 4.0 + 25 * DECODE_S + 0.05
     assert shed(asr) >= 10
+
+
+# In the silence.
+
+
+async def test_a_pause_is_decoded_in_the_silence_and_what_it_gave_is_the_final_at_once() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker, decodes_in_silence=True), microphone(broker)
+    frames = frames_of(speak("alpha bravo"))
+
+    async with asr.running():
+        await speaker.begin("1-0")
+        await speaker.send("1-0", frames[:-1])
+        await speaker.pause("1-0", len(frames) - 2)
+        await until(lambda: recorded(broker, CandidateTranscript) != [])
+        decodes = len(asr.transcriber.told)
+        await speaker.send("1-0", frames[-1:], every_s=0)
+        closed_at = now()
+        await speaker.end("1-0", len(frames) - 2)
+        await until(lambda: finals(broker) != [])
+        waited_s = now() - closed_at
+
+    [candidate], [final] = recorded(broker, CandidateTranscript), finals(broker)
+    assert (candidate.outcome, candidate.text, candidate.covers_seq) == ("speech", "alpha bravo", len(frames) - 2)
+    assert (final.outcome, final.text, final.last_seq) == ("speech", "alpha bravo", len(frames) - 2)
+    assert len(asr.transcriber.told) == decodes
+    assert waited_s < DECODE_S / 2
+
+
+async def test_who_goes_on_after_a_pause_is_transcribed_whole() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker, decodes_in_silence=True), microphone(broker)
+    frames = frames_of(speak("alpha bravo charlie delta"))
+
+    async with asr.running():
+        await speaker.begin("1-0")
+        await speaker.send("1-0", frames[:50])
+        await speaker.pause("1-0", 48)
+        await speaker.send("1-0", frames[50:])
+        await speaker.end("1-0", len(frames) - 2)
+        await until(lambda: finals(broker) != [])
+
+    assert [candidate.text for candidate in recorded(broker, CandidateTranscript)] == ["alpha bravo"]
+    assert finals(broker)[0].text == "alpha bravo charlie delta"
+
+
+async def test_an_end_that_comes_while_the_pause_is_decoded_waits_for_that_decode_alone() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker, decodes_in_silence=True), microphone(broker)
+    frames = frames_of(speak("alpha bravo"))
+
+    async with asr.running():
+        await speaker.begin("1-0")
+        await speaker.send("1-0", frames[:-1])
+        decodes = len(asr.transcriber.told)
+        await speaker.pause("1-0", len(frames) - 2)
+        await speaker.send("1-0", frames[-1:], every_s=0)
+        await speaker.end("1-0", len(frames) - 2)
+        await until(lambda: finals(broker) != [])
+
+    assert finals(broker)[0].text == "alpha bravo"
+    assert len(asr.transcriber.told) == decodes + 1

@@ -6,12 +6,14 @@ from hypothesis import strategies as st
 
 from parley_asr.utterances import (
     AskAgain,
+    DecodeCandidate,
     DecodeFinal,
     DecodePartial,
     Effect,
     GiveUp,
     Patience,
     ShedPartial,
+    TakeCandidate,
     Utterance,
 )
 from parley_contract.frames import FRAME_SAMPLES, Flag, Frame
@@ -251,3 +253,87 @@ def test_every_utterance_ends_in_bounded_time_with_exactly_one_ending(
 
     assert now <= 20.0 + 0.5
     assert sum(isinstance(effect, DecodeFinal | GiveUp) for effect in effects) <= 1
+
+
+# Candidates.
+
+
+def paused(*, frames: int = 10, voiced_seq: int = 4) -> Utterance:
+    """Somebody who spoke, fell silent after a frame, and was decoded in the silence."""
+    utterance = with_frames(*range(frames))
+    utterance.paused(voiced_seq)
+    assert utterance.advance(0.2, is_decoder_idle=True) == (DecodeCandidate(frames),)
+    return utterance
+
+
+def test_a_pause_is_decoded_once_however_long_it_lasts() -> None:
+    utterance = paused(frames=10)
+    utterance.take(frame(10), 0.2)
+
+    assert utterance.advance(0.2, is_decoder_idle=True) == ()
+
+
+def test_a_pause_that_was_announced_before_its_last_voiced_frame_came_waits_for_it() -> None:
+    utterance = with_frames(0, 1, 2)
+    utterance.paused(3)
+    assert utterance.advance(0.1, is_decoder_idle=True) == ()
+
+    utterance.take(frame(3), 0.1)
+
+    assert utterance.advance(0.1, is_decoder_idle=True) == (DecodeCandidate(4),)
+
+
+def test_the_next_pause_is_decoded_too() -> None:
+    utterance = paused(frames=10, voiced_seq=4)
+    for sequence in range(10, 20):
+        utterance.take(frame(sequence), 0.4)
+
+    utterance.paused(15)
+
+    assert utterance.advance(0.4, is_decoder_idle=False) == (DecodeCandidate(20),)
+
+
+@pytest.mark.parametrize(
+    "voiced_seq, ending",
+    [
+        pytest.param(4, TakeCandidate(), id="nothing was said since"),
+        pytest.param(9, TakeCandidate(), id="what was said since is in it"),
+        pytest.param(10, DecodeFinal(0, ""), id="the speaker went on"),
+    ],
+)
+def test_the_candidate_is_the_final_where_nothing_voiced_followed(voiced_seq: int, ending: Effect) -> None:
+    utterance = paused(frames=10)
+    utterance.take(frame(10), 0.2)
+    utterance.take(end(11), 0.5)
+
+    utterance.ended(voiced_seq)
+
+    assert utterance.advance(0.5, is_decoder_idle=True) == (ending,)
+
+
+def test_who_does_not_hear_that_it_ended_decodes_all_of_it_a_moment_later() -> None:
+    utterance = paused(frames=10)
+    utterance.take(end(10), 0.5)
+    assert utterance.advance(0.5, is_decoder_idle=True) == ()
+    assert utterance.wakes_at() == pytest.approx(0.8)
+
+    assert utterance.advance(0.8, is_decoder_idle=True) == (DecodeFinal(0, ""),)
+
+
+def test_a_pause_that_is_announced_after_the_end_changes_nothing() -> None:
+    utterance = with_frames(0, 1, 2)
+    utterance.take(end(3), 0.1)
+    utterance.paused(2)
+
+    assert utterance.advance(0.1, is_decoder_idle=True) == (DecodeFinal(0, ""),)
+
+
+def test_no_partial_is_decoded_beside_a_candidate() -> None:
+    utterance = paused(frames=49)
+    for sequence in range(49, 55):
+        utterance.take(frame(sequence), 1.2)
+    assert utterance.advance(1.2, is_decoder_idle=True) == ()
+
+    utterance.candidate_done(49)
+
+    assert utterance.advance(1.2, is_decoder_idle=True) == (DecodePartial(55),)

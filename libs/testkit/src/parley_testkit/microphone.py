@@ -6,15 +6,23 @@ For tests of the asr service. It hears nothing by itself: what is an utterance, 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import Final, TypedDict
 
 from parley_contract.frames import FRAME_MS, Frame
-from parley_contract.messages import ResendFrames, TranscribeUtterance
+from parley_contract.messages import ResendFrames, SegmentEnded, TranscribeUtterance, UtteranceEnded
 from parley_contract.subjects import ANY
 from parley_runtime.bus import Bus
 from parley_runtime.telemetry import Carrier
 
 FRAME_S: Final = FRAME_MS / 1000
+
+
+class _Speech(TypedDict):
+    session: str
+    epoch: int
+    turn: int
+    utterance: str
+    speaker: str
 
 
 class Microphone:
@@ -33,14 +41,7 @@ class Microphone:
         self, utterance: str, *, life_s: float = 120.0, headers: Carrier | None = None
     ) -> TranscribeUtterance:
         """Say that somebody began to speak."""
-        work = TranscribeUtterance(
-            session=self._session,
-            epoch=1,
-            turn=1,
-            utterance=utterance,
-            speaker="anna",
-            life_s=life_s,
-        )
+        work = TranscribeUtterance(**self._about(utterance), life_s=life_s)
         subject = self._bus.subjects.utterance_work(self._session, utterance)
         await self._bus.record(subject, work, message_id=f"{self._session}.{utterance}.work", headers=headers)
         return work
@@ -55,6 +56,18 @@ class Microphone:
                 await self._bus.publish_frame(self._bus.subjects.audio(self._session, utterance), frame)
             if every_s:
                 await asyncio.sleep(every_s)
+
+    async def pause(self, utterance: str, voiced_seq: int) -> None:
+        """Say that nothing was voiced after that frame, so far."""
+        paused = SegmentEnded(**self._about(utterance), last_seq=voiced_seq)
+        await self._bus.publish(self._bus.subjects.speech(self._session, utterance), paused)
+
+    async def end(self, utterance: str, voiced_seq: int) -> None:
+        """Say that it is over, and that this was its last voiced frame."""
+        known = self._known.get(utterance, [])
+        last_seq = max((frame.sequence for frame in known if not frame.is_end), default=-1)
+        ended = UtteranceEnded(**self._about(utterance), last_seq=last_seq, voiced_seq=voiced_seq, reason="endpoint")
+        await self._bus.publish(self._bus.subjects.speech(self._session, utterance), ended)
 
     async def say(self, utterance: str, frames: Sequence[Frame], *, every_s: float = FRAME_S) -> None:
         """Begin an utterance and send all of it."""
@@ -76,6 +89,9 @@ class Microphone:
                 yield
             finally:
                 answering.cancel()
+
+    def _about(self, utterance: str) -> _Speech:
+        return _Speech(session=self._session, epoch=1, turn=1, utterance=utterance, speaker="anna")
 
     async def _answer(self, asked: ResendFrames) -> None:
         self.asked.append(asked)

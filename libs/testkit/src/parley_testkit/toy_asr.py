@@ -37,7 +37,14 @@ def now() -> float:
 class ToyAsr:
     """One asr process without the process."""
 
-    def __init__(self, broker: MemoryBroker, *, drain_s: float = 8.0, max_utterances: int = 4) -> None:
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        *,
+        drain_s: float = 8.0,
+        max_utterances: int = 4,
+        decodes_in_silence: bool = False,
+    ) -> None:
         self.transcriber: Final = ToyTranscriber()
         self.health: Final = Health(**{CONSUMER: "not bound yet"})
         self.stopping: Final = asyncio.Event()
@@ -52,6 +59,7 @@ class ToyAsr:
                 listening=Listening(limits=limits(encoder_window_s=10, overlap_ms=120)),
                 patience=Patience(),
                 clock=now,
+                decodes_in_silence=decodes_in_silence,
             ),
             self.health,
             max_utterances=max_utterances,

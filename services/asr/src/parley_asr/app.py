@@ -146,6 +146,7 @@ def _worker(runtime: Runtime[AsrSettings], decoder: Decoder, listening: Listenin
             stall_wait_s=settings.stall_wait_s,
         ),
         clock=time.monotonic,
+        decodes_in_silence=settings.speculation != "off",
     )
     return Worker(
         surroundings,

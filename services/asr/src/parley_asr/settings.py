@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from parley_contract.resource import Speculation
 from parley_contract.services import PORTS
 from parley_runtime.settings import Port, ServiceSettings
 
@@ -28,6 +29,8 @@ class AsrSettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
     """For finals; partials always take 1, because they are replaced within a second."""
     window_s: Annotated[float, msgspec.Meta(ge=0.2, le=10)] = 1.0
     """Seconds of new speech between partials (`partialIntervalS`; no window, in spite of its name)."""
+    speculation: Speculation = "off"
+    """From `asr` on a pause is taken for the end: what was said before it is decoded in the silence."""
     window_overlap_ms: Annotated[int, msgspec.Meta(ge=0, le=15_000)] = 120
     """Sound that successive encoder windows share where nobody paused, so that the word there is heard whole."""
     no_speech_threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.6

@@ -17,17 +17,32 @@ from parley_asr.decoder import Clock, Decoder, Priority
 from parley_asr.engines import Decoded, DecodeFailedError, Decoding, Samples
 from parley_asr.frames_in import Taken
 from parley_asr.hearing import ENOUGH_SPEECH_S, Hearing, Listening, Understood
-from parley_asr.utterances import AskAgain, DecodeFinal, DecodePartial, GiveUp, Patience, ShedPartial, Utterance
+from parley_asr.utterances import (
+    FRAMES_PER_S,
+    AskAgain,
+    DecodeCandidate,
+    DecodeFinal,
+    DecodePartial,
+    Ending,
+    GiveUp,
+    Patience,
+    ShedPartial,
+    TakeCandidate,
+    Utterance,
+)
 from parley_asr.windows import speech_s
 from parley_contract import telemetry as words
 from parley_contract.errors import BusUnavailableError
 from parley_contract.frames import RATE_HZ, Frame
 from parley_contract.messages import (
+    CandidateTranscript,
     FinalTranscript,
     PartialTranscript,
     ResendFrames,
+    SegmentEnded,
     SpeechMessage,
     TranscribeUtterance,
+    UtteranceEnded,
 )
 from parley_contract.streams import Layout
 from parley_runtime.bus import Bus
@@ -52,6 +67,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     listening: Listening
     patience: Patience
     clock: Clock
+    decodes_in_silence: bool = False
+    """Whether a pause is taken for the end until it is known."""
     languages: dict[str, str] = msgspec.field(default_factory=dict)
     """What was last detected from enough speech, by session; the latest sessions alone."""
 
@@ -73,6 +90,8 @@ class Transcription:
         self._news = asyncio.Event()
         self._partials = 0
         self._decode_s = 0.0
+        self._refining: asyncio.Task[None] | None = None
+        self._candidate: asyncio.Task[Understood | None] | None = None
 
     async def run(self) -> FinalTranscript:
         """Follow the utterance to its end and return its outcome, whatever that is.
@@ -88,10 +107,18 @@ class Transcription:
         ):
             async with self._around.bus.frames(subject) as live, asyncio.TaskGroup() as tasks:
                 await self._replay(subject)
-                following = tasks.create_task(self._follow(live))
+                following = [tasks.create_task(self._follow(live))]
+                if self._around.decodes_in_silence:
+                    following.append(tasks.create_task(self._listen()))
                 ending = await self._until_the_end(tasks)
-                following.cancel()
+                for task in following:
+                    task.cancel()
+                understood = await self._candidate if self._candidate and isinstance(ending, TakeCandidate) else None
         match ending:
+            case TakeCandidate() if understood is not None:
+                return self._understood(understood, audio_s=self._utterance.frames.in_order / FRAMES_PER_S)
+            case TakeCandidate():
+                return await self._final(0, "")
             case DecodeFinal(missing, note):
                 return await self._final(missing, note)
             case GiveUp(reason):
@@ -116,6 +143,21 @@ class Transcription:
             self._take(frame)
             self._news.set()
 
+    async def _listen(self) -> None:
+        """Take in what the gateway says of pauses and of the end; without it there are no candidates."""
+        subject = self._around.bus.subjects.speech(self._asked.session, self._asked.utterance)
+        with contextlib.suppress(BusUnavailableError):
+            async with self._around.bus.messages(subject) as speech:
+                async for received in speech:
+                    match received.message:
+                        case SegmentEnded(epoch=self._asked.epoch, last_seq=last_seq):
+                            self._utterance.paused(last_seq)
+                        case UtteranceEnded(epoch=self._asked.epoch, voiced_seq=int(voiced_seq)):
+                            self._utterance.ended(voiced_seq)
+                        case _:
+                            continue
+                    self._news.set()
+
     def _take(self, frame: Frame) -> None:
         taken = self._utterance.take(frame, self._around.clock())
         if taken is Taken.NEW:
@@ -123,9 +165,8 @@ class Transcription:
         else:
             self._around.telemetry.record(words.FRAMES_DROPPED, reason=taken.value)
 
-    async def _until_the_end(self, tasks: asyncio.TaskGroup) -> DecodeFinal | GiveUp:
-        """Do what the reducer says until it says how the utterance ends; a partial that runs then is given up."""
-        running: asyncio.Task[None] | None = None
+    async def _until_the_end(self, tasks: asyncio.TaskGroup) -> Ending:
+        """Do what the reducer says until it says how the utterance ends; what runs then and is no end is given up."""
         while True:
             self._news.clear()
             for effect in self._utterance.advance(self._around.clock(), is_decoder_idle=self._around.decoder.is_idle):
@@ -133,17 +174,27 @@ class Transcription:
                     case AskAgain(from_seq, to_seq):
                         await self._ask_again(from_seq, to_seq)
                     case DecodePartial(frames):
-                        running = tasks.create_task(self._partial(frames))
+                        self._refining = tasks.create_task(self._partial(frames))
+                    case DecodeCandidate(frames):
+                        self._give_up_decodes()
+                        self._candidate = tasks.create_task(self._decode_in_silence(frames))
                     case ShedPartial():
                         self._around.telemetry.record(words.ASR_PARTIALS_SHED)
+                    case TakeCandidate():
+                        return effect
                     case DecodeFinal() | GiveUp():
-                        if running is not None:
-                            running.cancel()
+                        self._give_up_decodes()
                         return effect
             wait_s = max(_SHORTEST_WAIT_S, self._utterance.wakes_at() - self._around.clock())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._news.wait()
+
+    def _give_up_decodes(self) -> None:
+        """One at a time: they build on each other's windows."""
+        for task in (self._refining, self._candidate):
+            if task is not None:
+                task.cancel()
 
     async def _ask_again(self, from_seq: int, to_seq: int | None) -> None:
         asked = self._about(ResendFrames, from_seq=from_seq, to_seq=to_seq)
@@ -164,6 +215,34 @@ class Transcription:
         finally:
             self._utterance.partial_done()
 
+    async def _decode_in_silence(self, frames: int) -> Understood | None:
+        """Understand what was said so far as if it were all, and say so; None if that broke."""
+        samples = self._utterance.frames.samples()
+        try:
+            understood = await self._hearing.final(samples, self._decode_candidate)
+            self._remember(understood, samples)
+            await self._offer(understood, covers_seq=frames - 1)
+        except DecodeFailedError as error:
+            log.warning("a candidate was lost", utterance=self._asked.utterance, error=type(error).__name__)
+            return None
+        finally:
+            self._utterance.candidate_done(frames)
+        return understood
+
+    async def _offer(self, understood: Understood, *, covers_seq: int) -> None:
+        if understood.verdict == "looping":
+            return
+        subject = self._around.bus.subjects.transcript(self._asked.session, self._asked.utterance)
+        candidate = self._about(
+            CandidateTranscript,
+            outcome=understood.verdict,
+            text=understood.text,
+            language=understood.language,
+            covers_seq=covers_seq,
+        )
+        with contextlib.suppress(BusUnavailableError):
+            await self._around.bus.publish(subject, candidate)
+
     async def _final(self, missing: int, note: str) -> FinalTranscript:
         samples = self._utterance.samples()
         try:
@@ -171,18 +250,21 @@ class Transcription:
                 understood = await self._hearing.final(samples, self._decode_final)
         except TimeoutError:
             return self.failed("the deadline passed before the decoder was done")
-        if understood.language and speech_s(samples) >= ENOUGH_SPEECH_S:
-            self._remember(understood.language)
+        self._remember(understood, samples)
         return self._understood(understood, audio_s=len(samples) / RATE_HZ, missing=missing, note=note)
 
-    def _remember(self, language: str) -> None:
+    def _remember(self, understood: Understood, samples: Samples) -> None:
+        if not understood.language or speech_s(samples) < ENOUGH_SPEECH_S:
+            return
         languages = self._around.languages
         languages.pop(self._asked.session, None)
-        languages[self._asked.session] = language
+        languages[self._asked.session] = understood.language
         if len(languages) > _SESSIONS:
             del languages[next(iter(languages))]
 
-    def _understood(self, understood: Understood, *, audio_s: float, missing: int, note: str) -> FinalTranscript:
+    def _understood(
+        self, understood: Understood, *, audio_s: float, missing: int = 0, note: str = ""
+    ) -> FinalTranscript:
         if understood.verdict == "looping":
             return self._outcome("failed", reason="the decoder repeated itself and nothing else")
         return self._outcome(
@@ -198,8 +280,14 @@ class Transcription:
     async def _decode_partial(self, samples: Samples, how: Decoding) -> Decoded:
         return (await self._around.decoder.decode(samples, how, priority=Priority.PARTIAL)).decoded
 
+    async def _decode_candidate(self, samples: Samples, how: Decoding) -> Decoded:
+        return await self._decode(samples, how, Priority.CANDIDATE)
+
     async def _decode_final(self, samples: Samples, how: Decoding) -> Decoded:
-        timed = await self._around.decoder.decode(samples, how, priority=Priority.FINAL)
+        return await self._decode(samples, how, Priority.FINAL)
+
+    async def _decode(self, samples: Samples, how: Decoding, priority: Priority) -> Decoded:
+        timed = await self._around.decoder.decode(samples, how, priority=priority)
         self._decode_s += timed.ended_at - timed.started_at
         return timed.decoded
 
