@@ -156,9 +156,6 @@ def test_the_system_prompt_names_the_assistant(persona: str, prompt: str) -> Non
     [
         ("{doors: {discord: {tokenSecretRef: {name: a, key: b}}}}", "spec.doors.discord"),
         ("{turnTaking: {endpointing: smart}}", "spec.turnTaking.endpointing"),
-        ("{turnTaking: {speculation: asr}}", "spec.turnTaking.speculation"),
-        ("{turnTaking: {reopenMs: 700}}", "spec.turnTaking.reopenMs"),
-        ("{turnTaking: {bargeIn: {minSpeechMs: 400}}}", "spec.turnTaking.bargeIn"),
         ("{persona: {addressing: name}}", "spec.persona.addressing"),
         ("{llm: {fallbacks: ['qwen2.5:0.5b']}}", "spec.llm.fallbacks"),
         ("{tts: {device: cuda}}", "spec.tts.device"),

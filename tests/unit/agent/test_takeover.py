@@ -85,6 +85,8 @@ def lived(events: Iterable[turn_events.Event], *, dies_after: int = 10**6, saves
                     saved = state if saves else saved
                 case turn_events.Generate() | turn_events.CancelGeneration() | turn_events.Synthesize():
                     pass
+                case turn_events.Commit() | turn_events.Warm() | turn_events.DropPhrases():
+                    pass
                 case _:
                     tail.append(announce(effect, SPEAKER, usage=Usage(), at=0).message)
     return Life(state, saved, tail, done)
@@ -119,7 +121,8 @@ def test_a_question_without_a_reply_is_asked_again_under_a_new_revision() -> Non
 
     state, effects = successor(life)
 
-    [generate] = effects
+    generate, started = effects
+    assert isinstance(started, turn_events.SayReplyStarted)
     assert generate == turn_events.Generate(turn=1, revision=1, user="hello there", history=History())
     assert state.turns[0].revision == 1
 
@@ -129,7 +132,7 @@ def test_a_reply_of_which_only_tokens_came_is_written_anew() -> None:
 
     _, effects = successor(life)
 
-    assert kinds(effects) == ["Generate"]
+    assert kinds(effects) == ["Generate", "SayReplyStarted"]
 
 
 def test_a_reply_in_the_middle_ends_with_what_it_has_and_all_of_that_is_spoken() -> None:
@@ -173,7 +176,7 @@ def test_half_an_utterance_waits_for_the_rest() -> None:
     _, then = turns.step(state, asked("hello there")[2], 6.0)
 
     assert effects == ()
-    assert kinds(then) == ["Generate"]
+    assert kinds(then) == ["Generate", "SayReplyStarted"]
 
 
 def test_a_turn_of_another_epoch_is_no_business_of_this_one() -> None:

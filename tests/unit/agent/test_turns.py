@@ -91,7 +91,7 @@ def test_a_turn_commits_once_whatever_came_last(order: tuple[int, ...]) -> None:
 
     _, effects = play(fresh(), [events[number] for number in order] + events)
 
-    assert kinds(effects) == ["Generate"]
+    assert kinds(effects) == ["Generate", "SayReplyStarted"]
 
 
 def test_utterances_stand_in_the_order_of_speaking_whichever_transcript_came_first() -> None:

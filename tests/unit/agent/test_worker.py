@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from parley_agent.history import Exchange
+from parley_agent.places import Places
 from parley_agent.sessions import Lease, Records, SessionRecord
 from parley_agent.settings import AgentSettings
 from parley_agent.worker import Ending, SessionWorker, Tools
@@ -88,7 +89,7 @@ async def scene(model: ScriptedModel, *, keep_events_s: float = 86_400) -> Async
     lease = await Lease.take(leases, SESSION, "me", asyncio.get_running_loop().time)
     assert lease is not None
     assert revision is not None
-    tools = Tools(bus, model, settings, Telemetry("agent", broker.assistant), broker.layout, records)
+    tools = Tools(bus, model, settings, Telemetry("agent", broker.assistant), broker.layout, records, Places(1))
     stage = Scene(broker, bus, model, leases, records)
     stage.worker = SessionWorker(tools, lease, record, revision)
     async with asyncio.TaskGroup() as tasks:

@@ -26,9 +26,11 @@ PLAYS = {
     "whoever dies after whatever effect": (Person(questions=2, interrupts=1), Misfortune(crashes=3, losses=1)),
     "whoever fails or stays silent": (Person(questions=2, interrupts=1), Misfortune(refusals=2)),
     "however long somebody speaks": (Person(questions=2, breaths=3), Misfortune(repetitions=1)),
+    "however often somebody pauses": (Person(questions=2, pauses=3, interrupts=1), Misfortune(losses=2, repetitions=1)),
+    "whoever dies while somebody pauses": (Person(questions=2, pauses=2), Misfortune(crashes=2, echoes=2, refusals=1)),
     "however often the listener leaves": (Person(questions=2, absences=2, says_goodbye=True), NONE),
     "whatever comes together": (
-        Person(questions=3, breaths=1, interrupts=1, absences=1, says_goodbye=True),
+        Person(questions=3, breaths=1, pauses=1, interrupts=1, absences=1, says_goodbye=True),
         Misfortune(crashes=2, losses=2, repetitions=2, echoes=2, refusals=1),
     ),
 }
@@ -65,6 +67,7 @@ SMALL = {
     "one echo": (Person(), Misfortune(echoes=1), 1),
     "one absence": (Person(absences=1), NONE, 1),
     "one goodbye": (Person(says_goodbye=True), NONE, 1),
+    "one pause": (Person(pauses=1), NONE, 1),
     "one breath": (Person(breaths=1), NONE, 1),
 }
 """Who speaks, what may go wrong, and phrases of a reply, of one frame each."""
@@ -73,6 +76,8 @@ LESS_SMALL = {
     "an interrupt and a death": (Person(interrupts=1), Misfortune(crashes=1), 1),
     "an interrupt and a loss": (Person(interrupts=1), Misfortune(losses=1), 1),
     "a refusal and a timer too early": (Person(), Misfortune(refusals=1, delays=1), 1),
+    "a pause and a death": (Person(pauses=1), Misfortune(crashes=1), 1),
+    "a pause and a loss": (Person(pauses=1), Misfortune(losses=1), 1),
     "two phrases": (Person(), NONE, 2),
 }
 

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from parley_agent import turn_events as agent_events
 from parley_agent import turns as agent_turns
 from parley_agent.history import Exchange, History
+from parley_agent.replies import Step
 from parley_agent.turn_state import Conversation, Heard
-from parley_agent.turns import Step
 from parley_contract import door
-from parley_contract.messages import FinalTranscript, Message, TurnReport
+from parley_contract.messages import CandidateTranscript, FinalTranscript, Message, ReplyStarted, TurnReport
 from parley_gateway import turn_events as gateway_events
 from parley_gateway import turns as gateway_turns
 from parley_gateway.cues import FrameArrived
@@ -64,6 +64,29 @@ def secretive(state: Turns, event: gateway_events.Event, now: float) -> tuple[Tu
     """A gateway that keeps to itself how turns end."""
     after, effects = gateway_turns.step(state, event, now)
     return after, [effect for effect in effects if not isinstance(effect, gateway_events.Conclude)]
+
+
+def hasty_of_hearing(state: Turns, event: gateway_events.Event, now: float) -> tuple[Turns, list[Effect]]:
+    """A gateway that takes every reply for one to all that was said."""
+    if isinstance(event, ReplyStarted):
+        event = replace(event, covers_seq=99)
+    return gateway_turns.step(state, event, now)
+
+
+def rude(state: Turns, event: gateway_events.Event, now: float) -> tuple[Turns, list[Effect]]:
+    """A gateway that lets a reply be heard while its speaker pauses."""
+    after, effects = gateway_turns.step(state, event, now)
+    turn = after.turns.get(event.turn) if isinstance(event, FrameArrived) else None
+    if isinstance(event, FrameArrived) and event.frame.pcm and turn is not None and not turn.is_committed:
+        effects = [*effects, gateway_events.Play(event.frame.pcm)]
+    return after, effects
+
+
+def stubborn(state: Conversation, event: agent_events.Event, now: float) -> Step:
+    """An agent that keeps to its guess, whatever else was said."""
+    if isinstance(event, FinalTranscript | CandidateTranscript) and (turn := state.find(event.turn)) and turn.reply:
+        event = replace(event, text=turn.reply.user)
+    return agent_turns.step(state, event, now)
 
 
 def presumptuous(state: Conversation, event: agent_events.Event, now: float) -> Step:
@@ -137,18 +160,21 @@ UNLUCKY = Misfortune(crashes=2, losses=2, repetitions=2, delays=9, refusals=1)
         Reducers(gateway=echoing),
         Reducers(gateway=patient),
         Reducers(gateway=secretive),
+        Reducers(gateway=hasty_of_hearing),
+        Reducers(gateway=rude),
         Reducers(agent=presumptuous),
         Reducers(agent=inattentive),
         Reducers(agent=hasty),
         Reducers(agent=eager),
         Reducers(agent=wasteful),
+        Reducers(agent=stubborn),
         Reducers(take_over=careless),
     ],
     ids=lambda reducers: next(each.__name__ for each in reducers if each.__module__ == __name__),
 )
 def test_a_reducer_that_breaks_a_promise_is_caught(mutant: Reducers) -> None:
     games = (
-        played(World(Person(questions=2, breaths=1, interrupts=1), may=UNLUCKY, of=mutant), dice(seed))
+        played(World(Person(questions=2, pauses=2, breaths=1, interrupts=1), may=UNLUCKY, of=mutant), dice(seed))
         for seed in range(1000)
     )
 

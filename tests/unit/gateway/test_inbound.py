@@ -16,6 +16,7 @@ class Notes:
     def __init__(self) -> None:
         self.began: list[tuple[float, bool]] = []
         self.paused: list[int] = []
+        self.resumed: list[float] = []
         self.ended: list[tuple[int, float, str]] = []
         self.frames: dict[str, list[Frame]] = {}
 
@@ -23,8 +24,11 @@ class Notes:
         self.began.append((voiced_at, continues))
         return f"1-{len(self.began) - 1}"
 
-    def speech_paused(self, speaker: str, last_seq: int) -> None:
+    def speech_paused(self, speaker: str, last_seq: int, voiced_until: float) -> None:
         self.paused.append(last_seq)
+
+    def speech_resumed(self, speaker: str, voiced_at: float) -> None:
+        self.resumed.append(voiced_at)
 
     def speech_ended(self, speaker: str, ended: Ended, voiced_until: float) -> None:
         self.ended.append((ended.last_seq, voiced_until, ended.reason))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from parley_gateway.reports import Identity, Moments, Played, Verdict, report
+from parley_gateway.reports import Guessed, Identity, Moments, Played, Verdict, report
 
 WHOSE = Identity(session="0123456789ab", epoch=1, turn=3, revision=0, speaker="user")
 WHOLE = Moments(
@@ -19,7 +19,9 @@ WHOLE = Moments(
 
 
 def test_a_whole_turn_is_accounted_for() -> None:
-    made = report(WHOSE, WHOLE, Played(played_ms=1200, phrases=2), Verdict("answered", ""), unix_offset_s=1_000_000)
+    made = report(
+        WHOSE, WHOLE, Played(played_ms=1200, phrases=2), Guessed(), Verdict("answered", ""), unix_offset_s=1_000_000
+    )
 
     assert made.started_at == 1_000_100
     assert made.speech_ms == 2000
@@ -45,7 +47,7 @@ def test_the_first_three_stages_are_e2ft_and_all_are_e2fa_also_when_messages_ove
         sounded_at=102.85,
     )
 
-    made = report(WHOSE, late, Played(), Verdict("answered", ""), unix_offset_s=0)
+    made = report(WHOSE, late, Played(), Guessed(), Verdict("answered", ""), unix_offset_s=0)
 
     stages = made.stages
     first_three = (stages.endpoint_ms or 0) + (stages.asr_ms or 0) + (stages.llm_ttft_ms or 0)
@@ -58,7 +60,7 @@ def test_the_first_three_stages_are_e2ft_and_all_are_e2fa_also_when_messages_ove
 def test_a_transcript_that_was_there_before_the_decision_cost_nothing() -> None:
     early = Moments(began_at=100.0, voiced_until=102.0, decided_at=102.5, transcribed_at=102.2, first_token_at=102.6)
 
-    made = report(WHOSE, early, Played(), Verdict("answered", ""), unix_offset_s=0)
+    made = report(WHOSE, early, Played(), Guessed(), Verdict("answered", ""), unix_offset_s=0)
 
     assert (made.stages.endpoint_ms, made.stages.asr_ms, made.stages.llm_ttft_ms) == (500, 0, 100)
 
@@ -68,6 +70,7 @@ def test_what_never_happened_has_no_figure() -> None:
         WHOSE,
         Moments(began_at=100.0, voiced_until=101.0, decided_at=101.5),
         Played(),
+        Guessed(),
         Verdict("empty", "silence"),
         unix_offset_s=0,
     )

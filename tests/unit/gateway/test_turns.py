@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from parley_contract import door
 from parley_contract.frames import Flag, Frame
 from parley_contract.messages import (
+    CandidateTranscript,
     FinalTranscript,
     InterruptTurn,
     Message,
@@ -22,6 +23,7 @@ from parley_contract.messages import (
     PlaybackStarted,
     ReplyDelta,
     ReplyEnded,
+    ReplyStarted,
     SegmentEnded,
     TranscribeUtterance,
     TurnDismissed,
@@ -48,11 +50,14 @@ from parley_gateway.turn_events import (
     SpeechBegan,
     SpeechEnded,
     SpeechPaused,
+    SpeechResumed,
     Tell,
 )
 from parley_gateway.turn_state import TurnRules, Turns, due
 
 SESSION = "0123456789ab"
+REOPEN_S = TurnRules().reopen_s + 0.1
+"""After so long it is another turn."""
 LOUD = struct.pack("<320h", *[3000] * 320)
 
 
@@ -95,13 +100,23 @@ class Stage:
 
     # What people and services do.
 
-    def speak(self, duration_s: float = 1.0) -> None:
-        """Say something and wait for the endpoint, 500 ms later."""
-        self.send(SpeechBegan(speaker="user", voiced_at=self.now, continues=False))
-        self.wait(duration_s + 0.5)
-        self.send(
-            SpeechEnded(speaker="user", last_seq=74, voiced_seq=49, voiced_until=self.now - 0.5, reason="endpoint")
-        )
+    def speak(self, duration_s: float = 1.0, *, after_s: float = 0.0) -> None:
+        """Say something, fall silent, and wait for the endpoint, 500 ms later."""
+        self.wait(after_s)
+        began_at = self.now
+        self.send(SpeechBegan(speaker="user", voiced_at=began_at, continues=False))
+        self.fall_silent(duration_s)
+        self.wait(0.4)
+        self.end_speech(began_at + duration_s)
+
+    def fall_silent(self, after_s: float) -> None:
+        """Speak on for so long, then pause; that is noticed 100 ms later."""
+        voiced_until = self.now + after_s
+        self.wait(after_s + 0.1)
+        self.send(SpeechPaused(speaker="user", last_seq=49, voiced_until=voiced_until))
+
+    def end_speech(self, voiced_until: float) -> None:
+        self.send(SpeechEnded(speaker="user", last_seq=74, voiced_seq=49, voiced_until=voiced_until, reason="endpoint"))
 
     def transcribe(self, utterance: str = "2-0", turn: int = 1, text: str = "hello") -> None:
         self.send(
@@ -117,7 +132,14 @@ class Stage:
             )
         )
 
+    def answer(self, turn: int = 1, revision: int = 0, utterance: str = "", covers_seq: int = 74) -> None:
+        """Say that the model was asked; usually about all that was said."""
+        if (asked := self.state.turns.get(turn)) is not None:
+            utterance = utterance or asked.utterances[-1]
+            self.send(ReplyStarted(**fenced(turn, revision=revision), utterance=utterance, covers_seq=covers_seq))
+
     def write(self, *phrases: str, turn: int = 1, revision: int = 0) -> None:
+        self.answer(turn, revision)
         fence = fenced(turn, revision=revision)
         for number, text in enumerate(phrases):
             self.send(ReplyDelta(**fence, index=number, text=text), PhraseReady(**fence, phrase=number, text=text))
@@ -195,7 +217,7 @@ def test_each_turn_has_its_own_number() -> None:
     stage = Stage()
 
     stage.speak()
-    stage.speak()
+    stage.speak(after_s=REOPEN_S)
 
     started = [message for message in stage.recorded if isinstance(message, UtteranceStarted)]
     assert [(message.turn, message.utterance) for message in started] == [(1, "2-0"), (2, "2-1")]
@@ -205,7 +227,7 @@ def test_pauses_and_ends_are_recorded_with_their_sequence() -> None:
     stage = Stage()
 
     stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
-    stage.send(SpeechPaused(speaker="user", last_seq=49))
+    stage.send(SpeechPaused(speaker="user", last_seq=49, voiced_until=101))
     stage.send(SpeechEnded(speaker="user", last_seq=74, voiced_seq=49, voiced_until=101, reason="endpoint"))
 
     paused, ended = stage.recorded[-2:]
@@ -303,12 +325,14 @@ def test_a_dismissed_turn_leaves_the_reply_of_an_older_one_alone() -> None:
     stage.transcribe()
     stage.write("A long answer.")
     stage.voice(300)
-    stage.speak()
+    stage.speak(0.2, after_s=REOPEN_S)
     stage.send(TurnDismissed(**fenced(turn=2), outcome="empty"))
     stage.wait(10)
 
-    assert [(report.turn, report.outcome) for report in stage.reports] == [(2, "empty"), (1, "answered")]
-    assert stage.played == 300
+    assert [(report.turn, report.outcome, report.played_ms) for report in stage.reports] == [
+        (2, "empty", 0),
+        (1, "answered", 6000),
+    ]
 
 
 def test_a_client_that_interrupts_hears_nothing_more_and_the_agent_learns_what_was_heard() -> None:
@@ -341,6 +365,7 @@ def test_a_sound_that_was_cut_on_its_way_was_not_heard() -> None:
 
     stage.speak()
     stage.transcribe()
+    stage.answer()
     for n in range(2):
         pcm = quiet_then_loud[640 * n : 640 * (n + 1)]
         stage.send(FrameArrived(1, 0, Frame(sequence=n, media_samples=320 * n, pcm=pcm, epoch=2)))
@@ -398,16 +423,16 @@ def test_a_newer_turns_reply_ends_an_older_one_even_if_nobody_said_so() -> None:
     stage.transcribe()
     stage.write("A long answer.")
     stage.voice(300)
-    stage.speak()
-    stage.transcribe("2-1", turn=2)
+    stage.speak(0.2, after_s=REOPEN_S)
     stage.write("Short.", turn=2)
+    stage.wait(TurnRules().take_up_after_s)
     stage.voice(10, turn=2)
     stage.wait(1)
 
     assert [(report.turn, report.outcome) for report in stage.reports] == [(1, "interrupted"), (2, "answered")]
     [said] = stage.said
     assert isinstance(said, InterruptTurn)
-    assert (said.turn, said.phrase, said.played_ms) == (1, 0, 1500)
+    assert (said.turn, said.phrase, said.played_ms) == (1, 0, 700)
 
 
 @pytest.mark.parametrize(
@@ -423,7 +448,12 @@ def test_a_turn_without_a_sound_fails_and_says_what_it_was_waiting_for(progress:
 
     stage.speak()
     for service in progress:
-        stage.transcribe() if service == "transcribe" else stage.send(ReplyDelta(**fenced(), index=0, text="H"))
+        match service:
+            case "transcribe":
+                stage.transcribe()
+            case _:
+                stage.answer()
+                stage.send(ReplyDelta(**fenced(), index=0, text="H"))
     stage.wait(30)
 
     assert [(report.outcome, report.reason) for report in stage.reports] == [("failed", reason)]
@@ -437,6 +467,7 @@ def test_neither_a_hold_phrase_nor_a_lost_phrase_puts_off_the_failure() -> None:
     decided_at = stage.now
     stage.transcribe()
     stage.wait(5)
+    stage.answer()
     stage.send(PhraseReady(**fenced(), phrase=0, text="H."))
     while not stage.reports:
         stage.wait(0.1)
@@ -461,6 +492,7 @@ def test_a_reply_that_stops_in_the_middle_fails() -> None:
 
     stage.speak()
     stage.transcribe()
+    stage.answer()
     stage.send(
         ReplyDelta(**fenced(), index=0, text="H"),
         PhraseReady(**fenced(), phrase=0, text="H."),
@@ -502,6 +534,7 @@ def test_a_model_that_fails_after_its_first_phrase_is_heard_and_reported() -> No
 
     stage.speak()
     stage.transcribe()
+    stage.answer()
     stage.send(
         PhraseReady(**fenced(), phrase=0, text="One."),
         ReplyEnded(**fenced(), phrases=1, outcome="failed", reason="model_failed"),
@@ -534,6 +567,7 @@ def test_a_closed_session_leaves_no_turn_open() -> None:
     stage = Stage()
 
     stage.speak()
+    stage.wait(REOPEN_S)
     stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
     stage.send(SessionClosed())
 
@@ -559,6 +593,7 @@ def test_frames_of_another_epoch_are_not_played() -> None:
     stage = Stage()
 
     stage.speak()
+    stage.answer()
     stage.send(FrameArrived(1, 0, Frame(sequence=0, media_samples=0, pcm=LOUD, epoch=1)))
 
     assert stage.played == 0
@@ -569,6 +604,269 @@ def test_a_reply_to_a_turn_that_is_still_being_spoken_is_dropped() -> None:
 
     stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
     stage.voice(10)
+
+    assert stage.played == 0
+
+
+# Replies that were begun before their speaker had finished.
+
+
+def guess(stage: Stage, text: str = "hello", *, covers_seq: int = 60, revision: int = 0, turn: int = 1) -> None:
+    """What comes in a pause: the candidate, and a reply to it with its first sound."""
+    utterance = stage.state.turns[turn].utterances[-1]
+    stage.send(
+        CandidateTranscript(
+            **fenced(turn), utterance=utterance, speaker="user", outcome="speech", text=text, covers_seq=covers_seq
+        )
+    )
+    stage.answer(turn, revision, covers_seq=covers_seq)
+    stage.send(
+        ReplyDelta(**fenced(turn, revision=revision), index=0, text="Hi."),
+        PhraseReady(**fenced(turn, revision=revision), phrase=0, text="Hi."),
+    )
+    stage.voice(10, turn=turn, revision=revision)
+
+
+def test_a_reply_begun_early_is_noticed_by_nobody_until_its_speaker_has_finished_and_then_at_once() -> None:
+    stage = Stage()
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.fall_silent(after_s=1)
+
+    guess(stage)
+    told, played = len(stage.told), stage.played
+    stage.wait(0.2)
+    stage.end_speech(stage.now - 0.3)
+
+    assert (told, played) == (1, 0)
+    assert [type(event).__name__ for event in stage.told[told:]][:3] == ["Transcript", "Delta", "Phrase"]
+    assert stage.played > 0
+    stage.send(ReplyEnded(**fenced(), phrases=1, outcome="complete", output_tokens=3, wasted_tokens=4))
+    stage.wait(1)
+    [report] = stage.reports
+    assert (report.outcome, report.speculation) == ("answered", "hit")
+    assert (report.output_tokens, report.wasted_tokens) == (3, 4)
+    assert report.e2ft_ms == pytest.approx(300)
+
+
+def test_who_speaks_on_never_hears_the_reply_to_half_of_it() -> None:
+    stage = Stage()
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.fall_silent(after_s=1)
+
+    guess(stage, covers_seq=40)
+    stage.wait(1)
+    stage.end_speech(stage.now - 0.5)
+    early = stage.played
+    stage.transcribe(text="hello there")
+    stage.write("Good day.", revision=1)
+    stage.voice(20, revision=1)
+    stage.wait(1)
+
+    assert early == 0
+    assert [(report.outcome, report.speculation, report.played_ms) for report in stage.reports] == [
+        ("answered", "miss", 400)
+    ]
+
+
+def test_a_reply_that_needed_no_change_after_a_noise_is_a_hit_once_the_agent_says_so() -> None:
+    stage = Stage()
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.fall_silent(after_s=1)
+
+    guess(stage, covers_seq=40)
+    stage.wait(0.5)
+    stage.end_speech(stage.now - 0.5)
+    early = stage.played
+    stage.answer(covers_seq=74)
+    stage.wait(0.5)
+
+    assert early == 0
+    assert stage.played == 10
+
+
+def test_a_candidate_that_covers_all_is_the_transcript_and_the_final_only_frees_the_frames() -> None:
+    stage = Stage()
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.fall_silent(after_s=1)
+
+    guess(stage)
+    stage.end_speech(stage.now - 0.1)
+    transcripts = [event for event in stage.told if isinstance(event, door.Transcript)]
+    kept = [effect for effect in stage.effects if isinstance(effect, Forget)]
+    stage.transcribe(text="hallo")
+
+    assert [transcript.text for transcript in transcripts] == ["hello"]
+    assert kept == []
+    assert [effect for effect in stage.effects if isinstance(effect, Forget)] == [Forget("2-0")]
+    assert [event for event in stage.told if isinstance(event, door.Transcript)] == transcripts
+
+
+# Going on after the endpoint.
+
+
+def answered(stage: Stage) -> None:
+    """Ask something, and hear the first of a long reply."""
+    stage.speak()
+    stage.transcribe()
+    stage.write("A long answer.")
+    stage.voice(300)
+    stage.wait(0.3)
+
+
+def test_who_goes_on_within_the_reopen_window_goes_on_in_the_same_turn_and_the_reply_is_taken_back() -> None:
+    stage = Stage()
+    answered(stage)
+
+    stage.speak(1.0)
+    quiet_from = stage.played
+    stage.transcribe("2-1", text="and tomorrow")
+    stage.wait(0.1)
+    assert stage.played == quiet_from
+    stage.write("Another answer.", revision=1)
+    stage.voice(20, revision=1)
+    stage.wait(1)
+
+    started = [message for message in stage.recorded if isinstance(message, UtteranceStarted)]
+    assert [(message.turn, message.utterance, message.continues) for message in started] == [
+        (1, "2-0", None),
+        (1, "2-1", "2-0"),
+    ]
+    [report] = stage.reports
+    assert (report.outcome, report.taken_back, report.revision, report.played_ms) == ("answered", 1, 1, 400)
+    assert report.e2ft_ms == pytest.approx(600)
+
+
+def test_a_noise_within_the_reopen_window_only_holds_the_reply_up() -> None:
+    stage = Stage()
+    answered(stage)
+
+    stage.speak(0.2)
+    stage.answer(utterance="2-1")
+    stage.wait(7)
+
+    [report] = stage.reports
+    assert (report.outcome, report.revision, report.played_ms) == ("answered", 0, 6000)
+
+
+def test_after_the_reopen_window_it_is_another_turn() -> None:
+    stage = Stage()
+    answered(stage)
+
+    stage.wait(0.4)
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+
+    assert sorted(stage.state.turns) == [1, 2]
+
+
+def test_a_client_that_wants_quiet_while_somebody_goes_on_still_gets_the_answer_to_that() -> None:
+    stage = Stage()
+    answered(stage)
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.fall_silent(after_s=1)
+
+    stage.send(ClientInterrupted())
+    stage.wait(0.4)
+    stage.end_speech(stage.now - 0.5)
+    stage.transcribe("2-1")
+    stage.write("Another answer.", revision=1)
+    stage.voice(20, revision=1)
+    stage.wait(1)
+
+    assert [(report.outcome, report.played_ms) for report in stage.reports] == [("answered", 400)]
+
+
+# Speaking over a reply.
+
+
+def test_a_reply_gives_way_as_soon_as_somebody_speaks_and_is_over_when_they_speak_on() -> None:
+    stage = Stage()
+    answered(stage)
+    stage.wait(1)
+
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now - 0.13, continues=False))
+    played = stage.played
+    assert any(isinstance(event, door.Cut) for event in stage.told)
+    stage.wait(0.3)
+    assert stage.reports == []
+    stage.wait(0.2)
+
+    assert stage.played == played
+    assert [(report.turn, report.outcome, report.reason) for report in stage.reports] == [(1, "interrupted", "speech")]
+    [said] = stage.said
+    assert isinstance(said, InterruptTurn)
+    assert (said.turn, said.reason, said.phrase, said.played_ms) == (1, "speech", 0, 1300)
+
+
+def test_a_cough_holds_a_reply_up_and_nothing_of_it_is_lost() -> None:
+    stage = Stage()
+    answered(stage)
+    stage.wait(1)
+
+    stage.speak(0.2)
+    stage.send(TurnDismissed(**fenced(turn=2), outcome="empty"))
+    stage.wait(10)
+
+    assert [(report.turn, report.outcome, report.played_ms) for report in stage.reports] == [
+        (2, "empty", 0),
+        (1, "answered", 6000),
+    ]
+
+
+def test_one_short_word_is_enough_to_end_a_reply() -> None:
+    stage = Stage()
+    answered(stage)
+    stage.wait(1)
+
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.fall_silent(after_s=0.2)
+    stage.send(
+        CandidateTranscript(
+            **fenced(turn=2), utterance="2-1", speaker="user", outcome="speech", text="Stop.", covers_seq=20
+        )
+    )
+
+    assert [(report.turn, report.outcome, report.reason) for report in stage.reports] == [(1, "interrupted", "speech")]
+
+
+def test_a_reply_that_gave_way_goes_on_by_itself_where_nobody_says_what_was_heard() -> None:
+    stage = Stage()
+    answered(stage)
+    stage.wait(1)
+
+    stage.speak(0.2)
+    played = stage.played
+    stage.wait(TurnRules().take_up_after_s - 0.1)
+    assert stage.played == played
+    stage.wait(0.3)
+
+    assert stage.played > played
+
+
+def test_a_pause_between_two_short_sounds_does_not_make_them_longer() -> None:
+    stage = Stage()
+    answered(stage)
+    stage.wait(1)
+
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.fall_silent(after_s=0.2)
+    stage.wait(0.2)
+    stage.send(SpeechResumed(speaker="user", voiced_at=stage.now))
+    stage.fall_silent(after_s=0.15)
+    stage.wait(0.4)
+
+    assert stage.reports == []
+
+
+def test_nothing_is_said_to_somebody_who_speaks_although_it_is_ready() -> None:
+    stage = Stage()
+    stage.speak()
+    stage.transcribe()
+    stage.wait(REOPEN_S)
+
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.write("Too late.")
+    stage.voice(20)
+    stage.wait(0.4)
 
     assert stage.played == 0
 
@@ -592,6 +890,7 @@ ANYTHING: Mapping[str, Callable[[Stage, int, int], None]] = {
     "cut": lambda stage, *_: cut(stage),
     "end": lambda stage, *_: end(stage),
     "transcribe": lambda stage, turn, _: stage.transcribe(f"2-{turn - 1}", turn),
+    "answer": lambda stage, turn, n: stage.answer(turn, covers_seq=9 * n),
     "delta": lambda stage, turn, _: stage.send(ReplyDelta(**fenced(turn), index=0, text="x")),
     "phrase": lambda stage, turn, n: stage.send(PhraseReady(**fenced(turn), phrase=n, text="x")),
     "voice": lambda stage, turn, n: stage.voice(20, n, turn),

@@ -17,6 +17,7 @@ from parley_gateway.utterances import (
     Happening,
     Hearing,
     Paused,
+    Resumed,
     TimePassed,
     UtteranceRules,
     due,
@@ -106,7 +107,7 @@ def test_a_pause_is_told_at_once_with_the_last_voiced_frame() -> None:
     room.hear(0.2, voice=False)
 
     told_at, paused = room.log[-1]
-    assert paused == Paused(last_seq=47)
+    assert paused == Paused(last_seq=47, last_voiced=960 * 16)
     assert told_at <= 0.96 + 0.1 + 0.04
 
 
@@ -118,7 +119,7 @@ def test_a_pause_shorter_than_the_endpoint_stays_within_the_utterance() -> None:
     room.hear(1.0, voice=True)
     room.hear(0.4, voice=False)
 
-    assert [type(thing) for thing in room.happened] == [Began, Paused, Paused]
+    assert [type(thing) for thing in room.happened] == [Began, Paused, Resumed, Paused]
 
 
 def test_speech_that_resumes_just_before_the_endpoint_holds_it() -> None:
@@ -213,7 +214,7 @@ def test_a_long_utterance_is_cut_at_a_pause_and_goes_on_without_a_hole() -> None
     room.hear(1.0, voice=True)
     room.hear(0.6, voice=False)
 
-    first, _, cut, second, _, ended = room.happened
+    first, _, cut, second, _, _, ended = room.happened
     assert isinstance(first, Began)
     assert isinstance(cut, Ended)
     assert isinstance(second, Began)
@@ -291,7 +292,7 @@ def listen(pieces: list[tuple[str, float]]) -> Room:
 def test_every_utterance_ends_exactly_once_before_the_next_begins(pieces: list[tuple[str, float]]) -> None:
     room = listen(pieces)
 
-    kinds = [type(thing) for thing in room.happened if not isinstance(thing, Paused)]
+    kinds = [type(thing) for thing in room.happened if not isinstance(thing, Paused | Resumed)]
     assert kinds == [Began, Ended] * (len(kinds) // 2)
 
 
@@ -317,7 +318,7 @@ def test_frames_of_utterances_are_in_order_and_never_shared(pieces: list[tuple[s
 def test_only_a_cut_is_continued_and_every_cut_is(pieces: list[tuple[str, float]]) -> None:
     room = listen(pieces)
 
-    edges = [thing for thing in room.happened if not isinstance(thing, Paused)]
+    edges = [thing for thing in room.happened if not isinstance(thing, Paused | Resumed)]
     for thing, following in itertools.pairwise(edges):
         match thing, following:
             case Ended(reason=reason), Began(continues=continues):

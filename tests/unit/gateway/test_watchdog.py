@@ -6,7 +6,15 @@ import pytest
 
 from parley_contract import door
 from parley_contract.frames import Flag, Frame
-from parley_contract.messages import FinalTranscript, PhraseReady, ReplyDelta, ReplyEnded, TurnDismissed, TurnReport
+from parley_contract.messages import (
+    FinalTranscript,
+    PhraseReady,
+    ReplyDelta,
+    ReplyEnded,
+    ReplyStarted,
+    TurnDismissed,
+    TurnReport,
+)
 from parley_gateway import turns
 from parley_gateway.canned import Canned, Kind
 from parley_gateway.cues import FrameArrived, TimePassed
@@ -71,7 +79,10 @@ class Listener:
 
     def reply(self, *, revision: int = 0, turn: int = 1, ends: bool = True) -> None:
         """One phrase of half a second."""
+        asked = self.state.turns.get(turn)
+        utterance = asked.utterances[-1] if asked else "1-0"
         self.send(
+            ReplyStarted(session=SESSION, epoch=1, turn=turn, revision=revision, utterance=utterance, covers_seq=74),
             ReplyDelta(session=SESSION, epoch=1, turn=turn, revision=revision, index=0, text="Yes."),
             PhraseReady(session=SESSION, epoch=1, turn=turn, revision=revision, phrase=0, text="Yes."),
         )

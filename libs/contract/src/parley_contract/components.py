@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from parley_contract.resource import SecretKeyRef, TurnTaking, VoiceAssistant
+from parley_contract.resource import SecretKeyRef, VoiceAssistant
 from parley_contract.services import PORTS, Service
 
 ComponentName = Literal["nats", "ollama", "asr", "tts", "agent", "gateway"]
@@ -136,6 +136,7 @@ def _asr(assistant: VoiceAssistant) -> Component:
             # Everybody may speak at once, and who goes on after a cut has two utterances for a moment.
             "MAX_UTTERANCES": str(2 * assistant.spec.max_sessions),
             "HOTWORDS": _list(asr.hotwords),
+            "SPECULATION": assistant.spec.turn_taking.speculation,
         },
         connections=(_TO_NATS,),
         models=(ModelNeed(kind="asr", name=asr.model),),
@@ -183,6 +184,8 @@ def _agent(assistant: VoiceAssistant) -> Component:
             "NUM_THREAD": "" if llm.num_thread is None else str(llm.num_thread),
             "TEMPERATURE": str(llm.temperature),
             "KEEP_ALIVE": llm.keep_alive,
+            "SPECULATION": spec.turn_taking.speculation,
+            "NUM_PARALLEL": str(llm.ollama.num_parallel),
             "KEEP_EVENTS_S": str(spec.telemetry.keep_events_s),
         },
         connections=(_TO_NATS, Connection(to="ollama", variable="OLLAMA_URL")),
@@ -204,6 +207,9 @@ def _gateway(assistant: VoiceAssistant) -> Component:
             "ENDPOINT_MS": str(taking.endpoint_ms),
             "MIN_SPEECH_MS": str(taking.min_speech_ms),
             "MAX_UTTERANCE_S": str(taking.max_utterance_s),
+            "REOPEN_MS": str(taking.reopen_ms),
+            "BARGE_IN_MS": str(taking.barge_in.min_speech_ms),
+            "TAKE_UP_AFTER_S": str(taking.barge_in.resume_after_s),
             "HOLD_AFTER_S": str(taking.watchdog.hold_after_s),
             "FAIL_AFTER_S": str(taking.watchdog.fail_after_s),
         },
@@ -242,13 +248,10 @@ def unsupported(assistant: VoiceAssistant) -> list[str]:
 
     The resource has its final shape already; silently ignoring a field would be worse than refusing it.
     """
-    spec, taking, usual = assistant.spec, assistant.spec.turn_taking, TurnTaking()
+    spec, taking = assistant.spec, assistant.spec.turn_taking
     checks = (
         (spec.doors.discord is not None, "spec.doors.discord: there is no Discord door yet; use the web door"),
         (taking.endpointing != "silence", "spec.turnTaking.endpointing: only silence is there yet"),
-        (taking.speculation != "off", "spec.turnTaking.speculation: only off is there yet"),
-        (taking.reopen_ms != usual.reopen_ms, "spec.turnTaking.reopenMs: a turn cannot be reopened yet"),
-        (taking.barge_in != usual.barge_in, "spec.turnTaking.bargeIn: only the client can interrupt yet"),
         (
             spec.persona.addressing not in {"auto", "always"},
             "spec.persona.addressing: only auto and always are there yet",

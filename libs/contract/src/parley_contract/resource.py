@@ -125,6 +125,10 @@ class Watchdog(_Part, frozen=True):
     fail_after_s: Annotated[float, msgspec.Meta(ge=2, le=120)] = 12.0
 
 
+Speculation = Literal["off", "asr", "llm", "tts"]
+"""What is done before it is certain that somebody has finished: nothing, the transcript, the reply, its first sound."""
+
+
 class TurnTaking(_Part, frozen=True):
     """When somebody has finished, and who speaks when."""
 
@@ -135,7 +139,7 @@ class TurnTaking(_Part, frozen=True):
     """Shorter sounds are no speech; a plain yes has 200 ms."""
     max_utterance_s: Annotated[float, msgspec.Meta(ge=5, le=90)] = 30.0
     endpointing: Literal["silence", "smart"] = "silence"
-    speculation: Literal["tts", "llm", "asr", "off"] = "off"
+    speculation: Speculation = "off"
     barge_in: BargeIn = BargeIn()
     watchdog: Watchdog = Watchdog()
 

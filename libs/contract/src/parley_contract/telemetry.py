@@ -37,6 +37,8 @@ TURN_OUTCOME: Final = "turn.outcome"
 UTTERANCE: Final = "parley.utterance"
 PHRASE: Final = "parley.phrase"
 ATTEMPT: Final = "parley.attempt"
+SPECULATIVE: Final = "parley.speculative"
+"""Whether the model was asked before it was certain that the speaker had finished."""
 AUDIO_S: Final = "parley.audio_s"
 RTF: Final = "parley.real_time_factor"
 ENGINE: Final = "parley.engine"
@@ -98,6 +100,10 @@ ASR_REQUESTS: Final = _counter("parley_asr_requests", "Requests to the transcrip
 LLM_FIRST_TOKEN: Final = _seconds("parley_llm_first_token", "Request to first token.")
 LLM_TOKENS: Final = _counter("parley_llm_tokens", "Tokens by type (input, output).")
 LLM_REQUESTS: Final = _counter("parley_llm_requests", "Requests to the language model by outcome.")
+TURN_SPECULATIONS: Final = _counter(
+    "parley_turn_speculations", "Turns whose reply was begun early, by outcome (hit, miss)."
+)
+LLM_WASTED: Final = _counter("parley_llm_wasted_tokens", "Tokens written and dropped because a speaker went on.")
 TTS_FIRST_AUDIO: Final = _seconds("parley_tts_first_audio", "Phrase claimed to its first frame.")
 TTS_SYNTHESIS: Final = _seconds("parley_tts_synthesis", "Phrase claimed to its last frame.")
 TTS_QUEUE: Final = _seconds("parley_tts_queue", "Phrase sent to phrase claimed.")

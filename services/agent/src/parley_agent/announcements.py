@@ -9,6 +9,7 @@ from parley_contract.messages import (
     PhraseReady,
     ReplyDelta,
     ReplyEnded,
+    ReplyStarted,
     SynthesizePhrase,
     TurnDismissed,
     TurnInterrupted,
@@ -69,6 +70,9 @@ def announce(effect: Said, speaker: Speaker, *, usage: Usage, at: float) -> Anno
 
 def _message(effect: Said, fence: _Fence, speaker: Speaker, usage: Usage, at: float) -> tuple[TurnMessage, str | None]:
     match effect:
+        case turn_events.SayReplyStarted():
+            started = ReplyStarted(**fence, utterance=effect.utterance, covers_seq=effect.covers_seq)
+            return started, f"started-{effect.utterance}-{effect.covers_seq}"
         case turn_events.SayDelta():
             return ReplyDelta(**fence, index=effect.index, text=effect.text), None
         case turn_events.SayPhrase():
@@ -92,6 +96,7 @@ def _message(effect: Said, fence: _Fence, speaker: Speaker, usage: Usage, at: fl
                 model=speaker.model,
                 input_tokens=usage.input_tokens,
                 output_tokens=usage.output_tokens,
+                wasted_tokens=effect.wasted_tokens,
             )
             return ended, "ended"
         case turn_events.Dismiss():

@@ -12,6 +12,7 @@ from parley_agent.engines import LanguageModel, ModelMissingError, Residency
 from parley_agent.engines.ollama import OllamaModel
 from parley_agent.history import History, prompt
 from parley_agent.orphans import REMEMBERED_S, OpenTurns
+from parley_agent.places import Places
 from parley_agent.reports import Reports
 from parley_agent.sessions import ABANDONED_AFTER_S, Lease, Records, SessionRecord
 from parley_agent.settings import AgentSettings
@@ -89,6 +90,7 @@ class Agent:
                 self._runtime.telemetry,
                 self._layout,
                 Records(await self._bus.store(self._layout.sessions), self._bus),
+                Places(self._settings.num_parallel),
             )
             serving = [
                 self._tasks.create_task(self._keep_streams()),

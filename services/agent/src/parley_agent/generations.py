@@ -1,20 +1,22 @@
-"""One question to the model, as events for the reducer and as a span. Run by `worker` as a task per turn."""
+"""A session's questions to the model, a task each: events for the reducer, and spans. Owned by `worker`."""
 
 import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from msgspec.structs import replace
 
 from parley_agent import turn_events
 from parley_agent.engines import Chunk, LanguageModel, ModelMissingError, ModelUnavailableError, Usage
-from parley_agent.history import ChatMessage, prompt
+from parley_agent.history import ChatMessage, History, prompt
+from parley_agent.places import Place, Places
+from parley_agent.settings import AgentSettings
 from parley_contract import telemetry as words
 from parley_contract.errors import ParleyError
-from parley_runtime.telemetry import Carrier, Span, Telemetry
+from parley_runtime.telemetry import Attributes, Carrier, Span, Telemetry
 
 log: Final = structlog.get_logger()
 
@@ -114,3 +116,106 @@ class Generation:
     def close(self) -> None:
         """End the agent's part of the turn."""
         self._span.end()
+
+
+class Surroundings(NamedTuple):
+    """What every session's questions use."""
+
+    model: LanguageModel
+    places: Places
+    telemetry: Telemetry
+    settings: AgentSettings
+
+
+class _Asking(NamedTuple):
+    generation: Generation
+    task: "asyncio.Task[None]"
+    place: Place
+
+
+class Generations:
+    """The questions of one session, one for each turn, running or answered."""
+
+    def __init__(
+        self, around: Surroundings, tasks: asyncio.TaskGroup, put: Callable[[turn_events.Event], None]
+    ) -> None:
+        """Ask nothing yet; answers go to `put`, and the tasks belong to `tasks`."""
+        self._around = around
+        self._tasks = tasks
+        self._put = put
+        self._asking: dict[int, _Asking] = {}
+        self._warming: asyncio.Task[None] | None = None
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """The turns that have a question."""
+        return tuple(self._asking)
+
+    def of(self, turn: int) -> Generation | None:
+        """Return the turn's question."""
+        asking = self._asking.get(turn)
+        return asking.generation if asking else None
+
+    def start(self, effect: turn_events.Generate, session: str, parent: Carrier) -> None:
+        """Ask, in place of what the turn asked before; a guess that finds no place, or loses it, has failed."""
+        self.end(effect.turn)
+        refused = turn_events.GenerationEnded(turn=effect.turn, revision=effect.revision, outcome="failed")
+
+        def break_off() -> None:
+            self.end(effect.turn)
+            self._put(refused)
+
+        place = self._around.places.take(break_off if effect.is_speculative else None)
+        if place is None:
+            self._put(refused)
+            return
+        if self._warming:
+            self._warming.cancel()
+        attributes: Attributes = {
+            words.SESSION: session,
+            words.TURN_NUMBER: effect.turn,
+            words.TURN_REVISION: effect.revision,
+            words.SPECULATIVE: effect.is_speculative,
+        }
+        span = self._around.telemetry.start(words.AGENT_TURN, parent=parent, attributes=attributes)
+        generation = Generation(self._around.model, self._around.telemetry, effect, span)
+        self._asking[effect.turn] = _Asking(generation, self._tasks.create_task(self._run(generation, place)), place)
+
+    async def _run(self, generation: Generation, place: Place) -> None:
+        settings = self._around.settings
+        try:
+            await generation.run(settings.system_prompt, self._put, capture_text=settings.capture_text)
+        finally:
+            place.leave()
+
+    def keep(self, turn: int) -> None:
+        """The turn's guess was right."""
+        if asking := self._asking.get(turn):
+            asking.place.keep()
+
+    def cancel(self, turn: int) -> None:
+        """Stop the model; what it wrote stays known."""
+        if asking := self._asking.get(turn):
+            asking.task.cancel()
+
+    def end(self, turn: int) -> None:
+        """Nothing more will be said in this turn."""
+        if asking := self._asking.pop(turn, None):
+            asking.task.cancel()
+            asking.place.leave()
+            asking.generation.close()
+
+    def end_all(self) -> None:
+        """Nothing more will be said at all."""
+        for turn in self.turns:
+            self.end(turn)
+
+    def warm(self, history: History, user: str) -> None:
+        """Fill the model's prefix cache while nobody waits for it."""
+        if self._around.places.are_free and (self._warming is None or self._warming.done()):
+            messages = prompt(self._around.settings.system_prompt, history, user)
+            self._warming = self._tasks.create_task(self._warm(messages))
+
+    async def _warm(self, messages: Sequence[ChatMessage]) -> None:
+        with contextlib.suppress(ParleyError):
+            await self._around.model.warm(messages)

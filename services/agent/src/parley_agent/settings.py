@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from parley_agent.turn_state import Rules
+from parley_contract.resource import Speculation
 from parley_runtime.settings import Port, ServiceSettings
 
 
@@ -26,6 +27,10 @@ class AgentSettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
     temperature: Annotated[float, Meta(ge=0, le=2)] = 0.7
     keep_alive: str = "-1"
     """How long the model stays loaded without a question; -1 for ever, because a load costs the first turn seconds."""
+    speculation: Speculation = "off"
+    """From `llm` on the model is asked before it is certain that somebody has finished; with `tts` the voice, too."""
+    num_parallel: Annotated[int, Meta(ge=1)] = 1
+    """Requests that the model's server works on at once: a speculation takes a free place only."""
     keep_events_s: Annotated[float, Meta(ge=0)] = 86_400
     """How long what was said is kept; 0 purges it when the session ends."""
 
@@ -38,4 +43,5 @@ class AgentSettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
             num_predict=self.llm_num_predict,
             max_context_turns=self.max_context_turns,
             num_ctx=self.num_ctx,
+            speculation=self.speculation,
         )

@@ -10,21 +10,22 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from parley_agent import turns
+from parley_agent import questions, replies, turns
 from parley_agent.phrasing import Phrase
-from parley_agent.turn_events import Effect, Generate, KeepHistory, SayReplyEnded
+from parley_agent.turn_events import Effect, KeepHistory, SayReplyEnded
 from parley_agent.turn_state import Conversation, Reply, Turn
 from parley_contract.messages import (
     Message,
     PhraseReady,
     ReplyEnded,
+    ReplyStarted,
     TurnDismissed,
     TurnInterrupted,
     TurnMessage,
 )
 
 
-def take_over(state: Conversation, tail: Iterable[Message], now: float) -> turns.Step:
+def take_over(state: Conversation, tail: Iterable[Message], now: float) -> replies.Step:
     """Make the conversation anew and decide what follows.
 
     Args:
@@ -36,9 +37,12 @@ def take_over(state: Conversation, tail: Iterable[Message], now: float) -> turns
     state = recall(state, tail, now)
     effects: list[Effect] = [] if state.history == known else [KeepHistory(state.history)]
     for turn in state.turns:
-        if turn.reply is not None:
+        if turn.reply is not None and turn.is_committed:
             state, more = _go_on(state, turn, turn.reply)
             effects += more
+        elif turn.reply is not None:
+            # What was begun on a guess is gone with its generation.
+            state = state.having(replace(turn, reply=None, revision=turn.revision + 1))
     return state, tuple(effects)
 
 
@@ -52,7 +56,7 @@ def recall(state: Conversation, tail: Iterable[Message], now: float) -> Conversa
 def _recall(state: Conversation, message: Message, now: float) -> Conversation:
     """Take in what was said, by others or by the agent itself; what followed from it has happened already."""
     match message:
-        case PhraseReady() | ReplyEnded() | TurnInterrupted() | TurnDismissed():
+        case ReplyStarted() | PhraseReady() | ReplyEnded() | TurnInterrupted() | TurnDismissed():
             if message.epoch == state.epoch and not state.is_over(message.turn):
                 return _recall_own(state, message)
         case TurnMessage():
@@ -63,14 +67,18 @@ def _recall(state: Conversation, message: Message, now: float) -> Conversation:
 
 
 def _recall_own(
-    state: Conversation, message: PhraseReady | ReplyEnded | TurnInterrupted | TurnDismissed
+    state: Conversation, message: ReplyStarted | PhraseReady | ReplyEnded | TurnInterrupted | TurnDismissed
 ) -> Conversation:
     turn = state.find(message.turn)
     if turn is None:
         return state
+    is_over = isinstance(message, TurnInterrupted | TurnDismissed)
+    if not turn.is_committed and not is_over and (turn.reply is None or message.revision > turn.revision):
+        # A guess that was not made again in the same way: another revision follows.
+        return state.having(replace(turn, reply=None, revision=max(turn.revision, message.revision)))
     if turn.reply is None or isinstance(message, TurnInterrupted | TurnDismissed):
         # A reply that is over, or one to a question of which nothing is left.
-        return state.without(turn) if turn.reply is None else turns.close(state, turn)[0]
+        return state.without(turn) if turn.reply is None else replies.close(state, turn)[0]
     reply = turn.reply
     if message.revision > turn.revision:
         turn, reply = replace(turn, revision=message.revision), Reply(user=reply.user)
@@ -86,12 +94,11 @@ def _recall_own(
     return state.having(replace(turn, reply=reply))
 
 
-def _go_on(state: Conversation, turn: Turn, reply: Reply) -> turns.Step:
+def _go_on(state: Conversation, turn: Turn, reply: Reply) -> replies.Step:
     effects: list[Effect] = []
     if not reply.is_generated and not reply.phrases:
-        turn = replace(turn, revision=turn.revision + 1, reply=Reply(user=reply.user))
-        generate = Generate(turn=turn.number, revision=turn.revision, user=reply.user, history=state.history)
-        return state.having(turn), (generate,)
+        turn, asked = questions.ask(state, replace(turn, revision=turn.revision + 1, reply=None), reply.user)
+        return state.having(turn), asked
     if not reply.is_generated:
         reply = replace(reply, is_generated=True)
         effects.append(
@@ -105,5 +112,5 @@ def _go_on(state: Conversation, turn: Turn, reply: Reply) -> turns.Step:
         )
     # Which of the rest were handed out is not known. Those that were are kept once, under their ids.
     reply = replace(reply, sent=reply.playing + 1)
-    state, more = turns.dispatch(state, replace(turn, reply=reply))
+    state, more = replies.dispatch(state, replace(turn, reply=reply))
     return state, (*effects, *more)

@@ -50,12 +50,42 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     user: str
     history: History
+    is_speculative: bool = False
+    """Whether it is asked only if nobody else needs the model; it may be refused or broken off at any time."""
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """The speculation of this turn is its reply: it is not to be broken off for others any more."""
+
+    turn: int
+
+
+class Warm(msgspec.Struct, frozen=True, kw_only=True):
+    """Fill the model's prefix cache with a question's beginning, if the model has nothing else to do."""
+
+    history: History
+    user: str
+
+
+class DropPhrases(msgspec.Struct, frozen=True):
+    """Take the turn's phrases away from the tts workers."""
+
+    turn: int
 
 
 class CancelGeneration(msgspec.Struct, frozen=True):
     """Stop asking."""
 
     turn: int
+
+
+class SayReplyStarted(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish a ReplyStarted."""
+
+    turn: int
+    revision: int
+    utterance: str
+    covers_seq: int
 
 
 class SayDelta(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +124,7 @@ class SayReplyEnded(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["complete", "cut", "failed"]
     reason: Reason
     detail: str = ""
+    wasted_tokens: int = 0
 
 
 class Dismiss(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +162,7 @@ class KeepHistory(msgspec.Struct, frozen=True):
     history: History
 
 
-Said = SayDelta | SayPhrase | Synthesize | SayReplyEnded | Dismiss | SayInterrupted | AccountFor
+Said = SayReplyStarted | SayDelta | SayPhrase | Synthesize | SayReplyEnded | Dismiss | SayInterrupted | AccountFor
 """What becomes a message of the bus."""
 
-Effect = Generate | CancelGeneration | KeepHistory | Said
+Effect = Generate | Commit | Warm | CancelGeneration | DropPhrases | KeepHistory | Said

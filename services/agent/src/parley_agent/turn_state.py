@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from parley_agent.history import History, heard_part
 from parley_agent.phrasing import Phrase
-from parley_contract.messages import FinalTranscript, UtteranceEnded
+from parley_contract.messages import CandidateTranscript, FinalTranscript, UtteranceEnded
+from parley_contract.resource import Speculation
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,19 +17,31 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     num_predict: int
     max_context_turns: int
     num_ctx: int
+    speculation: Speculation = "off"
 
 
 class Heard(msgspec.Struct, frozen=True):
     """One utterance of a turn: how it ended and what it said, as far as known."""
 
     ended: UtteranceEnded | None = None
+    candidate: CandidateTranscript | None = None
+    """The latest one: what was said up to a pause."""
     final: FinalTranscript | None = None
-    has_begun: bool = False
-    """Whether it has its place in the turn: a transcript may come before the utterances that were spoken before it."""
+
+    @property
+    def transcript(self) -> CandidateTranscript | FinalTranscript | None:
+        """What it amounts to, once that is known: the candidate is as good as the final where nothing voiced followed.
+
+        Whichever came first stands, or a reply that began with one would be taken back for the other.
+        """
+        voiced_seq = self.ended.voiced_seq if self.ended else None
+        if self.candidate and voiced_seq is not None and voiced_seq <= self.candidate.covers_seq:
+            return self.candidate
+        return self.final
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """A reply as it grows and is played."""
+    """A reply as it grows and is played; begun on a guess, perhaps."""
 
     user: str
     rest: str = ""
@@ -55,7 +68,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn: listening while `reply` is None."""
+    """One turn: listening until it is committed."""
 
     number: int
     speaker: str = ""
@@ -63,7 +76,22 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """When it was first heard of, on the agent's monotonic clock."""
     revision: int = 0
     utterances: tuple[tuple[str, Heard], ...] = ()
+    """By their ids, in the order in which they were spoken, whichever was heard of first."""
     reply: Reply | None = None
+    """Before the commit a speculation, which nobody hears anything of."""
+    is_committed: bool = False
+    """Whether its speaker has finished, as far as is known: it may be reopened."""
+    partial: str = ""
+    """What was understood so far of the utterance that runs."""
+    warmed: str = ""
+    """Which words of it the model's prefix cache was filled with."""
+    wasted: int = 0
+    """Tokens of replies that were begun and dropped."""
+
+    @property
+    def is_replied_to(self) -> bool:
+        """Whether its reply is being made or heard."""
+        return self.is_committed and self.reply is not None
 
 
 class Unaccounted(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,13 +15,13 @@ from msgspec.structs import replace
 from parley_agent import takeover, turn_events, turn_state, turns
 from parley_agent.announcements import Speaker, announce
 from parley_agent.engines import LanguageModel, Usage
-from parley_agent.generations import Generation
-from parley_agent.history import prompt
+from parley_agent.generations import Generations, Surroundings
+from parley_agent.places import Places
 from parley_agent.sessions import ABANDONED_AFTER_S, RENEW_EVERY_S, Lease, Records, SessionRecord
 from parley_agent.settings import AgentSettings
 from parley_agent.turn_events import Said
 from parley_contract import telemetry as words
-from parley_contract.errors import BusUnavailableError, LeaseLostError, ParleyError
+from parley_contract.errors import BusUnavailableError, LeaseLostError
 from parley_contract.messages import CloseSession, Heartbeat, Message, TurnMessage
 from parley_contract.streams import Layout
 from parley_contract.subjects import session_events
@@ -46,6 +46,7 @@ class Tools(NamedTuple):
     telemetry: Telemetry
     layout: Layout
     records: Records
+    places: Places
 
 
 class _Move(NamedTuple):
@@ -80,19 +81,22 @@ class SessionWorker:
             unaccounted=unaccounted,
             latest_replies=record.latest_replies,
         )
+        self._tasks = asyncio.TaskGroup()
         self._events: asyncio.Queue[turn_events.Event | _Move] = asyncio.Queue()
         self._ending: asyncio.Queue[Ending] = asyncio.Queue()
         self._is_over = False
         self._parents: dict[int, Carrier] = {}
-        self._generations: dict[int, tuple[Generation, asyncio.Task[None]]] = {}
+        self._generations = Generations(
+            Surroundings(tools.model, tools.places, tools.telemetry, tools.settings),
+            self._tasks,
+            self._events.put_nowait,
+        )
         self._heard_from_at = self._clock()
-        self._warming: asyncio.Task[None] | None = None
-        self._tasks = asyncio.TaskGroup()
 
     @property
     def is_busy(self) -> bool:
         """Whether a reply is being made or heard."""
-        return any(turn.reply is not None for turn in self._state.turns)
+        return any(turn.is_replied_to for turn in self._state.turns)
 
     def receive(self, received: Received) -> None:
         """Take a message of this session; never blocks."""
@@ -139,8 +143,7 @@ class SessionWorker:
             ending = await self._ending.get()
             for helper in helpers:
                 helper.cancel()
-            for turn in list(self._generations):
-                self._forget(turn)
+            self._generations.end_all()
         return ending
 
     async def _follow_events(self) -> None:
@@ -180,7 +183,7 @@ class SessionWorker:
     async def _move(self, move: "_Move") -> None:
         # The dead gateway's last words may be on record and still on their way here; they are for an epoch that ends.
         self._state = takeover.recall(self._state, await self._until_back(self._read_tail), self._clock())
-        for turn in [turn for turn in self._generations if self._state.find(turn) is None]:
+        for turn in [turn for turn in self._generations.turns if self._state.find(turn) is None]:
             self._forget(turn)
         await self._decide(turn_events.GatewayLost())
         epoch = self._record.epoch + 1
@@ -242,21 +245,29 @@ class SessionWorker:
     async def _carry_out(self, effect: turn_events.Effect) -> None:
         match effect:
             case turn_events.Generate():
-                self._start_generation(effect)
+                self._generations.start(effect, self._record.session, self._parents.get(effect.turn, {}))
+            case turn_events.Commit():
+                self._generations.keep(effect.turn)
             case turn_events.CancelGeneration():
-                if running := self._generations.get(effect.turn):
-                    running[1].cancel()
+                self._generations.cancel(effect.turn)
+            case turn_events.Warm():
+                self._generations.warm(effect.history, effect.user)
+            case turn_events.DropPhrases():
+                await self._purge_phrases(effect.turn)
             case turn_events.KeepHistory():
-                await self._save()
-                for turn in [turn for turn in self._parents if turn <= self._state.over]:
-                    self._forget(turn)
-                if not self.is_busy:
-                    self._warming = self._tasks.create_task(self._warm())
+                await self._keep_history()
             case _:
                 await self._say(effect)
 
+    async def _keep_history(self) -> None:
+        await self._save()
+        for turn in [turn for turn in self._parents if turn <= self._state.over]:
+            self._forget(turn)
+        if not self.is_busy:
+            self._generations.warm(self._state.history, "")
+
     async def _say(self, effect: Said) -> None:
-        generation, _ = self._generations.get(effect.turn, (None, None))
+        generation = self._generations.of(effect.turn)
         headers = generation.headers if generation else self._parents.get(effect.turn, {})
         bus, settings = self._tools.bus, self._tools.settings
         speaker = Speaker(
@@ -276,40 +287,17 @@ class SessionWorker:
             case turn_events.Synthesize() if generation:
                 generation.note_synthesis(effect.phrase)
             case turn_events.SayInterrupted():
-                await bus.purge(self._tools.layout.work, bus.subjects.phrase_work(speaker.session, effect.turn))
+                await self._purge_phrases(effect.turn)
             case _:
                 pass
 
-    # The model.
-
-    def _start_generation(self, effect: turn_events.Generate) -> None:
-        telemetry, settings = self._tools.telemetry, self._tools.settings
-        if self._warming:
-            self._warming.cancel()
-        span = telemetry.start(
-            words.AGENT_TURN,
-            parent=self._parents.get(effect.turn, {}),
-            attributes={
-                words.SESSION: self._record.session,
-                words.TURN_NUMBER: effect.turn,
-                words.TURN_REVISION: effect.revision,
-            },
-        )
-        generation = Generation(self._tools.model, telemetry, effect, span)
-        running = generation.run(settings.system_prompt, self._events.put_nowait, capture_text=settings.capture_text)
-        self._generations[effect.turn] = generation, self._tasks.create_task(running)
-
-    async def _warm(self) -> None:
-        """Refill the model's prefix while nobody waits for it."""
-        with contextlib.suppress(ParleyError):
-            await self._tools.model.warm(prompt(self._tools.settings.system_prompt, self._state.history))
+    async def _purge_phrases(self, turn: int) -> None:
+        bus = self._tools.bus
+        await bus.purge(self._tools.layout.work, bus.subjects.phrase_work(self._record.session, turn))
 
     def _forget(self, turn: int) -> None:
         self._parents.pop(turn, None)
-        if running := self._generations.pop(turn, None):
-            generation, task = running
-            task.cancel()
-            generation.close()
+        self._generations.end(turn)
 
     # What outlives it.
 

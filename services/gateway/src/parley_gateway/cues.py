@@ -86,6 +86,20 @@ class Resume(msgspec.Struct, frozen=True):
     """The listener is connected anew: positions count from 0 again."""
 
 
+class GiveWay(msgspec.Struct, frozen=True):
+    """Somebody speaks: hold the reply as Pause does, until TakeUp. Neither lifts what the other holds."""
+
+
+class TakeUp(msgspec.Struct, frozen=True):
+    """Nobody speaks any more: go on."""
+
+
+class Withdraw(msgspec.Struct, frozen=True):
+    """Take this turn's reply back, as if nothing of it had been said; another may come."""
+
+    turn: int
+
+
 class PositionReported(msgspec.Struct, frozen=True):
     """The listener has played so much of what was streamed to it."""
 
@@ -106,6 +120,9 @@ Cue = (
     | Stop
     | Pause
     | Resume
+    | GiveWay
+    | TakeUp
+    | Withdraw
     | PositionReported
     | TimePassed
 )

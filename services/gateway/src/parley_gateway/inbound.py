@@ -14,7 +14,7 @@ from parley_contract.frames import FRAME_BYTES, FRAME_SAMPLES, Flag, Frame
 from parley_gateway import utterances
 from parley_gateway.captures import CaptureClock
 from parley_gateway.segments import SpeechWindow
-from parley_gateway.utterances import MEMORY_FRAMES, Began, Ended, Hearing, Paused, UtteranceRules
+from parley_gateway.utterances import MEMORY_FRAMES, Began, Ended, Hearing, Paused, Resumed, UtteranceRules
 
 _MEDIA_MASK: Final = 0xFFFF_FFFF
 """A frame's media time is 32 bits wide: it wraps after three days of one session."""
@@ -27,8 +27,12 @@ class Ears(Protocol):
         """An utterance begins; return its id. Its frames follow, pre-roll first."""
         ...
 
-    def speech_paused(self, speaker: str, last_seq: int) -> None:
+    def speech_paused(self, speaker: str, last_seq: int, voiced_until: float) -> None:
         """A segment of it ended at that frame."""
+        ...
+
+    def speech_resumed(self, speaker: str, voiced_at: float) -> None:
+        """The next segment of it began."""
         ...
 
     def speech_ended(self, speaker: str, ended: Ended, voiced_until: float) -> None:
@@ -149,8 +153,10 @@ class Microphone:
             match thing:
                 case Began():
                     self._begin(thing)
-                case Paused(last_seq):
-                    self._ears.speech_paused(self._speaker, last_seq)
+                case Paused(last_seq, last_voiced):
+                    self._ears.speech_paused(self._speaker, last_seq, self._clock.captured_at(last_voiced))
+                case Resumed(first_voiced):
+                    self._ears.speech_resumed(self._speaker, self._clock.captured_at(first_voiced))
                 case Ended() if self._running:
                     self._end(self._running, thing)
 

@@ -19,6 +19,7 @@ from parley_gateway.cues import (
     Cue,
     Cut,
     FrameArrived,
+    GiveWay,
     Pause,
     PhraseAnnounced,
     PhraseBegan,
@@ -35,7 +36,9 @@ from parley_gateway.cues import (
     Send,
     Sounded,
     Stop,
+    TakeUp,
     TimePassed,
+    Withdraw,
 )
 from parley_gateway.phrases import REORDER_S, Phrase, collect, give_up
 from parley_gateway.timeline import EPSILON_S, FRAME_S, Piece, Timeline
@@ -114,6 +117,14 @@ class Playback(msgspec.Struct, frozen=True, kw_only=True):
     lag_s: float = 0.0
     """How far the listener's own playback is behind, as it says."""
     is_paused: bool = False
+    """Whether nobody is there to listen."""
+    gives_way: bool = False
+    """Whether somebody speaks."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing is sent."""
+        return self.is_paused or self.gives_way
 
 
 def step(state: Playback, cue: Cue, now: float, rules: PlaybackRules) -> tuple[Playback, Actions]:
@@ -132,10 +143,10 @@ def step(state: Playback, cue: Cue, now: float, rules: PlaybackRules) -> tuple[P
             state = _say_after(state, cue, now)
         case Stop(turn):
             state, before = _stop(state, turn, now)
-        case Pause():
-            state, before = _pause(state, now)
-        case Resume(is_new_stream):
-            state = _resume(state, now, is_new_stream=is_new_stream)
+        case Pause() | GiveWay() | Resume() | TakeUp():
+            state, before = _hold_or_go_on(state, cue, now)
+        case Withdraw(turn):
+            state, before = _withdraw(state, turn, now)
         case PositionReported(position_ms):
             state = _follow(state, position_ms, now)
         case TimePassed():
@@ -147,7 +158,7 @@ def step(state: Playback, cue: Cue, now: float, rules: PlaybackRules) -> tuple[P
 def due(state: Playback, rules: PlaybackRules) -> float | None:
     """Return when to send TimePassed unless something else comes first; None while there is nothing to wait for."""
     reply = state.reply
-    if reply is None or state.is_paused:
+    if reply is None or state.is_held:
         return None
     times: list[float] = []
     if reply.line.pieces and reply.line.pieces[0].is_closed:
@@ -242,7 +253,7 @@ def _canned(frames: tuple[bytes, ...]) -> Phrase:
 
 def _take_back(state: Playback, reply: Reply, now: float) -> tuple[Timeline, Actions]:
     """Take off the line what is not heard yet, and tell the listener to throw it away."""
-    if state.is_paused:
+    if state.is_held:
         return reply.line, ()
     line = reply.line.taken_back(reply.line.heard(now, state.lag_s))
     under_way = reply.line.sent - line.sent
@@ -250,10 +261,26 @@ def _take_back(state: Playback, reply: Reply, now: float) -> tuple[Timeline, Act
     return line, (cut,) if under_way else ()
 
 
-def _pause(state: Playback, now: float) -> tuple[Playback, Actions]:
+def _hold_or_go_on(state: Playback, cue: Pause | GiveWay | Resume | TakeUp, now: float) -> tuple[Playback, Actions]:
+    match cue:
+        case Pause():
+            state, actions = _hold(state, now)
+            return msgspec.structs.replace(state, is_paused=True), actions
+        case GiveWay():
+            state, actions = _hold(state, now)
+            return msgspec.structs.replace(state, gives_way=True), actions
+        case TakeUp():
+            return _go_on(state, msgspec.structs.replace(state, gives_way=False), now), ()
+        case Resume(is_new_stream):
+            stream = {"streamed": 0, "lag_s": 0.0} if is_new_stream else {}
+            return _go_on(state, msgspec.structs.replace(state, is_paused=False, **stream), now), ()
+
+
+def _hold(state: Playback, now: float) -> tuple[Playback, Actions]:
+    """Take back what is under way, so that it can be sent again."""
     reply = state.reply
-    if reply is None or state.is_paused:
-        return msgspec.structs.replace(state, is_paused=True), ()
+    if reply is None or state.is_held:
+        return state, ()
     line, actions = _take_back(state, reply, now)
     current, cursor = reply.current, reply.cursor
     if line.pieces and not line.pieces[-1].is_closed:
@@ -261,16 +288,24 @@ def _pause(state: Playback, now: float) -> tuple[Playback, Actions]:
     elif len(line.pieces) < len(reply.line.pieces):
         current, cursor = reply.line.pieces[len(line.pieces)].phrase, 0
     reply = msgspec.structs.replace(reply, line=line, current=current, cursor=cursor)
-    return msgspec.structs.replace(state, reply=reply, is_paused=True), actions
+    return msgspec.structs.replace(state, reply=reply), actions
 
 
-def _resume(state: Playback, now: float, *, is_new_stream: bool) -> Playback:
+def _go_on(before: Playback, state: Playback, now: float) -> Playback:
+    """Let the line go on from now, if this ended what held it."""
     reply = state.reply
-    if reply and state.is_paused:
-        reply = msgspec.structs.replace(reply, line=reply.line.resumed(now), progress_at=now)
-    if is_new_stream:
-        return msgspec.structs.replace(state, reply=reply, is_paused=False, streamed=0, lag_s=0.0)
-    return msgspec.structs.replace(state, reply=reply, is_paused=False)
+    if reply is None or state.is_held or not before.is_held:
+        return state
+    reply = msgspec.structs.replace(reply, line=reply.line.resumed(now), progress_at=now)
+    return msgspec.structs.replace(state, reply=reply)
+
+
+def _withdraw(state: Playback, turn: int, now: float) -> tuple[Playback, Actions]:
+    reply = state.reply
+    if reply is None or reply.turn != turn:
+        return state, ()
+    _, actions = _take_back(state, reply, now)
+    return msgspec.structs.replace(state, reply=None), actions
 
 
 def _stop(state: Playback, turn: int, now: float) -> tuple[Playback, Actions]:
@@ -306,7 +341,7 @@ def _length(reply: Reply, piece: Piece) -> int:
 def _follow(state: Playback, position_ms: float, now: float) -> Playback:
     """Learn from the listener's position how far behind it is; a position at the end of the stream says nothing."""
     reply = state.reply
-    if reply is None or state.is_paused or reply.line.origin is None or position_ms >= state.streamed * FRAME_MS:
+    if reply is None or state.is_held or reply.line.origin is None or position_ms >= state.streamed * FRAME_MS:
         return state
     on_line_s = min(now - reply.line.origin, reply.line.sent * FRAME_S)
     in_stream_s = (state.streamed - reply.line.sent) * FRAME_S + on_line_s
@@ -319,7 +354,7 @@ def _follow(state: Playback, position_ms: float, now: float) -> Playback:
 def _advance(state: Playback, now: float, rules: PlaybackRules) -> tuple[Playback, Actions]:
     """Send and settle all that is due."""
     reply = state.reply
-    if reply is None or state.is_paused:
+    if reply is None or state.is_held:
         return state, ()
     actions: list[Action] = []
     while not reply.is_sent:

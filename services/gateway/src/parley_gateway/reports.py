@@ -63,8 +63,23 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     underruns: int = 0
 
 
+class Guessed(msgspec.Struct, frozen=True, kw_only=True):
+    """What was begun before its speaker had finished, and what became of it."""
+
+    speculation: Literal["", "hit", "miss"] = ""
+    taken_back: int = 0
+    output_tokens: int = 0
+    wasted_tokens: int = 0
+
+
 def report(
-    identity: Identity, moments: Moments, played: Played, verdict: Verdict, *, unix_offset_s: float
+    identity: Identity,
+    moments: Moments,
+    played: Played,
+    guessed: Guessed,
+    verdict: Verdict,
+    *,
+    unix_offset_s: float,
 ) -> TurnReport:
     """Account for a turn. `unix_offset_s` is what turns this process's monotonic seconds into Unix seconds."""
     return TurnReport(
@@ -84,6 +99,10 @@ def report(
         played_ms=played.played_ms,
         phrases=played.phrases,
         underruns=played.underruns,
+        speculation=guessed.speculation,
+        taken_back=guessed.taken_back,
+        output_tokens=guessed.output_tokens,
+        wasted_tokens=guessed.wasted_tokens,
     )
 
 

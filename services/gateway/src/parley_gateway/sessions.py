@@ -326,9 +326,13 @@ class Session:
         self._decide(turn_events.SpeechBegan(speaker=speaker, voiced_at=voiced_at, continues=continues))
         return self._state.utterance_of(speaker)
 
-    def speech_paused(self, speaker: str, last_seq: int) -> None:
+    def speech_paused(self, speaker: str, last_seq: int, voiced_until: float) -> None:
         """See Ears."""
-        self._decide(turn_events.SpeechPaused(speaker=speaker, last_seq=last_seq))
+        self._decide(turn_events.SpeechPaused(speaker=speaker, last_seq=last_seq, voiced_until=voiced_until))
+
+    def speech_resumed(self, speaker: str, voiced_at: float) -> None:
+        """See Ears."""
+        self._decide(turn_events.SpeechResumed(speaker=speaker, voiced_at=voiced_at))
 
     def speech_ended(self, speaker: str, ended: Ended, voiced_until: float) -> None:
         """See Ears."""

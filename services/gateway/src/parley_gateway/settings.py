@@ -42,6 +42,12 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
     vad_enter: Probability = 0.5
     vad_exit: Probability = 0.35
 
+    reopen_ms: Annotated[int, msgspec.Meta(ge=0, le=5000)] = 600
+    """Who goes on within this of the endpoint had not finished: their turn goes on, and what was said is taken back."""
+    barge_in_ms: Annotated[int, msgspec.Meta(ge=0, le=5000)] = 500
+    """Speech over a reply that lasts so long ends it; shorter speech does if it has words."""
+    take_up_after_s: Annotated[float, msgspec.Meta(ge=0, le=10)] = 2.0
+    """A reply that gave way to a sound without words goes on after so long, at the latest."""
     ahead_ms: Annotated[int, msgspec.Meta(ge=20, le=100)] = 100
     """Sound sent before it is due: what a client can lose to its network without a gap."""
     hold_after_s: _Seconds = 4.0
@@ -82,4 +88,8 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
             max_utterance_s=self.max_utterance_s,
             hold_after_s=self.hold_after_s,
             fail_after_s=self.fail_after_s,
+            reopen_s=self.reopen_ms / 1000,
+            # Only after the hangover is it certain that a voice has not fallen silent.
+            barge_in_s=(self.barge_in_ms + self.hangover_ms) / 1000,
+            take_up_after_s=self.take_up_after_s,
         )

@@ -83,6 +83,10 @@ def account(telemetry: Telemetry, report: TurnReport) -> None:
         telemetry.record(words.TURN_E2FA, report.e2fa_ms / 1000)
     if report.underruns:
         telemetry.record(words.UNDERRUNS, report.underruns)
+    if report.speculation:
+        telemetry.record(words.TURN_SPECULATIONS, outcome=report.speculation)
+    if report.wasted_tokens:
+        telemetry.record(words.LLM_WASTED, report.wasted_tokens)
     stages: dict[str, float | None] = msgspec.structs.asdict(report.stages)
     for name, duration_ms in stages.items():
         if duration_ms is not None:
@@ -99,5 +103,7 @@ def account(telemetry: Telemetry, report: TurnReport) -> None:
         **stages,
         played_ms=report.played_ms,
         underruns=report.underruns,
+        speculation=report.speculation,
+        taken_back=report.taken_back,
         trace_id=report.trace_id,
     )

@@ -27,6 +27,14 @@ class SpeechPaused(msgspec.Struct, frozen=True, kw_only=True):
 
     speaker: str
     last_seq: int
+    voiced_until: float
+
+
+class SpeechResumed(msgspec.Struct, frozen=True, kw_only=True):
+    """The next segment of the running utterance began."""
+
+    speaker: str
+    voiced_at: float
 
 
 class SpeechEnded(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +67,7 @@ Event = (
     Message
     | SpeechBegan
     | SpeechPaused
+    | SpeechResumed
     | SpeechEnded
     | cues.FrameArrived
     | cues.PositionReported

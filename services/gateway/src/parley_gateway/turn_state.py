@@ -4,14 +4,17 @@ The state of the `turns` reducer, which alone makes new ones. Pure.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from parley_contract.messages import ReplyEnded
+from parley_contract.messages import CandidateTranscript, ReplyEnded, TurnMessage
 from parley_gateway import cues, playback
 from parley_gateway.canned import Canned, Kind
 from parley_gateway.playback import Playback
-from parley_gateway.reports import Moments, Played, Verdict
+from parley_gateway.reports import Guessed, Moments, Played, Verdict
+from parley_gateway.turn_events import SpeechEnded, SpeechPaused, SpeechResumed
 
 
 class TurnRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,8 +24,42 @@ class TurnRules(msgspec.Struct, frozen=True, kw_only=True):
     max_utterance_s: float = 30.0
     hold_after_s: float = 4.0
     """After so long without a sound somebody is told that it takes a moment."""
+    reopen_s: float = 0.6
+    """Who goes on within this of their endpoint had not finished."""
+    barge_in_s: float = 0.5
+    """Speech over a reply that lasts so long ends it."""
+    take_up_after_s: float = 2.0
+    """A reply that gave way to what turned out to be no words goes on so long after it, at the latest."""
     fail_after_s: float = 12.0
     """A turn without a sound for so long after its endpoint, or without progress later on, has failed."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the latest reply replies to."""
+
+    revision: int
+    utterance: str
+    covers_seq: int
+    is_early: bool
+    """Whether it was begun before the speaker had finished."""
+
+
+class BargeIn(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody speaks, so nothing else does until it is known what to make of it."""
+
+    turn: int
+    voiced_s: float = 0.0
+    """How long they have spoken, without what they say now."""
+    voiced_from: float | None
+    """Since when they speak; None in a pause."""
+    ended_at: float | None = None
+    """When they had finished."""
+    has_floor: bool = False
+    """Whether they said enough for all else to be over."""
+
+    def lasts_at(self, long_s: float) -> float | None:
+        """Return when it will have lasted so long; None in a pause."""
+        return None if self.voiced_from is None else self.voiced_from + long_s - self.voiced_s
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,8 +69,20 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     speaker: str
     moments: Moments
     utterances: tuple[str, ...]
+    voiced_seq: int = -1
+    """The last voiced frame of the last utterance, once that has ended."""
+    candidates: Mapping[str, CandidateTranscript] = {}
+    """The latest of each utterance that is not transcribed."""
     transcribed: frozenset[str] = frozenset()
+    forgotten: frozenset[str] = frozenset()
+    """The utterances whose frames nobody will ask for any more."""
     revision: int = 0
+    answer: Answer | None = None
+    held: tuple[TurnMessage | cues.FrameArrived, ...] = ()
+    """What came of a reply that nobody is to notice yet, all of one revision."""
+    taken_back: int = 0
+    has_guesses: bool = False
+    """Whether some reply was begun early."""
     waits_since: float
     """When the wait began that the watchdog measures: the endpoint, or once the reply sounds what last came of it."""
     is_held: bool = False
@@ -49,6 +98,17 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     def is_committed(self) -> bool:
         """Whether its speaker has finished."""
         return self.moments.decided_at is not None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether its speaker has finished, and the latest reply takes all that they said into account."""
+        answer = self.answer
+        return (
+            self.is_committed
+            and answer is not None
+            and (answer.revision, answer.utterance) == (self.revision, self.utterances[-1])
+            and answer.covers_seq >= self.voiced_seq
+        )
 
 
 class Turns(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +126,8 @@ class Turns(msgspec.Struct, frozen=True, kw_only=True):
     speaking: Mapping[str, int] = {}
     """The turn of each speaker whose utterance is running; its last utterance is the one."""
     playback: Playback = Playback()
+    barge_in: BargeIn | None = None
+    """While it is there, playback gives way."""
     canned: Mapping[Kind, Canned] = {}
     """What can be said without anybody's help."""
 
@@ -84,7 +146,18 @@ def due(state: Turns) -> float | None:
     if not state.playback.is_paused:
         committed = [turn for turn in state.turns.values() if turn.is_committed]
         times += [at(state, turn) for turn in committed for at in (holds_at, fails_at)]
+        times.append(weighs_at(state))
     return min((time for time in times if time is not None), default=None)
+
+
+def weighs_at(state: Turns) -> float | None:
+    """Return when a barge-in is to be weighed again: when it has lasted long enough, or its words stay away."""
+    barge_in, rules = state.barge_in, state.rules
+    if barge_in is None:
+        return None
+    if barge_in.ended_at is not None:
+        return barge_in.ended_at + rules.take_up_after_s
+    return None if barge_in.has_floor else barge_in.lasts_at(rules.barge_in_s)
 
 
 def holds_at(state: Turns, turn: Turn) -> float | None:
@@ -124,3 +197,29 @@ def verdict(turn: Turn) -> Verdict:
     if turn.played.played_ms:
         return Verdict("answered", reply.reason if reply else "")
     return Verdict("failed", "voice_failed" if reply and reply.phrases else "empty_reply", turn.lost)
+
+
+def guessed(turn: Turn) -> Guessed:
+    """Say what was begun early in a turn, and what it was good for."""
+    speculation: Literal["", "hit", "miss"] = ""
+    if turn.has_guesses and turn.is_committed:
+        speculation = "hit" if turn.is_answered and turn.answer and turn.answer.is_early else "miss"
+    return Guessed(
+        speculation=speculation,
+        taken_back=turn.taken_back,
+        output_tokens=turn.reply.output_tokens if turn.reply else 0,
+        wasted_tokens=turn.reply.wasted_tokens if turn.reply else 0,
+    )
+
+
+def heard_on(barge_in: BargeIn, event: SpeechPaused | SpeechResumed | SpeechEnded, now: float) -> BargeIn:
+    """Take in that somebody who speaks over a reply pauses, goes on, or has finished."""
+    match event:
+        case SpeechResumed(voiced_at=voiced_at):
+            return replace(barge_in, voiced_from=voiced_at)
+        case SpeechEnded(reason="max_length"):
+            return barge_in
+        case SpeechPaused(voiced_until=voiced_until) | SpeechEnded(voiced_until=voiced_until):
+            voiced_s = 0.0 if barge_in.voiced_from is None else max(0.0, voiced_until - barge_in.voiced_from)
+            ended_at = now if isinstance(event, SpeechEnded) else None
+            return replace(barge_in, voiced_s=barge_in.voiced_s + voiced_s, voiced_from=None, ended_at=ended_at)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from parley_contract import door
 from parley_contract.messages import (
+    CandidateTranscript,
     FinalTranscript,
     InterruptTurn,
     PartialTranscript,
@@ -21,6 +22,7 @@ from parley_contract.messages import (
     PlaybackStarted,
     ReplyDelta,
     ReplyEnded,
+    ReplyStarted,
     SegmentEnded,
     TranscribeUtterance,
     TurnDismissed,
@@ -46,9 +48,22 @@ from parley_gateway.turn_events import (
     SpeechBegan,
     SpeechEnded,
     SpeechPaused,
+    SpeechResumed,
     Tell,
 )
-from parley_gateway.turn_state import Turn, Turns, fails_at, failure, holds_at, verdict
+from parley_gateway.turn_state import (
+    Answer,
+    BargeIn,
+    Turn,
+    Turns,
+    fails_at,
+    failure,
+    guessed,
+    heard_on,
+    holds_at,
+    verdict,
+    weighs_at,
+)
 
 
 class _TurnFields(TypedDict):
@@ -83,9 +98,9 @@ class _Decision:
         match event:
             case SpeechBegan():
                 self._begin(event)
-            case SpeechPaused() | SpeechEnded():
+            case SpeechPaused() | SpeechResumed() | SpeechEnded():
                 self._hear(event)
-            case FinalTranscript() | PartialTranscript():
+            case FinalTranscript() | CandidateTranscript() | PartialTranscript():
                 self._understand(event)
             case TurnMessage():
                 self._receive(event)
@@ -102,6 +117,7 @@ class _Decision:
                 self._go_on()
             case _:
                 pass
+        self._weigh()
 
     @property
     def _turns(self) -> list[Turn]:
@@ -112,8 +128,7 @@ class _Decision:
     def _begin(self, event: SpeechBegan) -> None:
         state, now = self.state, self.now
         utterance = f"{state.epoch}-{state.next_utterance}"
-        number = state.speaking.get(event.speaker) if event.continues else None
-        turn = None if number is None else state.turns.get(number)
+        turn = self._running(event.speaker) if event.continues else self._reopened(event)
         if turn is None:
             moments = Moments(began_at=event.voiced_at)
             turn = Turn(number=state.next_turn, speaker=event.speaker, moments=moments, utterances=(), waits_since=now)
@@ -131,61 +146,197 @@ class _Decision:
         life_s = state.rules.max_utterance_s + state.rules.fail_after_s
         self._record(TranscribeUtterance(**speech, life_s=life_s), f"{utterance}-work")
         self._tell(door.SpeechStarted(turn=turn.number, utterance=utterance))
+        if not event.continues:
+            self.state = replace(self.state, barge_in=BargeIn(turn=turn.number, voiced_from=event.voiced_at))
+            self._cue(cues.GiveWay())
 
-    def _hear(self, event: SpeechPaused | SpeechEnded) -> None:
-        number = self.state.speaking.get(event.speaker)
-        turn = None if number is None else self.state.turns.get(number)
+    def _running(self, speaker: str) -> Turn | None:
+        """Return the turn that a speaker is in the middle of."""
+        number = self.state.speaking.get(speaker)
+        return None if number is None else self.state.turns.get(number)
+
+    def _reopened(self, event: SpeechBegan) -> Turn | None:
+        """Return the newest turn, to go on with, if it is this speaker's and they had not really finished."""
+        turn = next(reversed(self._turns), None)
+        if turn is None or turn.speaker != event.speaker or turn.moments.decided_at is None:
+            return None
+        if event.voiced_at - turn.moments.decided_at > self.state.rules.reopen_s:
+            return None
+        return replace(
+            turn,
+            moments=Moments(began_at=turn.moments.began_at),
+            is_held=False,
+            taken_back=turn.taken_back + (turn.moments.played_from is not None),
+        )
+
+    def _hear(self, event: SpeechPaused | SpeechResumed | SpeechEnded) -> None:
+        turn = self._running(event.speaker)
         if turn is None:
             return
-        utterance = turn.utterances[-1]
-        if isinstance(event, SpeechPaused):
-            paused = SegmentEnded(**self._speech(turn), last_seq=event.last_seq)
-            self._record(paused, f"{utterance}-paused-{event.last_seq}")
-            return
+        utterance, barge_in = turn.utterances[-1], self.state.barge_in
+        if barge_in is not None and barge_in.turn == turn.number:
+            self.state = replace(self.state, barge_in=heard_on(barge_in, event, self.now))
+        match event:
+            case SpeechPaused(last_seq=last_seq):
+                paused = SegmentEnded(**self._speech(turn), last_seq=last_seq)
+                self._record(paused, f"{utterance}-paused-{last_seq}")
+            case SpeechEnded():
+                self._end_speech(turn, event)
+            case _:
+                pass
+
+    def _end_speech(self, turn: Turn, event: SpeechEnded) -> None:
         ended = UtteranceEnded(
             **self._speech(turn), last_seq=event.last_seq, voiced_seq=event.voiced_seq, reason=event.reason
         )
-        self._record(ended, f"{utterance}-ended")
+        self._record(ended, f"{turn.utterances[-1]}-ended")
         self._note(turn.number, voiced_until=event.voiced_until)
-        if event.reason != "max_length":
-            self._change(turn.number, waits_since=self.now)
-            self._note(turn.number, decided_at=self.now)
-            others = {who: running for who, running in self.state.speaking.items() if who != event.speaker}
-            self.state = replace(self.state, speaking=others)
+        if event.reason == "max_length":
+            return
+        self._change(turn.number, waits_since=self.now, voiced_seq=event.voiced_seq)
+        self._note(turn.number, decided_at=self.now)
+        others = {who: running for who, running in self.state.speaking.items() if who != event.speaker}
+        self.state = replace(self.state, speaking=others)
+        self._take_candidate(turn.number)
+        self._release(turn.number)
 
-    def _understand(self, message: FinalTranscript | PartialTranscript) -> None:
+    def _understand(self, message: FinalTranscript | CandidateTranscript | PartialTranscript) -> None:
         turn = self.state.turns.get(message.turn)
-        if (
-            turn is None
-            or message.epoch != self.state.epoch
-            or message.utterance not in turn.utterances
-            or message.utterance in turn.transcribed
-        ):
+        if turn is None or message.epoch != self.state.epoch or message.utterance not in turn.utterances:
             return
-        if isinstance(message, PartialTranscript):
-            self._tell(door.Partial(turn=message.turn, utterance=message.utterance, text=message.text))
+        if isinstance(message, FinalTranscript) and message.utterance not in turn.forgotten:
+            self._change(turn.number, forgotten=turn.forgotten | {message.utterance})
+            self.effects.append(Forget(message.utterance))
+        if message.utterance in turn.transcribed:
             return
-        self._change(turn.number, transcribed=turn.transcribed | {message.utterance})
-        self._note(turn.number, transcribed_at=self.now)
+        if message.text and self.state.barge_in and self.state.barge_in.turn == turn.number:
+            self._take_floor(self.state.barge_in)
+        match message:
+            case PartialTranscript():
+                self._tell(door.Partial(turn=message.turn, utterance=message.utterance, text=message.text))
+            case CandidateTranscript():
+                self._change(turn.number, candidates={**turn.candidates, message.utterance: message})
+                self._take_candidate(turn.number)
+            case FinalTranscript():
+                self._transcribe(turn.number, message)
+
+    def _take_candidate(self, number: int) -> None:
+        """Take the candidate for the final, if its speaker has finished and nothing voiced followed it."""
+        turn = self.state.turns[number]
+        candidate = turn.candidates.get(turn.utterances[-1])
+        if turn.is_committed and candidate is not None and candidate.covers_seq >= turn.voiced_seq:
+            self._transcribe(number, candidate)
+
+    def _transcribe(self, number: int, message: FinalTranscript | CandidateTranscript) -> None:
+        transcribed = self.state.turns[number].transcribed
+        if message.utterance in transcribed:
+            return
+        self._change(number, transcribed=transcribed | {message.utterance})
+        self._note(number, transcribed_at=self.now)
         self._tell(
             door.Transcript(turn=message.turn, utterance=message.utterance, outcome=message.outcome, text=message.text)
         )
-        self.effects.append(Forget(message.utterance))
+
+    # Speaking over a reply.
+
+    def _take_floor(self, barge_in: BargeIn) -> None:
+        """Somebody has said enough: whatever was asked before is over."""
+        self.state = replace(self.state, barge_in=replace(barge_in, has_floor=True))
+        for turn in self._turns:
+            if turn.number < barge_in.turn and turn.is_committed:
+                self._interrupt(turn.number, "speech")
+
+    def _weigh(self) -> None:
+        """Decide whether somebody who speaks has the floor, and whether a reply that gave way may go on."""
+        barge_in = self.state.barge_in
+        if barge_in is None:
+            return
+        weighs_at_s = weighs_at(self.state)
+        is_due = weighs_at_s is not None and self.now >= weighs_at_s
+        turn = self.state.turns.get(barge_in.turn)
+        if turn is not None and barge_in.ended_at is None:
+            if is_due:
+                self._take_floor(barge_in)
+            return
+        if turn is None or is_due or self._may_sound(turn):
+            self.state = replace(self.state, barge_in=None)
+            reply = self.state.playback.reply
+            if turn is not None and reply is not None and reply.turn == turn.number and not turn.is_answered:
+                self._cue(cues.Withdraw(turn.number))
+            self._cue(cues.TakeUp())
+
+    def _may_sound(self, turn: Turn) -> bool:
+        """Whether nothing would sound of a reply of which it is not known whether it is over."""
+        reply = self.state.playback.reply
+        return reply is None or (reply.turn == turn.number and (turn.is_answered or turn.revision > reply.revision))
 
     # Replying.
 
-    def _is_replying(self, number: int) -> bool:
-        """Whether a turn is open and its speaker has finished: nothing else may have a reply."""
+    def _raised(self, number: int, revision: int) -> Turn | None:
+        """Return an open turn, at this revision at least; None if it is over, or beyond this revision."""
         turn = self.state.turns.get(number)
-        return turn is not None and turn.is_committed
+        if turn is None or revision < turn.revision:
+            return None
+        if revision > turn.revision:
+            self._change(number, revision=revision, held=(), reply=None)
+        return self.state.turns[number]
 
     def _receive(self, message: TurnMessage) -> None:
+        turn = self._raised(message.turn, message.revision) if message.epoch == self.state.epoch else None
+        if turn is None:
+            return
+        match message:
+            case ReplyStarted():
+                self._expect(turn, message)
+            case TurnDismissed() if turn.is_committed:
+                self._conclude(turn.number, Verdict(message.outcome, message.reason, message.detail))
+            case TurnInterrupted() if turn.is_committed:
+                self._conclude(turn.number, Verdict("interrupted", message.reason))
+            case ReplyDelta() | PhraseReady() | ReplyEnded() | PhraseFailed() if turn.is_answered:
+                self._reply(message)
+            case ReplyDelta() | PhraseReady() | ReplyEnded() | PhraseFailed():
+                self._change(turn.number, held=(*turn.held, message))
+            case _:
+                pass
+
+    def _expect(self, turn: Turn, message: ReplyStarted) -> None:
+        """Learn what the reply of this revision replies to."""
+        before = turn.answer
+        is_known = before is not None and before.revision == message.revision
+        if (
+            before is None
+            or not is_known
+            or (before.utterance, before.covers_seq)
+            != (
+                message.utterance,
+                message.covers_seq,
+            )
+        ):
+            is_early = is_known or not turn.is_committed
+            answer = Answer(message.revision, message.utterance, message.covers_seq, is_early)
+            self._change(turn.number, answer=answer, has_guesses=turn.has_guesses or is_early)
+        self._release(turn.number)
+
+    def _release(self, number: int) -> None:
+        """Let go of what was held of a reply, if its speaker has finished and it is a reply to all that they said."""
+        turn = self.state.turns[number]
+        if not turn.is_answered:
+            return
+        self._change(number, held=())
+        playing = self.state.playback.reply
+        if playing is not None and playing.has_begun and (playing.turn, playing.revision) == (number, turn.revision):
+            # Its speaker went on and added nothing.
+            self._progress(number, "first_token_at", "first_phrase_at", "first_frame_at", "played_from")
+            if playing.has_sounded:
+                self._note(number, sounded_at=self.now)
+        for thing in turn.held:
+            if isinstance(thing, cues.FrameArrived):
+                self._take_frame(thing)
+            else:
+                self._receive(thing)
+
+    def _reply(self, message: ReplyDelta | PhraseReady | ReplyEnded | PhraseFailed) -> None:
         number, revision = message.turn, message.revision
-        if not self._is_replying(number) or message.epoch != self.state.epoch:
-            return
-        if revision < self.state.turns[number].revision:
-            return
-        self._change(number, revision=revision)
         match message:
             case ReplyDelta():
                 self._progress(number, "first_token_at")
@@ -205,22 +356,19 @@ class _Decision:
             case PhraseFailed():
                 self._change(number, lost=message.reason)
                 self._cue(cues.PhraseLost(number, revision, message.phrase))
-            case TurnDismissed():
-                self._conclude(number, Verdict(message.outcome, message.reason, message.detail))
-            case TurnInterrupted():
-                self._conclude(number, Verdict("interrupted", message.reason))
-            case _:
-                pass
 
     # Being heard.
 
     def _take_frame(self, event: cues.FrameArrived) -> None:
         frame = event.frame
-        if not self._is_replying(event.turn) or frame.epoch != self.state.epoch & 0xFFFF:
+        turn = self._raised(event.turn, frame.revision) if frame.epoch == self.state.epoch & 0xFFFF else None
+        if turn is None:
             return
-        if frame.revision >= self.state.turns[event.turn].revision & 0xFFFF:
+        if turn.is_answered:
             self._progress(event.turn, "first_frame_at")
             self._cue(event)
+        else:
+            self._change(turn.number, held=(*turn.held, event))
 
     def _go_on(self) -> None:
         for turn in self._turns:
@@ -320,7 +468,8 @@ class _Decision:
             elif turn.is_committed:
                 self._interrupt(turn.number, "client")
         if reply := self.state.playback.reply:
-            self._cue(cues.Stop(reply.turn))
+            # A turn that goes on may have another reply.
+            self._cue(cues.Withdraw(reply.turn) if reply.turn in self.state.turns else cues.Stop(reply.turn))
 
     def _watch(self) -> None:
         """Tell whoever waits too long that it takes a moment, and after that, that it went wrong."""
@@ -349,13 +498,14 @@ class _Decision:
         if turn.moments.sounded_at is not None and turn.moments.sounded_at > self.now:
             # Its first audible sample was under way and has been cut: nobody heard it.
             turn = replace(turn, moments=replace(turn.moments, sounded_at=None))
-        self.effects += [Forget(utterance) for utterance in turn.utterances if utterance not in turn.transcribed]
+        self.effects += [Forget(utterance) for utterance in turn.utterances if utterance not in turn.forgotten]
         identity = Identity(
             session=state.session, epoch=state.epoch, turn=number, revision=turn.revision, speaker=turn.speaker
         )
         self.effects.append(
             Conclude(
-                report(identity, turn.moments, turn.played, verdict, unix_offset_s=state.unix_offset_s), turn.moments
+                report(identity, turn.moments, turn.played, guessed(turn), verdict, unix_offset_s=state.unix_offset_s),
+                turn.moments,
             )
         )
         is_latest = all(other.number < number for other in self._turns)

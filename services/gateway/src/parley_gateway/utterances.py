@@ -67,6 +67,14 @@ class Paused(msgspec.Struct, frozen=True):
 
     last_seq: int
     """Sequence of the frame with the last voiced sample."""
+    last_voiced: int
+    """One past that sample."""
+
+
+class Resumed(msgspec.Struct, frozen=True):
+    """The next segment of it began."""
+
+    first_voiced: int
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -82,7 +90,7 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 Event = FrameHeard | TimePassed | DoorClosed
-Happening = Began | Paused | Ended
+Happening = Began | Paused | Resumed | Ended
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -143,8 +151,10 @@ def _hear(
             case SpeechStarted(first_voiced) if state.running is None:
                 state, began = _begin(state, first_voiced, rules)
                 happened.append(began)
+            case SpeechStarted(first_voiced):
+                happened.append(Resumed(first_voiced))
             case SpeechStopped(last_voiced) if running and last_voiced > running.first_frame * FRAME_SAMPLES:
-                happened.append(Paused(_seq_of(last_voiced, running)))
+                happened.append(Paused(_seq_of(last_voiced, running), last_voiced))
     if state.running:
         state, ended = _judge(state, state.running, rules)
         happened += ended

@@ -71,8 +71,8 @@ class UtteranceEnded(SpeechMessage, frozen=True, kw_only=True):
 
     last_seq: Sequence
     """Sequence of the last audio frame; the closing frame follows it."""
-    voiced_seq: Sequence = -1
-    """Sequence of the last voiced frame, -1 for none: a transcript that covers it is the final one."""
+    voiced_seq: Sequence | None = None
+    """Sequence of the last voiced frame, -1 if there was none: a candidate that covers it is the final transcript."""
     reason: Literal["endpoint", "max_length", "closed"]
 
 

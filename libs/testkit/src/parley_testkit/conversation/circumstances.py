@@ -31,6 +31,8 @@ class Person(NamedTuple):
     questions: int = 1
     breaths: int = 0
     """How often a question is so long that it becomes two utterances."""
+    pauses: int = 0
+    """How often they pause before they have finished, and may go on."""
     interrupts: int = 0
     absences: int = 0
     """How often the connection goes and comes back."""

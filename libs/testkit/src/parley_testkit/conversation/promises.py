@@ -1,10 +1,20 @@
 """What must hold of a game when it is over: the list of design section 2, *what never happens*. Pure."""
 
+import itertools
 from itertools import pairwise
 from typing import Final
 
 from parley_agent.history import heard_part
-from parley_contract.messages import FinalTranscript, PhraseReady, ReplyEnded, TurnReport, UtteranceStarted
+from parley_contract.messages import (
+    CandidateTranscript,
+    FinalTranscript,
+    PhraseReady,
+    ReplyEnded,
+    SpeechMessage,
+    TurnReport,
+    UtteranceEnded,
+    UtteranceStarted,
+)
 from parley_contract.reasons import REASONS
 from parley_testkit.conversation.listener import Sound
 from parley_testkit.conversation.world import GATEWAY_RULES, PHRASES, World
@@ -35,7 +45,7 @@ def _about_outcomes(world: World) -> list[str]:
         for each in reports
         if each.outcome != "answered" and not each.reason
     ]
-    ends = [(each.epoch, each.turn) for each in world.record.events if isinstance(each, ReplyEnded)]
+    ends = [(each.epoch, each.turn, each.revision) for each in world.record.events if isinstance(each, ReplyEnded)]
     wrong += [f"turn {key} has two replies" for key in set(ends) if ends.count(key) > 1]
     wrong += [
         f"turn {each.turn} says {each.text!r} as phrase {each.phrase}"
@@ -55,7 +65,7 @@ def _about_silence(world: World) -> list[str]:
     epoch = world.gateway.epoch if world.gateway else 0
     wrong = []
     for key, decided_at in world.record.decided.items():
-        sounds = [sound.at for sound in world.listener.sounds if sound[1:3] == key]
+        sounds = [sound.at for sound in world.listener.sounds if sound[1:3] == key and sound.at >= decided_at]
         told_at = min([*sounds, world.record.concluded.get(key, world.now)])
         if key[0] == epoch and told_at - decided_at > GATEWAY_RULES.fail_after_s + _TOLERANCE_S:
             wrong.append(f"turn {key} left somebody in silence")
@@ -87,23 +97,30 @@ def _about_history(world: World) -> list[str]:
     exchanges = world.agent.history.exchanges
     asked = [exchange.user for exchange in exchanges]
     wrong = [f"{user!r} is in the history twice" for user in set(asked) if asked.count(user) > 1]
-    spoken: dict[tuple[int, int], list[FinalTranscript]] = {}
-    for each in world.record.events:
-        if isinstance(each, FinalTranscript) and each.text:
-            spoken.setdefault((each.epoch, each.turn), []).append(each)
     for report in _reports(world):
-        key = report.epoch, report.turn
-        said = " ".join(each.text for each in sorted(spoken.get(key, []), key=_number))
-        if report.outcome == "answered" and said not in asked:
-            wrong.append(f"turn {key} was answered and is not in the history as {said!r}, but {asked}")
+        said = _said(world, (report.epoch, report.turn))
+        if report.outcome == "answered" and not any(" ".join(words) in asked for words in itertools.product(*said)):
+            wrong.append(f"turn {report.turn} of {report.epoch} was answered and is not in the history, but {asked}")
     for exchange in exchanges:
         epoch, turn = map(int, exchange.user.split("-")[:2])
         wrong += _unheard(world, (epoch, turn), exchange.heard)
     return wrong
 
 
-def _number(final: FinalTranscript) -> int:
-    return int(final.utterance.split("-")[1])
+def _said(world: World, key: tuple[int, int]) -> list[list[str]]:
+    """What may have been understood of each utterance of a turn: its final, or a candidate that covers all of it."""
+    events = [e for e in world.record.events if isinstance(e, SpeechMessage) and (e.epoch, e.turn) == key]
+    voiced = {e.utterance: e.voiced_seq or 0 for e in events if isinstance(e, UtteranceEnded)}
+    said: dict[str, list[str]] = {}
+    for event in events:
+        match event:
+            case FinalTranscript(text=text) if text:
+                said.setdefault(event.utterance, []).append(text)
+            case CandidateTranscript(text=text, covers_seq=covers) if covers >= voiced.get(event.utterance, covers + 1):
+                said.setdefault(event.utterance, []).append(text)
+            case _:
+                pass
+    return [said[utterance] for utterance in sorted(said, key=lambda each: int(each.split("-")[1]))]
 
 
 def _unheard(world: World, key: tuple[int, int], remembered: str) -> list[str]:

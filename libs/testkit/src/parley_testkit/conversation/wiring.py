@@ -3,6 +3,7 @@
 from typing import Final
 
 from parley_contract.messages import (
+    CandidateTranscript,
     FinalTranscript,
     InterruptTurn,
     Message,
@@ -35,7 +36,7 @@ def subscription(message: Message) -> Key:
             return ("interrupt",)
         case TurnReport():
             return ("turn",)
-        case FinalTranscript():
+        case FinalTranscript() | CandidateTranscript():
             return "transcript", message.utterance
         case SpeechMessage():
             return ("speech",)

@@ -22,16 +22,18 @@ from parley_agent import takeover, turn_events, turn_state
 from parley_agent import turns as agent_turns
 from parley_agent.announcements import Speaker, announce
 from parley_agent.engines import Usage
-from parley_agent.turns import Step
+from parley_agent.replies import Step
 from parley_contract import door
 from parley_contract.frames import FRAME_SAMPLES, Flag, Frame
 from parley_contract.messages import (
+    CandidateTranscript,
     FinalTranscript,
     InterruptTurn,
     Message,
     PhraseFailed,
     PhraseSynthesized,
     ReplyDelta,
+    SegmentEnded,
     SynthesizePhrase,
     TranscribeUtterance,
     TurnMessage,
@@ -52,7 +54,11 @@ from parley_tts.fences import Fences
 SESSION: Final = "0123456789ab"
 PHRASES: Final = ("One two.", "Three four.")
 GATEWAY_RULES: Final = gateway_state.TurnRules(playback=cues.PlaybackRules(ahead_ms=40))
-_RULES: Final = turn_state.Rules(language="en", system_prompt="", num_predict=60, max_context_turns=20, num_ctx=4096)
+_RULES: Final = turn_state.Rules(
+    language="en", system_prompt="", num_predict=60, max_context_turns=20, num_ctx=4096, speculation="tts"
+)
+_FIRST_VOICED: Final = 2
+_VOICED_A_BREATH: Final = 3
 _IDENTITY: Final = struct.Struct("<6h")
 _CANNED_MARK: Final = -1
 
@@ -112,7 +118,10 @@ class World:
         self._person = person
         self._phrases = phrases
         self.frames = frames
-        self._is_speaking = self._is_away = False
+        self._is_speaking = self._is_pausing = self._is_away = False
+        self._voiced_seq = _FIRST_VOICED
+        """The last voiced frame of what is being said."""
+        self._anticipated: frozenset[tuple[str, int]] = frozenset()
         self._queues: dict[Key, tuple[Message | Frame, ...]] = {}
         """What waits for a receiver, by (receiver, sender, subscription…)."""
         self._outbox: tuple[tuple[Message, str], ...] = ()
@@ -139,6 +148,9 @@ class World:
                 self.is_closed,
                 self._person,
                 self._is_speaking,
+                self._is_pausing,
+                self._voiced_seq,
+                self._anticipated,
                 self._is_away,
                 self.agent,
                 self._saved,
@@ -192,6 +204,10 @@ class World:
             able.append("person stops speaking")
             if self._person.breaths:
                 able.append("person speaks on")
+            if self._is_pausing:
+                able.append("person continues")
+            elif self._person.pauses:
+                able.append("person pauses")
         else:
             able += ["person speaks"] if self._person.questions else []
             able += ["person wants quiet"] if self._person.interrupts and self.gateway.turns else []
@@ -207,6 +223,7 @@ class World:
         if self._outbox:
             able.append("gateway records")
         able += [f"asr transcribes {utterance}" for utterance in self._heard()]
+        able += [f"asr anticipates {utterance} {seq}" for utterance, seq in self._pauses()]
         if self.agent is not None:
             able += [f"model goes on with {turn}" for turn, events in self.generations.items() if events]
         if self._tts:
@@ -217,11 +234,16 @@ class World:
         ended = {event.utterance for event in self.record.events if isinstance(event, UtteranceEnded)}
         return [asked.utterance for asked, _ in self._asr if asked.utterance in ended]
 
+    def _pauses(self) -> list[tuple[str, int]]:
+        running = {asked.utterance for asked, _ in self._asr} - set(self._heard())
+        pauses = {e.utterance: e.last_seq for e in self.record.events if isinstance(e, SegmentEnded)}
+        return [pause for pause in pauses.items() if pause[0] in running and pause not in self._anticipated]
+
     def _deliveries(self, verb: str, *, lost: bool = False) -> list[str]:
         return [
             f"{verb} {' '.join(key)}"
             for key, queue in self._queues.items()
-            if queue and (not lost or isinstance(queue[0], Frame | InterruptTurn | ReplyDelta))
+            if queue and (not lost or isinstance(queue[0], Frame | InterruptTurn | ReplyDelta | CandidateTranscript))
         ]
 
     def _misfortunes(self) -> list[str]:
@@ -288,7 +310,7 @@ class World:
             case "person":
                 self._person_does(verb, rest)
             case "asr":
-                self._asr_does(verb, rest[0])
+                self._asr_does(verb, rest[0], rest[1:])
             case "tts":
                 self._tts_does(verb, rest)
             case "gateway":
@@ -322,12 +344,22 @@ class World:
         match verb, rest:
             case "speaks", []:
                 self._person = self._person._replace(questions=self._person.questions - 1)
-                self._is_speaking = True
+                self._is_speaking, self._is_pausing, self._voiced_seq = True, False, _FIRST_VOICED
                 self._gateway_takes(gateway_events.SpeechBegan(speaker="me", voiced_at=self.now, continues=False))
             case "speaks", _:
                 self._person = self._person._replace(breaths=self._person.breaths - 1)
                 self._speech_ends("max_length")
+                self._is_pausing, self._voiced_seq = False, _FIRST_VOICED
                 self._gateway_takes(gateway_events.SpeechBegan(speaker="me", voiced_at=self.now, continues=True))
+            case "pauses", _:
+                self._person = self._person._replace(pauses=self._person.pauses - 1)
+                self._is_pausing = True
+                paused = gateway_events.SpeechPaused(speaker="me", last_seq=self._voiced_seq, voiced_until=self.now)
+                self._gateway_takes(paused)
+            case "continues", _:
+                self._is_pausing = False
+                self._voiced_seq += _VOICED_A_BREATH
+                self._gateway_takes(gateway_events.SpeechResumed(speaker="me", voiced_at=self.now))
             case "stops", _:
                 self._is_speaking = False
                 self._speech_ends("endpoint")
@@ -356,8 +388,11 @@ class World:
         while (due := self._due()) is not None and due <= until:
             self._let_time_pass(due)
         self.now = until
-        self._gateway_takes(
-            gateway_events.SpeechEnded(speaker="me", last_seq=9, voiced_seq=8, voiced_until=self.now, reason=reason)
+        self._gateway_takes(self._speech_ended(reason))
+
+    def _speech_ended(self, reason: Literal["endpoint", "max_length", "closed"]) -> gateway_events.SpeechEnded:
+        return gateway_events.SpeechEnded(
+            speaker="me", last_seq=9, voiced_seq=self._voiced_seq, voiced_until=self.now, reason=reason
         )
 
     def _hang_up(self) -> None:
@@ -365,11 +400,7 @@ class World:
         self._is_away = True
         if self._is_speaking:
             self._is_speaking = False
-            self._gateway_takes(
-                gateway_events.SpeechEnded(
-                    speaker="me", last_seq=9, voiced_seq=8, voiced_until=self.now, reason="closed"
-                )
-            )
+            self._gateway_takes(self._speech_ended("closed"))
 
     def _waits_again(self, gateway: gateway_state.Turns) -> None:
         decided = {key: at if key[1] not in gateway.turns else self.now for key, at in self.record.decided.items()}
@@ -403,9 +434,12 @@ class World:
         self.gateway, effects = self._of.gateway(self.gateway, event, self.now)
         epoch = self.gateway.epoch
         for turn in self.gateway.turns.values():
-            if turn.is_committed and (epoch, turn.number) not in self.record.decided:
-                decided = {**self.record.decided, (epoch, turn.number): self.now}
-                self.record = self.record._replace(decided=decided)
+            decided = dict(self.record.decided)
+            if turn.is_committed:
+                decided.setdefault((epoch, turn.number), self.now)
+            else:
+                decided.pop((epoch, turn.number), None)
+            self.record = self.record._replace(decided=decided)
         for effect in effects:
             self._gateway_acts(effect, epoch)
 
@@ -476,15 +510,22 @@ class World:
                 self._stop_generation(effect.turn)
             case turn_events.KeepHistory():
                 self._saved = _Saved(self.agent.epoch, self.agent)
+            case turn_events.DropPhrases():
+                self._purge(effect.turn)
+            case turn_events.Commit() | turn_events.Warm():
+                pass
             case _:
                 speaker = Speaker(Subjects("w"), SESSION, self.agent.epoch, "en", "scripted")
                 said = announce(effect, speaker, usage=Usage(), at=self.now)
                 if isinstance(effect, turn_events.SayInterrupted):
-                    self._tts = tuple((work, attempt) for work, attempt in self._tts if work.turn != effect.turn)
+                    self._purge(effect.turn)
                 if said.message_id is None:
                     self._publish("agent", said.message)
                 else:
                     self._keep("agent", said.message, said.message_id)
+
+    def _purge(self, turn: int) -> None:
+        self._tts = tuple((work, attempt) for work, attempt in self._tts if work.turn != turn)
 
     def _stop_generation(self, turn: int) -> None:
         self.generations = {other: events for other, events in self.generations.items() if other != turn}
@@ -518,8 +559,11 @@ class World:
 
     # Asr and tts.
 
-    def _asr_does(self, verb: str, utterance: str) -> None:
+    def _asr_does(self, verb: str, utterance: str, rest: Sequence[str]) -> None:
         [(asked, attempt)] = [each for each in self._asr if each[0].utterance == utterance]
+        if verb == "anticipates":
+            self._anticipate(asked, int(rest[0]), attempt)
+            return
         self._asr = tuple(other for other in self._asr if other[0] is not asked)
         if verb == "dies-having-transcribed":
             self._spend(crashes=1)
@@ -535,7 +579,7 @@ class World:
             utterance=utterance,
             speaker=asked.speaker,
             outcome="speech",
-            text=f"{asked.epoch}-{asked.turn}-{utterance}-{attempt}",
+            text=_said(asked, self._voiced_until(utterance), attempt),
             last_seq=9,
         )
         match verb:
@@ -546,6 +590,24 @@ class World:
             case _:
                 pass
         self._keep("asr", final, f"{utterance}-final")
+
+    def _voiced_until(self, utterance: str) -> int:
+        ends = (e for e in self.record.events if isinstance(e, UtteranceEnded) and e.utterance == utterance)
+        return next((ended.voiced_seq or 0 for ended in ends), 0)
+
+    def _anticipate(self, asked: TranscribeUtterance, seq: int, attempt: int) -> None:
+        self._anticipated |= {(asked.utterance, seq)}
+        candidate = CandidateTranscript(
+            session=SESSION,
+            epoch=asked.epoch,
+            turn=asked.turn,
+            utterance=asked.utterance,
+            speaker=asked.speaker,
+            outcome="speech",
+            text=_said(asked, seq, attempt),
+            covers_seq=seq,
+        )
+        self._keep("asr", candidate, f"{asked.utterance}-{seq}-{attempt}-candidate")
 
     def _tts_does(self, verb: str, rest: Sequence[str]) -> None:
         (asked, attempt), *others = self._tts
@@ -658,6 +720,10 @@ def played(world: World, choices: Iterable[int]) -> World:
         world.make(moves[choice % len(moves)])
     world.settle()
     return world
+
+
+def _said(asked: TranscribeUtterance, voiced_seq: int, attempt: int) -> str:
+    return f"{asked.epoch}-{asked.turn}-{asked.utterance}-{voiced_seq}-{attempt}"
 
 
 def _outcome_id(asked: SynthesizePhrase) -> str:
