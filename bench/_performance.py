@@ -7,6 +7,7 @@ around it is written by hand.
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -34,6 +35,7 @@ _OVERHEAD_ROWS: Final = (
     ("the first frame has reached the listener", "heard", "p95"),
     ("last voiced sample to the decision", "endpoint", "p95"),
 )
+_CURVE: Final = re.compile(r"curve_turns_count_(\d+)")
 _ADDED_AIM_MS: Final = 3000
 _ADDED_AIMS_MS: Final = {"agent": 6000, "gateway": 6000}
 _MEMORY_AIMS_MB: Final = {"asr": 450, "tts": 300, "agent": 180, "gateway": 180}
@@ -144,6 +146,71 @@ def chaos_table(figures: Figures) -> str:
     )
 
 
+def turns_tables(figures: Figures) -> str:
+    """Make the section of `bench/turns.py`."""
+    rows = (
+        ("E2FT, p50", f"{_ms(figures, 'turns_e2ft_p50_ms')} ms", "400 ms"),
+        ("E2FT, p95", f"{_ms(figures, 'turns_e2ft_p95_ms')} ms", "800 ms"),
+        ("E2FA, p50", f"{_ms(figures, 'turns_e2fa_p50_ms')} ms", "600 ms"),
+        ("E2FA, p95", f"{_ms(figures, 'turns_e2fa_p95_ms')} ms", ""),
+        ("false cut-offs", _percent(figures, "false_cutoff_rate"), "3 %"),
+        ("taken back", _percent(figures, "taken_back_rate"), ""),
+        ("of these with something to be heard", _percent(figures, "taken_back_aloud_rate"), ""),
+        ("late endpoints", _percent(figures, "late_endpoint_rate"), ""),
+        ("no answer", _percent(figures, "unanswered_rate"), ""),
+        ("served by speculation", _percent(figures, "speculation_hit_rate"), "80 % or more"),
+        ("tokens written for nothing", _percent(figures, "speculation_waste"), "35 %"),
+        ("words that are wrong", _percent(figures, "turns_wer"), ""),
+    )
+    counted = f"{figures['turns_count']} turns of the {figures['half']} half, {figures['turns_answered']} answered"
+    parts = [key.removeprefix("turns_count_") for key in figures if key.startswith("turns_count_")]
+    kinds = [
+        f"| {part.replace('_', ' ')} | {figures[f'turns_count_{part}']} | {_ms(figures, f'turns_e2ft_p50_ms_{part}')} |"
+        f" {_ms(figures, f'turns_e2ft_p95_ms_{part}')} | {_ms(figures, f'turns_e2fa_p50_ms_{part}')} |"
+        f" {_percent(figures, f'false_cutoff_rate_{part}')} | {_percent(figures, f'taken_back_rate_{part}')} |"
+        f" {_percent(figures, f'late_endpoint_rate_{part}')} | {_percent(figures, f'turns_wer_{part}')} |"
+        for part in parts
+    ]
+    return "\n".join(
+        (
+            f"{counted}, on {_machine(figures)}.",
+            f"{_settings(figures)}.",
+            "",
+            "| | | aim, at most |",
+            "|---|---:|---:|",
+            *(f"| {what} | {value} | {aim} |" for what, value, aim in rows),
+            "",
+            "| kind of turn | turns | E2FT p50, ms | p95 | E2FA p50 | cut off | taken back | late | wrong words |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+            *kinds,
+        )
+    )
+
+
+def curve_table(figures: Figures) -> str:
+    """Make the section of `bench/turns.py --curve`."""
+    points = [match[1] for key in figures if (match := _CURVE.fullmatch(key))]
+    rows = [
+        f"| {point} | {_ms(figures, f'curve_turns_e2ft_p50_ms_{point}')} |"
+        f" {_ms(figures, f'curve_turns_e2ft_p95_ms_{point}')} | {_ms(figures, f'curve_turns_e2fa_p50_ms_{point}')} |"
+        f" {_percent(figures, f'curve_false_cutoff_rate_{point}')} |"
+        f" {_percent(figures, f'curve_taken_back_rate_{point}')} |"
+        f" {_percent(figures, f'curve_late_endpoint_rate_{point}')} |"
+        for point in points
+    ]
+    counted = " and ".join(sorted({str(figures[f"curve_turns_count_{point}"]) for point in points}))
+    return "\n".join(
+        (
+            f"{counted} turns of the {figures['half']} half for each row, on {_machine(figures)}.",
+            f"{_settings(figures)}.",
+            "",
+            "| endpointMs | E2FT p50, ms | p95 | E2FA p50 | cut off | taken back | late |",
+            "|---:|---:|---:|---:|---:|---:|---:|",
+            *rows,
+        )
+    )
+
+
 def asr_table(figures: Figures) -> str:
     """Make the section of `bench/asr.py`."""
     rows = (
@@ -213,6 +280,13 @@ def _tenths(figures: Figures, key: str) -> str:
 def _percent(figures: Figures, key: str) -> str:
     value = figures[key]
     return f"{100 * value:.1f} %" if isinstance(value, int | float) else "–"
+
+
+def _settings(figures: Figures) -> str:
+    """Say how turns were taken; a curve has no one endpoint delay."""
+    delay = f", endpointMs {figures['endpoint_ms']}" if figures.get("endpoint_ms") else ""
+    versions = ", ".join(f"{key.removeprefix('version_')} {figures[key]}" for key in figures if "version_" in key)
+    return f"endpointing {figures['endpointing']}, speculation {figures['speculation']}{delay}; {versions}"
 
 
 def _machine(figures: Figures) -> str:
