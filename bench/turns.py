@@ -35,7 +35,7 @@ from _rendering import Rendered, rendered
 from _scores import Observed, judged
 from cyclopts import App, Parameter
 
-from parley_cli.interrupts import run_until_interrupted
+from parley_cli.interrupts import in_thread_of_its_own, run_until_interrupted
 from parley_cli.manifests import read_manifest
 from parley_cli.places import Running
 from parley_cli.preparing import Wish
@@ -146,7 +146,7 @@ def taking_turns(assistant: VoiceAssistant, **changes: object) -> VoiceAssistant
 async def measure(plan: Plan, hurry: asyncio.Event) -> int:
     """Run the benchmark; 1 if turns got neither an answer nor were cut off."""
     screen = Screen()
-    dialogues = await asyncio.to_thread(rendered, chosen(read(), plan.choice), screen)
+    dialogues = await in_thread_of_its_own(functools.partial(rendered, chosen(read(), plan.choice), screen))
     points = plan.endpoints_ms or (plan.assistant.spec.turn_taking.endpoint_ms,)
     expected_s = len(points) * _turn_figures.expected_s([dialogue for dialogue, _ in dialogues])
     screen.say(f"{len(points) * sum(len(lines) for _, lines in dialogues)} turns, about {expected_s / 60:.0f} minutes")

@@ -102,7 +102,7 @@ def test_the_table_of_silence_compares_fifty_sessions_with_nobody() -> None:
     assert "| **all** | **1.0 %** | **4.0 %** |" in table
 
 
-@pytest.mark.parametrize("name", ["overhead", "idle"])
+@pytest.mark.parametrize("name", ["overhead", "idle", "turns", "turns-curve"])
 def test_every_benchmark_has_a_place_on_the_page(name: str) -> None:
     assert "new" in _performance.replaced(_performance.PAGE.read_text(), name, "new")
 
@@ -115,3 +115,64 @@ def test_what_deaths_cost_stands_beside_what_they_may() -> None:
 
     assert "20 kills on 2 cores (Some CPU, 24 GiB), seed 1." in table
     assert "| agent | 18 | 2 | 0 | 1200 | 5800 | 6000 |" in table
+
+
+TAKING: dict[str, float | int | str | None] = {
+    "half": "test",
+    "endpointing": "smart",
+    "speculation": "llm",
+    "version_ollama": "0.34.0",
+    "cores": 2,
+    "cpu": "Some CPU",
+    "memory_gib": 24,
+}
+
+
+def test_the_table_of_turns_tells_settings_aims_and_every_kind() -> None:
+    times = {f"turns_{key}_{share}_ms": 390.4 for key in ("e2ft", "e2fa") for share in ("p50", "p95")}
+    rates = ("false_cutoff", "taken_back", "taken_back_aloud", "late_endpoint", "unanswered", "speculation_hit")
+    of_kind = {
+        "turns_count_one_word": 9,
+        "turns_e2ft_p50_ms_one_word": 400.0,
+        "turns_e2ft_p95_ms_one_word": None,
+        "turns_e2fa_p50_ms_one_word": 500.0,
+        "false_cutoff_rate_one_word": 0.0,
+        "taken_back_rate_one_word": 0.125,
+        "late_endpoint_rate_one_word": 0.0,
+        "turns_wer_one_word": 0.05,
+    }
+
+    tables = _performance.turns_tables(
+        {
+            **TAKING,
+            **times,
+            **{f"{rate}_rate": 0.02 for rate in rates},
+            "speculation_waste": None,
+            "turns_wer": 0.08,
+            "turns_count": 72,
+            "turns_answered": 71,
+            "endpoint_ms": 300,
+            **of_kind,
+        }
+    )
+
+    assert "72 turns of the test half, 71 answered, on 2 cores (Some CPU, 24 GiB)." in tables
+    assert "endpointing smart, speculation llm, endpointMs 300; ollama 0.34.0." in tables
+    assert "| E2FT, p50 | 390 ms | 400 ms |" in tables
+    assert "| tokens written for nothing | – | 35 % |" in tables
+    assert "| one word | 9 | 400 | – | 500 | 0.0 % | 12.5 % | 0.0 % | 5.0 % |" in tables
+
+
+def test_the_curve_has_a_row_for_every_delay() -> None:
+    names = ("turns_e2ft_p50_ms", "turns_e2ft_p95_ms", "turns_e2fa_p50_ms")
+    rates = ("false_cutoff_rate", "taken_back_rate", "late_endpoint_rate")
+    points = {
+        f"curve_{name}_{point}": value
+        for point in (300, 700)
+        for name, value in (("turns_count", 24), *((name, point) for name in names), *((rate, 0.1) for rate in rates))
+    }
+
+    table = _performance.curve_table({**TAKING, **points})
+
+    assert "24 turns of the test half for each row" in table
+    assert "| 700 | 700 | 700 | 700 | 10.0 % | 10.0 % | 10.0 % |" in table
