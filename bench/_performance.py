@@ -155,7 +155,7 @@ def turns_tables(figures: Figures) -> str:
         ("E2FA, p95", f"{_ms(figures, 'turns_e2fa_p95_ms')} ms", ""),
         ("false cut-offs", _percent(figures, "false_cutoff_rate"), "3 %"),
         ("taken back", _percent(figures, "taken_back_rate"), ""),
-        ("of these with something to be heard", _percent(figures, "taken_back_aloud_rate"), ""),
+        ("of both, something was heard too early", _percent(figures, "interrupted_aloud_rate"), ""),
         ("late endpoints", _percent(figures, "late_endpoint_rate"), ""),
         ("no answer", _percent(figures, "unanswered_rate"), ""),
         ("served by speculation", _percent(figures, "speculation_hit_rate"), "80 % or more"),
@@ -183,6 +183,40 @@ def turns_tables(figures: Figures) -> str:
             "| kind of turn | turns | E2FT p50, ms | p95 | E2FA p50 | cut off | taken back | late | wrong words |",
             "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
             *kinds,
+        )
+    )
+
+
+def peers_table(figures: Figures) -> str:
+    """Make the section of `bench/peers.py`."""
+    peer = "peer_pipecat_"
+    rows = (
+        ("E2FT, p50", _ms, "turns_e2ft_p50_ms", "e2ft_p50_ms"),
+        ("E2FT, p95", _ms, "turns_e2ft_p95_ms", "e2ft_p95_ms"),
+        ("E2FA, p50", _ms, "turns_e2fa_p50_ms", "e2fa_p50_ms"),
+        ("E2FA, p95", _ms, "turns_e2fa_p95_ms", "e2fa_p95_ms"),
+        ("false cut-offs", _percent, "false_cutoff_rate", "false_cutoff_rate"),
+        ("taken back", _percent, "taken_back_rate", "taken_back_rate"),
+        ("of both, something was heard too early", _percent, "interrupted_aloud_rate", "interrupted_aloud_rate"),
+        ("no answer", _percent, "unanswered_rate", "unanswered_rate"),
+        ("words that are wrong", _percent, "turns_wer", "wer"),
+    )
+    versions = ", ".join(
+        f"{key.removeprefix('peer_version_')} {figures[key]}" for key in figures if key.startswith("peer_version_")
+    )
+    return "\n".join(
+        (
+            f"{figures['turns_count']} turns with each, on {_machine(figures)}.",
+            f"Parley: {_settings(figures)}. Pipecat: {versions}.",
+            "",
+            "| | Parley | Pipecat |",
+            "|---|---:|---:|",
+            *(
+                f"| {what} | {shown(figures, ours)} | {shown(figures, peer + theirs)} |"
+                for what, shown, ours, theirs in rows
+            ),
+            "",
+            f"E2FT as a share of Pipecat's at the median: {figures['e2ft_share_of_pipecat']} (aim: at most 0.5).",
         )
     )
 
@@ -285,7 +319,9 @@ def _percent(figures: Figures, key: str) -> str:
 def _settings(figures: Figures) -> str:
     """Say how turns were taken; a curve has no one endpoint delay."""
     delay = f", endpointMs {figures['endpoint_ms']}" if figures.get("endpoint_ms") else ""
-    versions = ", ".join(f"{key.removeprefix('version_')} {figures[key]}" for key in figures if "version_" in key)
+    versions = ", ".join(
+        f"{key.removeprefix('version_')} {figures[key]}" for key in figures if key.startswith("version_")
+    )
     return f"endpointing {figures['endpointing']}, speculation {figures['speculation']}{delay}; {versions}"
 
 

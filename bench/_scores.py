@@ -71,8 +71,8 @@ class TurnScore(msgspec.Struct, frozen=True, kw_only=True):
     """Annotated end to the decision that the speaker has finished."""
     is_cut_off: bool
     is_taken_back: bool
-    was_taken_back_aloud: bool
-    """Whether something was heard of what was taken back."""
+    was_interrupted_aloud: bool
+    """Whether a reply was heard inside the line, be it cut off or taken back."""
     words: Score
 
     @property
@@ -103,7 +103,7 @@ def judged(observed: Observed) -> TurnScore:
         decided_ms=_decided_ms(first, observed.reports) if first else None,
         is_cut_off=bool(cut_off),
         is_taken_back=not cut_off and (bool(early) or any(report.taken_back for report in observed.reports)),
-        was_taken_back_aloud=not cut_off and any(sound.at_ms < 0 for sound in observed.sounds),
+        was_interrupted_aloud=any(sound.at_ms < 0 for sound in observed.sounds),
         words=scored(observed.text, " ".join(observed.transcripts), language="en"),
     )
 

@@ -48,7 +48,7 @@ def of_person(scores: Sequence[TurnScore], prefix: str) -> Figures:
         **_percentiles(f"{prefix}e2fa", [score.e2fa_ms for score in scores]),
         f"{rates}false_cutoff_rate": _rate(score.is_cut_off for score in scores),
         f"{rates}taken_back_rate": _rate(score.is_taken_back for score in scores),
-        f"{rates}taken_back_aloud_rate": _rate(score.was_taken_back_aloud for score in scores),
+        f"{rates}interrupted_aloud_rate": _rate(score.was_interrupted_aloud for score in scores),
         f"{rates}unanswered_rate": _rate(not score.is_answered and not score.is_cut_off for score in scores),
         f"{prefix}wer": _wer(scores),
     }
@@ -74,6 +74,15 @@ def curve(points: Mapping[int, Sequence[Observed]]) -> Figures:
     return found
 
 
+def compared(ours: Sequence[TurnScore], theirs: Sequence[TurnScore]) -> Figures:
+    """Return our median latencies as shares of a peer's."""
+    shares: Figures = {}
+    for name, of in (("e2ft", _e2ft_ms), ("e2fa", _e2fa_ms)):
+        here, there = (percentile([of(score) for score in scores], 0.5) for scores in (ours, theirs))
+        shares[f"{name}_share_of_pipecat"] = round(here / there, 3) if here and there else None
+    return shares
+
+
 def labelled_pauses(observations: Iterable[Observed]) -> bytes:
     """Return all pauses as JSON lines."""
     found = [msgspec.json.encode(pause) for observed in observations for pause in pauses(observed)]
@@ -93,8 +102,8 @@ def told(observed: Observed, score: TurnScore) -> str:
     times = f"E2FT {_ms(score.e2ft_ms)}  E2FA {_ms(score.e2fa_ms)}"
     remarks = (
         (score.is_cut_off, "CUT OFF"),
-        (score.was_taken_back_aloud, "taken back aloud"),
-        (score.is_taken_back and not score.was_taken_back_aloud, "taken back"),
+        (score.is_taken_back, "taken back"),
+        (score.was_interrupted_aloud, "aloud"),
         (score.is_late, "late"),
         (not score.is_answered and not score.is_cut_off, "no answer"),
     )
@@ -134,6 +143,14 @@ def _part(scores: Sequence[TurnScore], name: str) -> Figures:
 
 def _percentiles(name: str, values: Sequence[float | None]) -> Figures:
     return {f"{name}_p{percent}_ms": percentile(values, share) for percent, share in _SHARES}
+
+
+def _e2ft_ms(score: TurnScore) -> float | None:
+    return score.e2ft_ms
+
+
+def _e2fa_ms(score: TurnScore) -> float | None:
+    return score.e2fa_ms
 
 
 def _wer(scores: Iterable[TurnScore]) -> float | None:

@@ -130,7 +130,7 @@ TAKING: dict[str, float | int | str | None] = {
 
 def test_the_table_of_turns_tells_settings_aims_and_every_kind() -> None:
     times = {f"turns_{key}_{share}_ms": 390.4 for key in ("e2ft", "e2fa") for share in ("p50", "p95")}
-    rates = ("false_cutoff", "taken_back", "taken_back_aloud", "late_endpoint", "unanswered", "speculation_hit")
+    rates = ("false_cutoff", "taken_back", "interrupted_aloud", "late_endpoint", "unanswered", "speculation_hit")
     of_kind = {
         "turns_count_one_word": 9,
         "turns_e2ft_p50_ms_one_word": 400.0,

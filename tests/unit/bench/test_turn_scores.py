@@ -47,7 +47,7 @@ def report(**changes: object) -> TurnReport:
 
 
 def verdict(score: TurnScore) -> tuple[bool, bool, bool]:
-    return score.is_cut_off, score.is_taken_back, score.was_taken_back_aloud
+    return score.is_cut_off, score.is_taken_back, score.was_interrupted_aloud
 
 
 class TestLatency:
