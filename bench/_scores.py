@@ -92,8 +92,7 @@ def judged(observed: Observed) -> TurnScore:
     early = {reply[0].turn for reply in replies if reply[0].at_ms < 0}
     early |= {sound.turn for sound in observed.sounds if sound.at_ms < 0}
     cut_off = {turn for turn in early if not _is_withdrawn(turn, observed, replies)}
-    after = [reply[0] for reply in replies if reply[0].at_ms >= 0]
-    first = after[0] if after and not cut_off else None
+    first = None if cut_off else _first_token(replies)
     heard = [sound.at_ms for sound in observed.sounds if first and sound.turn == first.turn and sound.at_ms >= 0]
     return TurnScore(
         kind=observed.kind,
@@ -118,6 +117,13 @@ def _replies(deltas: Iterable[Delta]) -> list[list[Delta]]:
             replies.append(reply)
         reply.append(delta)
     return replies
+
+
+def _first_token(replies: Sequence[Sequence[Delta]]) -> Delta | None:
+    """Return the first token, after the end, of the reply that stood: a turn's last one, if it began anew."""
+    after = [reply[0] for reply in replies if reply[0].at_ms >= 0]
+    of_turn = [first for first in after if first.turn == after[0].turn]
+    return of_turn[-1] if of_turn else None
 
 
 def _is_withdrawn(turn: int, observed: Observed, replies: Sequence[Sequence[Delta]]) -> bool:

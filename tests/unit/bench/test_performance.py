@@ -102,7 +102,7 @@ def test_the_table_of_silence_compares_fifty_sessions_with_nobody() -> None:
     assert "| **all** | **1.0 %** | **4.0 %** |" in table
 
 
-@pytest.mark.parametrize("name", ["overhead", "idle", "turns", "turns-curve"])
+@pytest.mark.parametrize("name", ["overhead", "idle", "turns", "turns-curve", "peers"])
 def test_every_benchmark_has_a_place_on_the_page(name: str) -> None:
     assert "new" in _performance.replaced(_performance.PAGE.read_text(), name, "new")
 
@@ -176,3 +176,26 @@ def test_the_curve_has_a_row_for_every_delay() -> None:
 
     assert "24 turns of the test half for each row" in table
     assert "| 700 | 700 | 700 | 700 | 10.0 % | 10.0 % | 10.0 % |" in table
+
+
+def test_the_table_of_peers_has_both_beside_each_other_with_their_versions() -> None:
+    shared = ("e2ft_p50_ms", "e2ft_p95_ms", "e2fa_p50_ms", "e2fa_p95_ms", "wer")
+    rates = ("false_cutoff_rate", "taken_back_rate", "interrupted_aloud_rate", "unanswered_rate")
+
+    table = _performance.peers_table(
+        {
+            **TAKING,
+            **{f"turns_{name}": 0.04 if name == "wer" else 400.0 for name in shared},
+            **{f"peer_pipecat_{name}": 0.08 if name == "wer" else 900.0 for name in shared},
+            **dict.fromkeys(rates, 0.01),
+            **{f"peer_pipecat_{rate}": 0.05 for rate in rates},
+            "turns_count": 72,
+            "peer_version_pipecat_ai": "1.14.0",
+            "e2ft_share_of_pipecat": 0.444,
+        }
+    )
+
+    assert "Pipecat: pipecat_ai 1.14.0." in table
+    assert "| E2FT, p50 | 400 | 900 |" in table
+    assert "| false cut-offs | 1.0 % | 5.0 % |" in table
+    assert "share of Pipecat's at the median: 0.444" in table

@@ -65,6 +65,14 @@ class TestLatency:
     def test_sound_of_another_turn_is_not_the_replys(self) -> None:
         assert _scores.judged(observed(sounds=(Sound(100.0, 7), Sound(600.0, 1)))).e2fa_ms == 600.0
 
+    def test_of_replies_that_began_after_the_end_the_one_that_stood_counts(self) -> None:
+        deltas = (*PLAIN.deltas, Delta(900.0, 1, 0), Delta(920.0, 1, 1))
+
+        assert _scores.judged(observed(deltas=deltas)).e2ft_ms == 900.0
+
+    def test_a_later_turn_does_not_make_a_reply_late(self) -> None:
+        assert _scores.judged(observed(deltas=(*PLAIN.deltas, Delta(5000.0, 2, 0)))).e2ft_ms == 410.0
+
     @pytest.mark.parametrize("e2ft_ms, late", [(1560.0, False), (1640.0, True)])
     def test_an_endpoint_is_late_by_when_it_was_decided_not_by_what_came_after(
         self, *, e2ft_ms: float, late: bool
@@ -188,6 +196,13 @@ class TestFigures:
 
         assert figures["peer_pipecat_e2ft_p50_ms"] == 410.0
         assert figures["peer_pipecat_false_cutoff_rate"] == 0.0
+
+    def test_ours_are_compared_with_a_peers_at_the_median(self) -> None:
+        slow = _scores.judged(observed(deltas=(Delta(820.0, 1, 0),)))
+
+        figures = _turn_figures.compared([_scores.judged(PLAIN)], [slow])
+
+        assert figures == {"e2ft_share_of_pipecat": 0.5, "e2fa_share_of_pipecat": 1.0}
 
     def test_the_curve_has_a_point_for_every_delay(self) -> None:
         figures = _turn_figures.curve({300: [PLAIN], 700: [PLAIN, PLAIN]})
