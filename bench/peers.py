@@ -8,8 +8,8 @@ them asked is in the prompt cache of the other. `_peer_pipecat.py` says how Pipe
 Pipecat is installed once into the user's cache by uv, from requirements/pipecat.txt (about 500 MB). Figures go by
 `peer_pipecat_e2ft_p50_ms` and the like, beside ours of the same run; a whole run brings docs/performance.md up to date.
 
-    make bench NAME=peers                      the test half: 72 turns with each, about half an hour
-    make bench NAME=peers ARGS="--turns 8"     a quick look
+    make bench NAME=peers                      # the test half: 72 turns with each, half an hour
+    make bench NAME=peers ARGS="--turns 8"     # a quick look
 """
 
 import asyncio
@@ -36,9 +36,9 @@ from _corpus import Choice, Dialogue, Kind, chosen, read
 from _rendering import Rendered, rendered
 from _scores import Observed, judged
 from cyclopts import App, Parameter
-from turns import bench_assistant, taking_turns, versions
+from turns import bench_assistant, run, taking_turns, versions
 
-from parley_cli.interrupts import in_thread_of_its_own, run_until_interrupted
+from parley_cli.interrupts import in_thread_of_its_own
 from parley_cli.preparing import Wish, free_port
 from parley_cli.screen import Screen
 from parley_cli.starting import running
@@ -57,7 +57,7 @@ _MODEL: Final = "parley-bench-peer"
 _READY_S: Final = 120.0
 _OLLAMA: Final = {"OLLAMA_KEEP_ALIVE": "-1", "OLLAMA_NUM_PARALLEL": "1", "OLLAMA_MAX_LOADED_MODELS": "1"}
 
-app = App(help=__doc__, help_format="plaintext")
+app = App(help=__doc__, help_format="markdown")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,11 +83,14 @@ def main(
 ) -> int:
     """Measure, print the figures, and bring docs/performance.md up to date."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    assistant = taking_turns(bench_assistant(None), endpointing=endpointing, speculation=speculation)
+    changes = {"endpointing": endpointing, "speculation": speculation}
     plan = Plan(
-        choice=Choice(half="test", kind=only, turns=turns), assistant=assistant, json_file=json_file, record=record
+        choice=Choice(half="test", kind=only, turns=turns),
+        assistant=taking_turns(bench_assistant(None), changes),
+        json_file=json_file,
+        record=record,
     )
-    return run_until_interrupted(functools.partial(measure, plan))
+    return run(functools.partial(measure, plan))
 
 
 async def measure(plan: Plan, hurry: asyncio.Event) -> int:
@@ -98,6 +101,7 @@ async def measure(plan: Plan, hurry: asyncio.Event) -> int:
     expected_s = 2 * _turn_figures.expected_s([dialogue for dialogue, _ in dialogues])
     screen.say(f"{sum(len(lines) for _, lines in dialogues)} turns each, about {expected_s / 60:.0f} minutes")
     observed: dict[str, list[Observed]] = {"parley": [], "pipecat": []}
+    figures: _turn_figures.Figures = {}
     os.environ.update(_OLLAMA)
     try:
         async with (
@@ -110,7 +114,9 @@ async def measure(plan: Plan, hurry: asyncio.Event) -> int:
                 observed[system].append(observation)
                 screen.say(f"{system:8}{_turn_figures.told(observation, judged(observation))}")
     finally:
-        figures = _reported(plan, observed, python, screen)
+        # An interrupted run shows what it has.
+        if any(observed.values()):
+            figures = _reported(plan, observed, python, screen)
     if plan.choice == Choice(half="test"):
         _performance.regenerate("peers", _performance.peers_table(figures))
     return 0

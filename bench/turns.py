@@ -8,19 +8,19 @@ measured where a person would: from that end, at the client's end of the line. O
 
 What a false cut-off, a reply taken back and a late endpoint are, stands in `_scores.py`; the words in `_corpus.toml`.
 
-    make bench NAME=turns                                   the test half: 72 turns, about 13 minutes
-    make bench NAME=turns ARGS="--turns 8"                  a quick look
-    make bench NAME=turns ARGS="--only pause --record p.jsonl"
-    make bench NAME=turns ARGS="--speculation off --endpointing silence --endpoint-ms 700"
-    make bench NAME=turns ARGS="--curve"                    latency against cut-offs: seven delays, 24 turns each
-    make bench NAME=turns ARGS="--pauses pauses.jsonl"      the training half's pauses, to fit endpointing on
+    make bench NAME=turns                        # the test half: 72 turns, about 13 minutes
+    make bench NAME=turns ARGS="--turns 8"       # a quick look
+    make bench NAME=turns ARGS="--only pause --record pauses.jsonl"
+    make bench NAME=turns ARGS="--speculation off --endpointing silence"
+    make bench NAME=turns ARGS="--curve"         # seven endpoint delays, 24 turns each
+    make bench NAME=turns ARGS="--pauses FILE"   # to fit endpointing on
 """
 
 import asyncio
 import contextlib
 import functools
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -30,17 +30,20 @@ import _turn_figures
 import msgspec
 import uvloop
 from _caller import speak
-from _corpus import Choice, Dialogue, Half, Kind, chosen, read
+from _corpus import Choice, Dialogue, Kind, chosen, read
 from _rendering import Rendered, rendered
 from _scores import Observed, judged
 from cyclopts import App, Parameter
 
-from parley_cli.interrupts import in_thread_of_its_own, run_until_interrupted
+from parley_cli.errors import BadRequestError
+from parley_cli.exits import tell
+from parley_cli.interrupts import Command, in_thread_of_its_own, run_until_interrupted
 from parley_cli.manifests import read_manifest
 from parley_cli.places import Running
 from parley_cli.preparing import Wish
 from parley_cli.screen import Screen
 from parley_cli.starting import running
+from parley_contract.errors import ParleyError
 from parley_contract.resource import TurnTaking, VoiceAssistant
 from parley_runtime.tools import find_tool, tool_version
 
@@ -49,7 +52,7 @@ CURVE_TURNS: Final = 24
 _NUM_PREDICT: Final = 24
 """Short replies: the small model rambles after a few long ones, and every reply is listened to."""
 
-app = App(help=__doc__, help_format="plaintext")
+app = App(help=__doc__, help_format="markdown")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +79,7 @@ def main(  # noqa: PLR0913  # a command's options
     json_file: Annotated[Path | None, Parameter(name="--json", help="Write the figures here too.")] = None,
     turns: Annotated[int | None, Parameter(help="At most so many turns.")] = None,
     only: Annotated[Kind | None, Parameter(help="Only turns of this kind.")] = None,
-    half: Annotated[Half | Literal["all"], Parameter(help="Which half of the corpus.")] = "test",
+    half: Annotated[Literal["training", "test", "all"], Parameter(help="Which half of the corpus.")] = "test",
     file: Annotated[Path | None, Parameter(name=["--file", "-f"], help="The manifest to run; as it is.")] = None,
     endpointing: Annotated[Literal["silence", "smart"] | None, Parameter(help="Instead of the manifest's.")] = None,
     speculation: Annotated[
@@ -101,23 +104,36 @@ def main(  # noqa: PLR0913  # a command's options
 ) -> int:
     """Measure, print the figures, and bring docs/performance.md up to date."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    assistant = taking_turns(
-        bench_assistant(file),
-        endpointing=endpointing,
-        speculation=speculation,
-        endpoint_ms=endpoint_ms,
-        reopen_ms=reopen_ms,
-    )
+    changes = {
+        "endpointing": endpointing,
+        "speculation": speculation,
+        "endpoint_ms": endpoint_ms,
+        "reopen_ms": reopen_ms,
+    }
     choice = Choice(half="training" if pauses else half, kind=only, turns=turns or (CURVE_TURNS if curve else None))
-    plan = Plan(
-        choice=choice,
-        assistant=assistant,
-        endpoints_ms=CURVE_MS if curve else (),
-        json_file=json_file,
-        record=record,
-        pauses=pauses,
-    )
-    return run_until_interrupted(functools.partial(measure, plan))
+
+    async def command(hurry: asyncio.Event) -> int:
+        plan = Plan(
+            choice=choice,
+            assistant=taking_turns(bench_assistant(file), changes),
+            endpoints_ms=CURVE_MS if curve else (),
+            json_file=json_file,
+            record=record,
+            pauses=pauses,
+        )
+        return await measure(plan, hurry)
+
+    return run(command)
+
+
+def run(command: Command) -> int:
+    """Run a benchmark to its end, or until it has to say in a sentence why it cannot."""
+    code = 0
+    try:
+        code = run_until_interrupted(command)
+    except* ParleyError as group:
+        code = tell(group)
+    return code
 
 
 def bench_assistant(file: Path | None) -> VoiceAssistant:
@@ -134,12 +150,19 @@ def bench_assistant(file: Path | None) -> VoiceAssistant:
     )
 
 
-def taking_turns(assistant: VoiceAssistant, **changes: object) -> VoiceAssistant:
-    """Return the assistant with other settings of `turnTaking`; None leaves one as it is."""
+def taking_turns(assistant: VoiceAssistant, changes: Mapping[str, object]) -> VoiceAssistant:
+    """Return the assistant with other settings of `turnTaking`; None leaves one as it is.
+
+    Raises:
+        BadRequestError: a setting is out of its range.
+    """
     wanted = {name: value for name, value in changes.items() if value is not None}
     taking = msgspec.structs.replace(assistant.spec.turn_taking, **wanted)
     # What replaces fields does not check them; what reads a manifest does.
-    taking = msgspec.convert(msgspec.to_builtins(taking), TurnTaking)
+    try:
+        taking = msgspec.convert(msgspec.to_builtins(taking), TurnTaking)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(f"spec.turnTaking: {error}") from error
     return msgspec.structs.replace(assistant, spec=msgspec.structs.replace(assistant.spec, turn_taking=taking))
 
 
@@ -151,19 +174,21 @@ async def measure(plan: Plan, hurry: asyncio.Event) -> int:
     expected_s = len(points) * _turn_figures.expected_s([dialogue for dialogue, _ in dialogues])
     screen.say(f"{len(points) * sum(len(lines) for _, lines in dialogues)} turns, about {expected_s / 60:.0f} minutes")
     observed: dict[int, list[Observed]] = {point: [] for point in points}
+    figures: _turn_figures.Figures = {}
     try:
         for point in points:
             if len(points) > 1:
                 screen.say(f"endpointMs {point}")
             async with running(
-                taking_turns(plan.assistant, endpoint_ms=point), Wish(any_port=True), screen, hurry
+                taking_turns(plan.assistant, {"endpoint_ms": point}), Wish(any_port=True), screen, hurry
             ) as state:
                 async for observation in held(state, dialogues):
                     observed[point].append(observation)
                     screen.say(_turn_figures.told(observation, judged(observation)))
     finally:
         # An interrupted run shows what it has.
-        figures = _reported(plan, observed, screen)
+        if any(observed.values()):
+            figures = _reported(plan, observed, screen)
     if plan.is_whole:
         name, section = (
             ("turns-curve", _performance.curve_table(figures))

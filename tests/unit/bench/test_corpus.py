@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 
 import _corpus
+import _kokoro
 import _loudness
 import _rendering
 import _room
@@ -134,6 +135,15 @@ class TestSound:
         levels = [_loudness.speech_rms(_rendering.as_loud_as_speech(sound)) for sound in (quiet, tone(0.5, level=0.9))]
 
         assert levels == pytest.approx([10 ** (_rendering.SPEECH_DB / 20)] * 2, rel=0.01)
+
+
+class TestKokoro:
+    @pytest.mark.parametrize(
+        "ipa, letters",
+        [("tʃˈɑːɹdʒ", "ʧˈɑɹʤ"), ("ɡˈoʊ", "ɡˈO"), ("bˈɑːɾəl", "bˈɑTᵊl"), ("hˈaɪɚ", "hˈIəɹ"), ("bˈɜːd", "bˈɜɹd")],
+    )
+    def test_phonemes_are_written_in_its_alphabet(self, ipa: str, letters: str) -> None:
+        assert _kokoro.in_kokoro(ipa) == letters
 
 
 class TestRoom:

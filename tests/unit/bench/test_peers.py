@@ -8,6 +8,7 @@ import pytest
 import turns
 from _peer_door import Event, Ledger
 
+from parley_cli.errors import BadRequestError
 from parley_contract import door
 
 SPOKEN: Sequence[str] = ("user_started", "transcribed", "reply_started", "token", "token")
@@ -95,14 +96,14 @@ def test_the_peer_gets_our_models_and_our_words(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_setting_of_turn_taking_is_checked_as_a_manifests_is() -> None:
-    with pytest.raises(ValueError, match="endpointMs"):
-        turns.taking_turns(turns.bench_assistant(None), endpoint_ms=5)
+    with pytest.raises(BadRequestError, match="endpointMs"):
+        turns.taking_turns(turns.bench_assistant(None), {"endpoint_ms": 5})
 
 
 def test_what_is_not_asked_for_stays_as_the_manifest_has_it() -> None:
     sample = turns.bench_assistant(None)
 
-    changed = turns.taking_turns(sample, endpointing=None, speculation=None, endpoint_ms=300)
+    changed = turns.taking_turns(sample, {"endpointing": None, "endpoint_ms": 300})
 
     assert changed.spec.turn_taking.endpoint_ms == 300
     assert changed.spec.turn_taking.endpointing == sample.spec.turn_taking.endpointing
