@@ -5,8 +5,9 @@ Nothing is lost or changed: the phrases and the rest, joined, are the text. Maki
 """
 
 import re
-from collections.abc import Iterable
 from typing import Final, NamedTuple
+
+from parley_contract.endings import korean
 
 _MIN_CLAUSE_CHARS: Final = 12
 """A first phrase shorter than this starts the voice a moment earlier and leaves a gap after it."""
@@ -19,24 +20,9 @@ _SENTENCE_END: Final = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s)|\n")
 _CLAUSE_END: Final = re.compile(r"[,;:—–][\"'”’)\]]*(?=\s)|[，、；：]")
 
 
-def _syllables(*, vowels: Iterable[int] = range(21), final: int) -> str:
-    """Return Hangul syllables by the numbers that Unicode (section 3.12) gives their parts, for a character class."""
-    return "".join(chr(0xAC00 + (lead * 21 + vowel) * 28 + final) for lead in range(19) for vowel in vowels)
-
-
-_WITH_B: Final = _syllables(final=17)
-"""합니까 asks, but 하니까 gives a reason."""
-_WITH_SS: Final = _syllables(final=20)
-"""The past and the future: 왔다, 가겠다; all else before 다 may be another word."""
-_OPEN: Final = _syllables(vowels=(0, 1, 4, 6, 9, 10, 14), final=0)
-"""As verbs end before 서: 가서, 해서, 막혀서; but 에서, 께서 and 로서 are particles."""
-_KOREAN_SENTENCE_END: Final = re.compile(
-    rf"(?:니다|[{_WITH_B}]니까|(?<=[가-힣])(?<![필중수주소강개동민])요|죠|[{_WITH_SS}]다|구나|잖아|거야)~*(?=\s)"
-)
-"""Endings of the polite and formal styles, and of plain ones what is no other word. 필요, 중요, … are nouns."""
+_KOREAN_SENTENCE_END: Final = re.compile(rf"{korean.SENTENCE_END}~*(?=\s)")
 _KOREAN_CLAUSE_END: Final = re.compile(
-    rf"(?:[은는인한던]데|(?<!가)운데|지만|니까|면서|[{_OPEN}]서|으니|므로|"
-    r"(?:으|하|되|오|가|보|이|다|려|시|지|리|이라)면|[하으이]며|거나|도록|다가|더니|때문에)(?=\s)|"
+    rf"{korean.CLAUSE_END}(?=\s)|"
     r"[가-힣](?<!려)고(?=\s+(?!있|싶|나서|계|말|보)\S)|려고(?=\s+(?![하해했한합할])\S)|"
     r"[아어해러려]도(?=\s+(?![되돼된될됩괜좋])\S)"
 )
