@@ -101,6 +101,24 @@ def test_a_language_brings_its_window_and_its_voice(
     assert tuple(need.name for need in made["tts"].models) == models
 
 
+@pytest.mark.parametrize(
+    "taking, turn_model, decodes",
+    [
+        ("{endpointing: silence}", (), "off"),
+        ("{endpointing: smart}", ("smart-turn-v3.2",), "asr"),
+        ("{endpointing: smart, speculation: asr}", ("smart-turn-v3.2",), "asr"),
+    ],
+)
+def test_whoever_listens_for_the_end_has_the_turn_model_and_the_words_of_each_pause(
+    taking: str, turn_model: tuple[str, ...], decodes: str
+) -> None:
+    made = by_name(f"{{turnTaking: {taking}}}")
+
+    assert tuple(need.name for need in made["gateway"].models if need.kind == "turn") == turn_model
+    assert made["gateway"].environment["ENDPOINTING"] in taking
+    assert made["asr"].environment["SPECULATION"] == decodes
+
+
 def test_each_component_comes_after_all_that_it_needs() -> None:
     seen: set[str] = set()
     for component in components(assistant()):
@@ -155,7 +173,6 @@ def test_the_system_prompt_names_the_assistant(persona: str, prompt: str) -> Non
     "spec, path",
     [
         ("{doors: {discord: {tokenSecretRef: {name: a, key: b}}}}", "spec.doors.discord"),
-        ("{turnTaking: {endpointing: smart}}", "spec.turnTaking.endpointing"),
         ("{persona: {addressing: name}}", "spec.persona.addressing"),
         ("{llm: {fallbacks: ['qwen2.5:0.5b']}}", "spec.llm.fallbacks"),
         ("{tts: {device: cuda}}", "spec.tts.device"),

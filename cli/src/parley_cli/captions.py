@@ -15,10 +15,17 @@ from parley_cli.waterfall import Waterfall
 from parley_contract.door import Canned, Error, Event, Phrase, Transcript
 from parley_contract.door import Turn as TurnOver
 from parley_contract.frames import RATE_HZ
-from parley_contract.messages import TurnReport
+from parley_contract.messages import Endpoint, TurnReport
 from parley_contract.reasons import sentence
 
 _NAME_WIDTH: Final = 9
+_COMPLETE: Final = 0.8
+_UNFINISHED: Final = 0.2
+_WORDS: Final = {
+    "complete": "the words could be all",
+    "open": "the words lacked others",
+    "unclear": "the words told nothing",
+}
 
 
 class Captions:
@@ -85,6 +92,23 @@ def ending(report: TurnReport) -> str:
         return report.outcome
     detail = f" ({report.detail})" if report.detail else ""
     return f"{report.outcome}, {report.reason}: {sentence(report.reason)}{detail}"
+
+
+def decision(endpoint: Endpoint | None) -> str:
+    """Say by what somebody was held to have finished: `finished after 262 ms of silence: sounded complete …`."""
+    if endpoint is None:
+        return "never finished"
+    reasons: list[str] = []
+    if endpoint.audio is not None:
+        sounded = (
+            "complete" if endpoint.audio > _COMPLETE else "unfinished" if endpoint.audio < _UNFINISHED else "either way"
+        )
+        reasons.append(f"sounded {sounded} ({endpoint.audio:.2f})")
+    if endpoint.ending:
+        reasons.append(_WORDS[endpoint.ending])
+    if endpoint.own_pause_ms is not None:
+        reasons.append(f"pauses of {endpoint.own_pause_ms:.0f} ms")
+    return f"finished after {endpoint.wait_ms:.0f} ms of silence{': ' if reasons else ''}{', '.join(reasons)}"
 
 
 def reply_name(source: str, taken: set[str]) -> str:

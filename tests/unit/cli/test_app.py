@@ -75,7 +75,7 @@ def test_what_the_services_cannot_do_yet_is_refused_before_anything_starts(
     manifest = tmp_path / "assistant.yaml"
     manifest.write_text(
         "apiVersion: parley.dev/v1alpha1\nkind: VoiceAssistant\nmetadata: {name: libra}\n"
-        "spec: {profile: laptop, suspend: true, turnTaking: {endpointing: smart}}\n"
+        "spec: {profile: laptop, suspend: true, nats: {replicas: 3}}\n"
     )
 
     code = run(["up", "-f", str(manifest)])
@@ -83,7 +83,7 @@ def test_what_the_services_cannot_do_yet_is_refused_before_anything_starts(
     error = capsys.readouterr().err
     assert code == 2
     assert "spec.suspend" in error
-    assert "spec.turnTaking.endpointing" in error
+    assert "spec.nats.replicas" in error
 
 
 def test_a_demo_with_a_file_that_is_no_sound_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import struct
 import pytest
 
 from parley_contract.frames import Frame
+from parley_gateway.endpointing import SmartRules
 from parley_gateway.inbound import Microphone
 from parley_gateway.utterances import Ended, UtteranceRules
 from parley_testkit.loudness import LoudnessDetector
@@ -141,3 +142,84 @@ def test_after_a_closed_door_the_same_microphone_hears_again() -> None:
 
     assert [reason for _, _, reason in talk.notes.ended] == ["closed"]
     assert talk.notes.began[1][0] == pytest.approx(50 + 0.96 + 20, abs=0.04)
+
+
+# What is known of a pause.
+
+SMART = UtteranceRules(smart=SmartRules())
+
+
+def test_the_sound_of_a_turn_is_all_of_it_from_the_pre_roll_to_now() -> None:
+    talk = Talk()
+
+    talk.hear(1.92, voice=False)
+    talk.hear(0.96, voice=True)
+    talk.hear(0.2, voice=False)
+
+    sound = talk.microphone.turn_sound()
+    assert sound is not None
+    assert sound.pcm == b"".join(talk.sent[(1920 - 300) // 20 :])
+    assert sound.until == pytest.approx((1.92 + 0.96) * 16_000, abs=1)
+
+
+def test_the_sound_of_a_long_turn_is_its_last_8_s_across_a_cut() -> None:
+    talk = Talk(UtteranceRules(max_utterance_s=5))
+
+    talk.hear(12, voice=True)
+
+    sound = talk.microphone.turn_sound()
+    assert sound is not None
+    assert sound.pcm == b"".join(talk.sent[-400:])
+
+
+def test_the_next_turn_has_its_own_sound() -> None:
+    talk = Talk()
+
+    talk.hear(0.96, voice=True)
+    talk.hear(2, voice=False)
+    between = talk.microphone.turn_sound()
+    talk.hear(0.96, voice=True)
+
+    sound = talk.microphone.turn_sound()
+    assert between is None
+    assert sound is not None
+    assert 48 < len(sound.pcm) // 640 <= 48 + 17
+    assert b"".join(talk.sent).endswith(sound.pcm)
+
+
+def test_the_words_of_the_running_utterance_end_it_and_those_of_another_do_not() -> None:
+    talk = Talk(SMART)
+    talk.hear(0.96, voice=True)
+    talk.hear(0.4, voice=False)
+
+    talk.microphone.words_judged("1-7", 60, "complete", talk.now)
+    before = list(talk.notes.ended)
+    talk.microphone.words_judged("1-0", talk.notes.paused[0], "complete", talk.now)
+
+    assert before == []
+    assert [reason for _, _, reason in talk.notes.ended] == ["endpoint"]
+
+
+def test_words_up_to_an_earlier_pause_are_no_evidence() -> None:
+    talk = Talk(SMART)
+    talk.hear(0.96, voice=True)
+    talk.hear(0.2, voice=False)
+    talk.hear(0.96, voice=True)
+    talk.hear(0.4, voice=False)
+
+    talk.microphone.words_judged("1-0", talk.notes.paused[0] + 6, "complete", talk.now)
+
+    assert talk.notes.ended == []
+
+
+def test_how_a_turn_sounds_is_known_of_the_pause_it_was_asked_about() -> None:
+    talk = Talk(SMART)
+    talk.hear(0.96, voice=True)
+    talk.hear(0.14, voice=False)
+    sound = talk.microphone.turn_sound()
+    assert sound is not None
+
+    talk.microphone.sound_judged(sound.until, 0.97, talk.now)
+    talk.hear(0.34, voice=False)
+
+    assert [reason for _, _, reason in talk.notes.ended] == ["endpoint"]

@@ -1,12 +1,16 @@
 """Utterances on virtual time: endpoints on two clocks, cuts, pre-roll, and what holds under any input."""
 
 import itertools
+from typing import cast, get_args
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parley_contract.endings import Ending
+from parley_contract.messages import Endpoint
+from parley_gateway.endpointing import SmartRules
 from parley_gateway.segments import WINDOW_SAMPLES, SegmentRules, SpeechWindow
 from parley_gateway.utterances import (
     Began,
@@ -18,8 +22,10 @@ from parley_gateway.utterances import (
     Hearing,
     Paused,
     Resumed,
+    SoundJudged,
     TimePassed,
     UtteranceRules,
+    WordsJudged,
     due,
     step,
 )
@@ -31,6 +37,7 @@ RULES = UtteranceRules(
     max_utterance_s=10,
     stall_ms=800,
 )
+SMART = msgspec.structs.replace(RULES, smart=SmartRules())
 LOUD, QUIET = (-20.0,) * 4, (-80.0,) * 4
 
 
@@ -70,6 +77,19 @@ class Room:
             self.now = max(self.now, deadline)
             self.send(TimePassed())
         self.now = until
+
+    def judge(self, audio: float | None = None, ending: Ending | None = None, *, until: int | None = None) -> None:
+        """Bring in evidence of the latest pause, or of the one after a position."""
+        if until is None:
+            until = self.state.running.last_voiced if self.state.running else 0
+        if audio is not None:
+            self.send(SoundJudged(until, audio))
+        if ending is not None:
+            self.send(WordsJudged(until, ending))
+
+    @property
+    def ended(self) -> list[tuple[float, Ended]]:
+        return [(at, thing) for at, thing in self.log if isinstance(thing, Ended)]
 
     @property
     def happened(self) -> list[Happening]:
@@ -263,24 +283,261 @@ def test_nothing_voiced_is_in_two_utterances_though_the_pre_roll_reaches_back_in
     assert not second.continues
 
 
+def test_silence_alone_says_how_long_it_was() -> None:
+    room = Room()
+
+    room.hear(0.96, voice=True)
+    room.hear(1.0, voice=False)
+
+    [(_, ended)] = room.ended
+    assert ended.endpoint is not None
+    assert ended.endpoint.wait_ms == pytest.approx(500, abs=20)
+    assert ended.endpoint == Endpoint(wait_ms=ended.endpoint.wait_ms)
+
+
+def test_where_silence_decides_evidence_makes_no_difference() -> None:
+    plain, told = Room(), Room()
+
+    for room in (plain, told):
+        room.hear(0.96, voice=True)
+        room.hear(0.2, voice=False)
+        if room is told:
+            room.judge(audio=0.99, ending="complete")
+        room.hear(1.0, voice=False)
+
+    assert told.log == plain.log
+
+
+# With `smart`: evidence on virtual time. Speech ends at 0.96 s; `wait` is the timer, `hear` the media clock.
+
+
+def test_without_evidence_in_time_the_endpoint_holds() -> None:
+    room = Room(SMART)
+
+    room.hear(0.96, voice=True)
+    room.hear(0.5, voice=False)
+    room.judge(audio=0.01, ending="open", until=0)
+    room.wait(3)
+
+    [(at, _)] = room.ended
+    assert at == pytest.approx(0.96 + 0.5, abs=0.04)
+
+
+@pytest.mark.parametrize("is_silent_door", [True, False])
+def test_a_complete_sentence_is_over_sooner_on_both_clocks(*, is_silent_door: bool) -> None:
+    room = Room(SMART)
+
+    room.hear(0.96, voice=True)
+    room.hear(0.14, voice=False)
+    room.judge(audio=0.97)
+    room.hear(0.06, voice=False)
+    room.judge(ending="complete")
+    if is_silent_door:
+        room.wait(3)
+    else:
+        room.hear(3, voice=False)
+
+    [(at, ended)] = room.ended
+    assert at == pytest.approx(0.96 + 0.25, abs=0.04)
+    assert ended.endpoint is not None
+    assert ended.endpoint.wait_ms == pytest.approx(250, abs=20)
+    assert (ended.endpoint.audio, ended.endpoint.ending, ended.endpoint.own_pause_ms) == (0.97, "complete", None)
+
+
+def test_evidence_that_comes_when_the_silence_is_long_enough_already_ends_the_utterance_at_once() -> None:
+    room = Room(SMART)
+
+    room.hear(0.96, voice=True)
+    room.hear(0.4, voice=False)
+    room.judge(audio=0.97, ending="complete")
+
+    [(at, _)] = room.ended
+    assert at == pytest.approx(0.96 + 0.4, abs=0.001)
+
+
+@pytest.mark.parametrize("is_silent_door", [True, False])
+def test_open_words_wait_on_and_at_most_two_seconds(*, is_silent_door: bool) -> None:
+    room = Room(SMART)
+
+    room.hear(0.96, voice=True)
+    room.hear(0.2, voice=False)
+    room.judge(audio=0.02, ending="open")
+    if is_silent_door:
+        room.wait(4)
+    else:
+        room.hear(4, voice=False)
+
+    [(at, _)] = room.ended
+    assert at == pytest.approx(0.96 + 2.0, abs=0.04)
+
+
+def test_who_goes_on_after_open_words_is_heard_in_the_same_utterance_and_teaches_how_long_pauses_are() -> None:
+    room = Room(SMART)
+
+    room.hear(0.96, voice=True)
+    room.hear(0.2, voice=False)
+    room.judge(ending="open")
+    room.hear(0.8, voice=False)
+    room.hear(0.96, voice=True)
+    room.hear(0.6, voice=False)
+
+    [(_, ended)] = room.ended
+    assert [type(thing) for thing in room.happened] == [Began, Paused, Paused, Ended]
+    assert ended.endpoint is not None
+    assert ended.endpoint.own_pause_ms == pytest.approx(700, abs=20)
+
+
+def test_the_audio_model_alone_makes_nobody_wait_longer() -> None:
+    room = Room(SMART)
+
+    room.hear(0.96, voice=True)
+    room.hear(0.2, voice=False)
+    room.judge(audio=0.0)
+    room.hear(2, voice=False)
+
+    [(at, _)] = room.ended
+    assert at == pytest.approx(0.96 + 0.5, abs=0.04)
+
+
+def test_evidence_of_a_pause_that_is_over_is_no_evidence_of_the_next() -> None:
+    room = Room(SMART)
+
+    room.hear(0.96, voice=True)
+    room.hear(0.2, voice=False)
+    before = room.state.running
+    room.hear(0.96, voice=True)
+    room.hear(0.3, voice=False)
+    assert before is not None
+    room.judge(audio=0.97, ending="complete", until=before.last_voiced + 3200)
+    room.hear(2, voice=False)
+
+    [(at, ended)] = room.ended
+    assert at == pytest.approx(2.12 + 0.5, abs=0.05)
+    assert ended.endpoint is not None
+    assert (ended.endpoint.audio, ended.endpoint.ending) == (None, "")
+
+
+def test_evidence_of_a_pause_is_forgotten_when_speech_goes_on() -> None:
+    room = Room(SMART)
+
+    room.hear(0.96, voice=True)
+    room.hear(0.2, voice=False)
+    room.judge(ending="open")
+    room.hear(0.96, voice=True)
+    room.hear(2, voice=False)
+
+    [(at, _)] = room.ended
+    assert at == pytest.approx(2.12 + 0.5, abs=0.05)
+
+
+def test_evidence_that_comes_while_speech_goes_on_ends_nothing() -> None:
+    room = Room(SMART)
+
+    room.hear(0.96, voice=True)
+    room.hear(0.24, voice=False)
+    pause = room.state.running
+    room.hear(0.1, voice=True)
+    assert pause is not None
+    room.judge(audio=0.97, ending="complete", until=pause.last_voiced)
+    room.hear(0.5, voice=True)
+
+    assert room.ended == []
+
+
+def test_a_click_in_the_pause_does_not_take_its_evidence_away() -> None:
+    room = Room(SMART)
+
+    room.hear(0.96, voice=True)
+    room.hear(0.2, voice=False)
+    room.judge(ending="open")
+    room.hear(0.06, voice=True)
+    room.hear(0.6, voice=False)
+
+    assert room.ended == []
+
+
+def test_evidence_just_before_the_endpoint_counts_and_just_after_it_does_not() -> None:
+    before, after = Room(SMART), Room(SMART)
+    for room in (before, after):
+        room.hear(0.96, voice=True)
+        room.hear(0.2, voice=False)
+    deadline = due(before.state, SMART)
+    assert deadline is not None
+
+    for room, first in ((before, "evidence"), (after, "time")):
+        room.now = deadline
+        if first == "evidence":
+            room.judge(ending="open")
+        room.send(TimePassed())
+        room.judge(ending="open")
+        room.wait(5)
+
+    assert [at for at, _ in after.ended] == [pytest.approx(deadline, abs=0.001)]
+    assert [at for at, _ in before.ended] == [pytest.approx(0.96 + 1.65, abs=0.1)]
+
+
+def test_speech_that_goes_on_in_the_very_moment_of_the_endpoint_is_taken_by_what_comes_first() -> None:
+    frame_first, time_first = Room(SMART), Room(SMART)
+    for room in (frame_first, time_first):
+        room.hear(0.96, voice=True)
+        room.hear(0.16, voice=False)
+        room.judge(audio=0.97, ending="complete")
+        room.now = due(room.state, SMART) or 0.0
+
+    frame_first.hear(0.2, voice=True)
+    time_first.send(TimePassed())
+    time_first.hear(0.2, voice=True)
+
+    assert [type(thing) for thing in frame_first.happened] == [Began, Paused]
+    assert [type(thing) for thing in time_first.happened] == [Began, Paused, Ended, Began]
+
+
+def test_evidence_after_the_end_changes_nothing() -> None:
+    room = Room(SMART)
+    room.hear(0.96, voice=True)
+    room.hear(1, voice=False)
+    state = room.state
+
+    room.judge(audio=0.97, ending="open", until=100_000)
+
+    assert room.state == state
+
+
+def test_a_cut_in_a_pause_keeps_what_is_known_of_it() -> None:
+    room = Room(SMART)
+
+    room.hear(8.5, voice=True)
+    room.hear(0.2, voice=False)
+    room.judge(ending="open")
+    room.hear(3, voice=False)
+
+    cut, end = (ended for _, ended in room.ended)
+    assert (cut.reason, cut.endpoint) == ("max_length", None)
+    assert end.endpoint is not None
+    assert end.endpoint.wait_ms == pytest.approx(1650, abs=100)
+
+
 PIECES = st.lists(
     st.one_of(
         st.tuples(st.just("voice"), st.floats(0.02, 4)),
         st.tuples(st.just("silence"), st.floats(0.02, 2)),
         st.tuples(st.just("wait"), st.floats(0.0, 2)),
         st.tuples(st.just("close"), st.just(0.0)),
+        st.tuples(st.sampled_from(["complete", "open", "unclear"]), st.floats(0, 1)),
     ),
     max_size=25,
 )
 
 
 def listen(pieces: list[tuple[str, float]]) -> Room:
-    room = Room(msgspec.structs.replace(RULES, max_utterance_s=3))
+    room = Room(msgspec.structs.replace(SMART, max_utterance_s=3))
     for kind, duration_s in pieces:
         if kind == "wait":
             room.wait(duration_s)
         elif kind == "close":
             room.send(DoorClosed())
+        elif kind in get_args(Ending):
+            room.judge(audio=duration_s, ending=cast("Ending", kind))
         else:
             room.hear(duration_s, voice=kind == "voice")
     room.send(DoorClosed())

@@ -30,7 +30,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 class ModelNeed(msgspec.Struct, frozen=True, kw_only=True):
     """A model that must be there before the component starts, by its name in the catalogue."""
 
-    kind: Literal["asr", "llm", "voice", "vad"]
+    kind: Literal["asr", "llm", "voice", "vad", "turn"]
     name: str
 
 
@@ -136,7 +136,7 @@ def _asr(assistant: VoiceAssistant) -> Component:
             # Everybody may speak at once, and who goes on after a cut has two utterances for a moment.
             "MAX_UTTERANCES": str(2 * assistant.spec.max_sessions),
             "HOTWORDS": _list(asr.hotwords),
-            "SPECULATION": assistant.spec.turn_taking.speculation,
+            "SPECULATION": _decoded_in_silence(assistant.spec.turn_taking),
         },
         connections=(_TO_NATS,),
         models=(ModelNeed(kind="asr", name=asr.model),),
@@ -205,6 +205,7 @@ def _gateway(assistant: VoiceAssistant) -> Component:
             "WEB_ENABLED": _boolean(spec.doors.web.enabled),
             "MAX_SESSIONS": str(spec.max_sessions),
             "ENDPOINT_MS": str(taking.endpoint_ms),
+            "ENDPOINTING": taking.endpointing,
             "MIN_SPEECH_MS": str(taking.min_speech_ms),
             "MAX_UTTERANCE_S": str(taking.max_utterance_s),
             "REOPEN_MS": str(taking.reopen_ms),
@@ -214,9 +215,18 @@ def _gateway(assistant: VoiceAssistant) -> Component:
             "FAIL_AFTER_S": str(taking.watchdog.fail_after_s),
         },
         connections=(_TO_NATS,),
-        models=(ModelNeed(kind="vad", name="silero-vad"),),
+        models=(ModelNeed(kind="vad", name="silero-vad"), *_turn_model(taking)),
         secrets=_shared_secret(spec.doors.web.auth_secret_ref),
     )
+
+
+def _turn_model(taking: TurnTaking) -> tuple[ModelNeed, ...]:
+    return (ModelNeed(kind="turn", name="smart-turn-v3.2"),) if taking.endpointing == "smart" else ()
+
+
+def _decoded_in_silence(taking: TurnTaking) -> str:
+    """What asr is told of speculation: whoever listens to the words of a pause needs them in the pause."""
+    return "asr" if taking.endpointing == "smart" and taking.speculation == "off" else taking.speculation
 
 
 def _shared_secret(ref: SecretKeyRef | None) -> tuple[SecretNeed, ...]:
@@ -251,7 +261,6 @@ def unsupported(assistant: VoiceAssistant) -> list[str]:
     spec, taking = assistant.spec, assistant.spec.turn_taking
     checks = (
         (spec.doors.discord is not None, "spec.doors.discord: there is no Discord door yet; use the web door"),
-        (taking.endpointing != "silence", "spec.turnTaking.endpointing: only silence is there yet"),
         (
             spec.persona.addressing not in {"auto", "always"},
             "spec.persona.addressing: only auto and always are there yet",

@@ -133,12 +133,13 @@ class TurnTaking(_Part, frozen=True):
     """When somebody has finished, and who speaks when."""
 
     endpoint_ms: Annotated[int, msgspec.Meta(ge=100, le=5000)] = 500
-    """Silence after which the speaker has finished."""
+    """Silence after which the speaker has finished; with `smart`, where nothing speaks for less or more."""
     reopen_ms: Milliseconds = 600
     min_speech_ms: Annotated[int, msgspec.Meta(ge=32, le=2000)] = 100
     """Shorter sounds are no speech; a plain yes has 200 ms."""
     max_utterance_s: Annotated[float, msgspec.Meta(ge=5, le=90)] = 30.0
     endpointing: Literal["silence", "smart"] = "silence"
+    """`smart` also listens: to how the turn sounds, to its last words, and to the speaker's own pauses."""
     speculation: Speculation = "off"
     barge_in: BargeIn = BargeIn()
     watchdog: Watchdog = Watchdog()

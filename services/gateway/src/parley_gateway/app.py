@@ -1,4 +1,4 @@
-"""The gateway as a process: loads the voice detector, opens the doors, watches what it needs, and drains.
+"""The gateway as a process: loads the models that hear, opens the doors, watches what it needs, and drains.
 
 Called by `__main__` through the lifecycle. Ready means that the detector is loaded, the broker is there and an agent
 answers. Not here: anything within a session.
@@ -14,6 +14,7 @@ from parley_gateway.doors.web import add_web_door
 from parley_gateway.gathering import Gathering
 from parley_gateway.sessions import Surroundings
 from parley_gateway.settings import GatewaySettings
+from parley_gateway.turn_model import SmartTurnModel, TurnJudge
 from parley_gateway.vad import SileroModel
 from parley_runtime.http import service_app
 from parley_runtime.lifecycle import Runtime
@@ -21,6 +22,8 @@ from parley_runtime.models import ModelStore
 
 _VAD: Final = "silero-vad"
 _VAD_FILE: Final = "silero_vad_16k_op15.onnx"
+_TURN: Final = "smart-turn-v3.2"
+_TURN_FILE: Final = "smart-turn-v3.2-cpu.onnx"
 _WATCH_S: Final = 0.25
 """How often a gateway that is not ready looks again; a restart is over as soon as its slowest neighbour is there."""
 _WATCH_READY_S: Final = 5.0
@@ -38,11 +41,19 @@ class App:
 
     async def run(self) -> None:
         """Serve until told to stop."""
+        store = ModelStore.at(self._settings.model_store)
+        model = await asyncio.to_thread(SileroModel, store.locate(_VAD, "vad") / _VAD_FILE)
+        if self._settings.endpointing == "silence":
+            await self._serve(model, None)
+            return
+        path = store.locate(_TURN, "turn") / _TURN_FILE
+        with TurnJudge(await asyncio.to_thread(SmartTurnModel, path)) as judge:
+            await self._serve(model, judge)
+
+    async def _serve(self, model: SileroModel, judge: TurnJudge | None) -> None:
         runtime, settings = self._runtime, self._settings
-        folder = ModelStore.at(settings.model_store).locate(_VAD, "vad")
-        model = await asyncio.to_thread(SileroModel, folder / _VAD_FILE)
         canned = CannedVoice(runtime.bus, settings.language)
-        around = Surroundings(runtime.bus, runtime.telemetry, settings, Gathering(model), canned)
+        around = Surroundings(runtime.bus, runtime.telemetry, settings, Gathering(model), canned, judge)
         runtime.health.lacking("agent", "has not answered yet")
         runtime.health.ready("service")
         async with Admissions(around) as admissions:

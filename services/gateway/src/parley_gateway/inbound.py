@@ -3,14 +3,16 @@
 The front door of the reading path. A door's frames arrive at `Microphone.hear` as `vad` judged them; `segments` and
 `utterances` say what they mean, and the `Ears` (a `sessions.Session`) are told, with positions turned into times.
 The frames of an utterance are kept here until somebody says that its transcript is there, so that they can be sent
-again. Not here: turns, ids, and what becomes of the transcript.
+again; and the end of the turn's sound, for whoever judges in a pause whether it is over. Not here: turns, ids, and what
+becomes of the transcript.
 """
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from parley_contract.frames import FRAME_BYTES, FRAME_SAMPLES, Flag, Frame
+from parley_contract.endings import Ending
+from parley_contract.frames import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, Flag, Frame
 from parley_gateway import utterances
 from parley_gateway.captures import CaptureClock
 from parley_gateway.segments import SpeechWindow
@@ -44,12 +46,25 @@ class Ears(Protocol):
         ...
 
 
+TURN_FRAMES: Final = 8 * 1000 // FRAME_MS
+"""How much of a turn's sound is kept together: as far as the audio turn model hears."""
+
+
+class TurnSound(NamedTuple):
+    """A turn that may be over."""
+
+    until: int
+    """Position one past its last voiced sample."""
+    pcm: bytes
+    """Its end and the silence after it, up to 8 s of s16le at 16 kHz mono."""
+
+
 class Recording:
     """The frames of one utterance."""
 
     def __init__(self, utterance: str, first_frame: int, epoch: int) -> None:
         self.utterance: Final = utterance
-        self._first_frame = first_frame
+        self.first_frame: Final = first_frame
         self._epoch = epoch
         self._pcm: list[bytes] = []
         self._is_closed = False
@@ -74,7 +89,7 @@ class Recording:
         is_end = sequence == len(self._pcm)
         return Frame(
             sequence=sequence,
-            media_samples=(self._first_frame + sequence) * FRAME_SAMPLES & _MEDIA_MASK,
+            media_samples=(self.first_frame + sequence) * FRAME_SAMPLES & _MEDIA_MASK,
             pcm=b"" if is_end else self._pcm[sequence],
             epoch=self._epoch & 0xFFFF,
             flags=Flag.END if is_end else Flag.NONE,
@@ -93,6 +108,7 @@ class Microphone:
         self._clock = CaptureClock()
         self._state = Hearing()
         self._recent: deque[bytes] = deque(maxlen=MEMORY_FRAMES)
+        self._turn: deque[bytes] = deque(maxlen=TURN_FRAMES)
         self._running: Recording | None = None
         self._kept: dict[str, Recording] = {}
 
@@ -122,12 +138,28 @@ class Microphone:
         self._recent.append(pcm)
         self._clock.arrived((self._state.frames + 1) * FRAME_SAMPLES, now)
         if self._running:
+            self._turn.append(pcm)
             self._ears.utterance_frame(self._running.utterance, self._running.add(pcm))
         self._take(utterances.FrameHeard(windows), now)
 
     def wait_over(self, now: float) -> None:
         """No frame came until `due`."""
         self._take(utterances.TimePassed(), now)
+
+    def turn_sound(self) -> TurnSound | None:
+        """Return the sound of the running turn so far; None if nobody speaks."""
+        running = self._state.running
+        return None if running is None else TurnSound(running.last_voiced, b"".join(self._turn))
+
+    def sound_judged(self, until: int, audio: float, now: float) -> None:
+        """The audio turn model has judged a `TurnSound` with that `until`; too late, it makes no difference."""
+        self._take(utterances.SoundJudged(until, audio), now)
+
+    def words_judged(self, utterance: str, covers_seq: int, ending: Ending, now: float) -> None:
+        """A transcript of an utterance up to that frame ends so; too late, it makes no difference."""
+        if self._running and self._running.utterance == utterance:
+            until = (self._running.first_frame + covers_seq + 1) * FRAME_SAMPLES
+            self._take(utterances.WordsJudged(until, ending), now)
 
     def close(self, now: float) -> None:
         """The door closed; frames may come again later, after a gap."""
@@ -165,7 +197,10 @@ class Microphone:
         utterance = self._ears.speech_began(self._speaker, voiced_at, continues=began.continues)
         self._running = self._kept[utterance] = Recording(utterance, began.first_frame, self._epoch)
         heard_already = self._state.frames - began.first_frame
+        if not began.continues:
+            self._turn.clear()
         for pcm in list(self._recent)[len(self._recent) - heard_already :]:
+            self._turn.append(pcm)
             self._ears.utterance_frame(utterance, self._running.add(pcm))
 
     def _end(self, running: Recording, ended: Ended) -> None:

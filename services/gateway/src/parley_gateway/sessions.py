@@ -6,6 +6,7 @@ The gateway's worker, made by `admissions`, one per session; it outlives its con
 
 import asyncio
 import contextlib
+import functools
 import time
 from typing import Any, Final, Literal, NamedTuple
 
@@ -14,8 +15,10 @@ from msgspec.structs import replace
 
 from parley_contract import door as events
 from parley_contract import telemetry as words
+from parley_contract.endings import ending
 from parley_contract.frames import Frame
 from parley_contract.messages import (
+    CandidateTranscript,
     CloseSession,
     Heartbeat,
     PartialTranscript,
@@ -37,6 +40,7 @@ from parley_gateway.reports import Moments
 from parley_gateway.segments import SpeechWindow
 from parley_gateway.settings import GatewaySettings
 from parley_gateway.tracing import TurnTraces, account
+from parley_gateway.turn_model import TurnJudge
 from parley_gateway.turn_state import Turns, due
 from parley_gateway.utterances import Ended
 from parley_runtime.bus import Bus
@@ -69,6 +73,8 @@ class Surroundings(NamedTuple):
     gathering: Gathering[Any]
     """Where speakers are heard, by whatever detector."""
     canned: CannedVoice
+    turn_judge: TurnJudge | None = None
+    """Who says how finished somebody sounds; None if silence alone decides."""
 
 
 class Session:
@@ -92,6 +98,7 @@ class Session:
         self._place = around.gathering.join(self._hear)
         self._traces = TurnTraces(around.telemetry, opened.session, endpoint_ms=settings.endpoint_ms)
         self._outbox = Outbox(around.bus, around.telemetry)
+        self._judging: asyncio.Future[float] | None = None
         self._door: Door | None = None
         self._left_at = time.monotonic()
         self._frames = {"in": 0, "out": 0}
@@ -224,6 +231,8 @@ class Session:
                 if isinstance(received.message, ResendFrames):
                     self._send_again(received.message)
                 else:
+                    if isinstance(received.message, CandidateTranscript):
+                        self._read(received.message)
                     self._decide(received.message)
 
     async def _follow_voice(self) -> None:
@@ -329,10 +338,27 @@ class Session:
     def speech_paused(self, speaker: str, last_seq: int, voiced_until: float) -> None:
         """See Ears."""
         self._decide(turn_events.SpeechPaused(speaker=speaker, last_seq=last_seq, voiced_until=voiced_until))
+        turn = self._microphone.turn_sound()
+        if self._around.turn_judge is not None and turn is not None:
+            if self._judging is not None:
+                self._judging.cancel()
+            self._judging = self._around.turn_judge.ask(turn.pcm, functools.partial(self._sounded, turn.until))
 
     def speech_resumed(self, speaker: str, voiced_at: float) -> None:
         """See Ears."""
         self._decide(turn_events.SpeechResumed(speaker=speaker, voiced_at=voiced_at))
+
+    def _sounded(self, until: int, audio: float) -> None:
+        self._microphone.sound_judged(until, audio, time.monotonic())
+        self._wake()
+
+    def _read(self, candidate: CandidateTranscript) -> None:
+        """Let the words of a pause say whether it is the end."""
+        settings = self._around.settings
+        if settings.endpointing == "smart" and candidate.epoch == self._epoch:
+            how = ending(candidate.text, candidate.language or settings.language)
+            self._microphone.words_judged(candidate.utterance, candidate.covers_seq, how, time.monotonic())
+            self._wake()
 
     def speech_ended(self, speaker: str, ended: Ended, voiced_until: float) -> None:
         """See Ears."""
@@ -343,6 +369,7 @@ class Session:
                 voiced_seq=ended.voiced_seq,
                 voiced_until=voiced_until,
                 reason=ended.reason,
+                endpoint=ended.endpoint,
             )
         )
 

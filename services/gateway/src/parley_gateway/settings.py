@@ -1,10 +1,11 @@
 """What the gateway is told, and why each thing can be told. Read from the environment by the lifecycle."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from parley_gateway.cues import PlaybackRules
+from parley_gateway.endpointing import SmartRules
 from parley_gateway.segments import Probability, SegmentRules
 from parley_gateway.turn_state import TurnRules
 from parley_gateway.utterances import UtteranceRules
@@ -29,6 +30,9 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
 
     endpoint_ms: Annotated[int, msgspec.Meta(ge=100, le=5000)] = 500
     """Silence after which the speaker has finished. The floor of E2FT, and what decides false cut-offs."""
+    endpointing: Literal["silence", "smart"] = "silence"
+    """What decides: `endpoint_ms` of silence alone, or also how the turn sounds, its last words and the speaker's own
+    pauses; then `endpoint_ms` is what holds while nothing is known. `smart` loads the audio turn model (30 MiB)."""
     min_speech_ms: Annotated[int, msgspec.Meta(ge=32, le=2000)] = 100
     """Voice shorter than this is no speech. Below 100 ms clicks begin turns, above 250 ms "yes" is lost."""
     max_utterance_s: Annotated[float, msgspec.Meta(ge=5, le=90)] = 30.0
@@ -75,6 +79,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
                 hangover_ms=self.hangover_ms,
             ),
             endpoint_ms=self.endpoint_ms,
+            smart=SmartRules() if self.endpointing == "smart" else None,
             pre_roll_ms=self.pre_roll_ms,
             max_utterance_s=self.max_utterance_s,
             stall_ms=self.stall_ms,

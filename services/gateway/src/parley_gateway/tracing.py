@@ -11,7 +11,7 @@ import structlog
 from msgspec.structs import replace
 
 from parley_contract import telemetry as words
-from parley_contract.messages import TurnReport
+from parley_contract.messages import Endpoint, TurnReport
 from parley_contract.reasons import label
 from parley_gateway.reports import Moments
 from parley_runtime.telemetry import Attributes, Carrier, Span, Telemetry, trace_id_of
@@ -51,7 +51,7 @@ class TurnTraces:
         if root is None:
             return report
         parent = self._telemetry.carrier(root)
-        waited: Attributes = {words.CONFIGURED_MS: self._endpoint_ms}
+        waited = {words.CONFIGURED_MS: self._endpoint_ms, **_decided_by(report.endpoint)}
         self._past(words.USER_SPEAKING, moments.began_at, moments.voiced_until, parent)
         self._past(words.ENDPOINTING, moments.voiced_until, moments.decided_at, parent, waited)
         self._past(words.E2FT, moments.voiced_until, moments.first_token_at, parent)
@@ -72,6 +72,19 @@ class TurnTraces:
     ) -> None:
         if start_s is not None and end_s is not None and end_s >= start_s:
             self._telemetry.past(name, start_s, end_s, parent=parent, attributes=attributes)
+
+
+def _decided_by(endpoint: Endpoint | None) -> Attributes:
+    """Return what the endpointer decided by, as far as it knew it."""
+    if endpoint is None:
+        return {}
+    known = {
+        words.ENDPOINT_WAIT_MS: endpoint.wait_ms,
+        words.ENDPOINT_AUDIO: endpoint.audio,
+        words.ENDPOINT_ENDING: endpoint.ending or None,
+        words.ENDPOINT_OWN_PAUSE_MS: endpoint.own_pause_ms,
+    }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def account(telemetry: Telemetry, report: TurnReport) -> None:

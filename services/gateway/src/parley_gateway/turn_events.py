@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from parley_contract import door
-from parley_contract.messages import Message, TurnMessage, TurnReport
+from parley_contract.messages import Endpoint, Message, TurnMessage, TurnReport
 from parley_gateway import cues
 from parley_gateway.reports import Moments
 
@@ -45,6 +45,8 @@ class SpeechEnded(msgspec.Struct, frozen=True, kw_only=True):
     voiced_seq: int
     voiced_until: float
     reason: Literal["endpoint", "max_length", "closed"]
+    endpoint: Endpoint | None = None
+    """By what it was decided, if it was an endpoint."""
 
 
 class ClientInterrupted(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from parley_contract.messages import CandidateTranscript, ReplyEnded, TurnMessage
+from parley_contract.messages import CandidateTranscript, Endpoint, ReplyEnded, TurnMessage
 from parley_gateway import cues, playback
 from parley_gateway.canned import Canned, Kind
 from parley_gateway.playback import Playback
@@ -83,6 +83,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     taken_back: int = 0
     has_guesses: bool = False
     """Whether some reply was begun early."""
+    endpoint: Endpoint | None = None
+    """By what it was decided that its speaker had finished."""
     waits_since: float
     """When the wait began that the watchdog measures: the endpoint, or once the reply sounds what last came of it."""
     is_held: bool = False

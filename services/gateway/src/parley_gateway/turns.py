@@ -193,7 +193,7 @@ class _Decision:
         self._note(turn.number, voiced_until=event.voiced_until)
         if event.reason == "max_length":
             return
-        self._change(turn.number, waits_since=self.now, voiced_seq=event.voiced_seq)
+        self._change(turn.number, waits_since=self.now, voiced_seq=event.voiced_seq, endpoint=event.endpoint)
         self._note(turn.number, decided_at=self.now)
         others = {who: running for who, running in self.state.speaking.items() if who != event.speaker}
         self.state = replace(self.state, speaking=others)
@@ -502,12 +502,8 @@ class _Decision:
         identity = Identity(
             session=state.session, epoch=state.epoch, turn=number, revision=turn.revision, speaker=turn.speaker
         )
-        self.effects.append(
-            Conclude(
-                report(identity, turn.moments, turn.played, guessed(turn), verdict, unix_offset_s=state.unix_offset_s),
-                turn.moments,
-            )
-        )
+        made = report(identity, turn.moments, turn.played, guessed(turn), verdict, unix_offset_s=state.unix_offset_s)
+        self.effects.append(Conclude(replace(made, endpoint=turn.endpoint), turn.moments))
         is_latest = all(other.number < number for other in self._turns)
         if verdict.outcome == "failed" and is_latest and (apology := self.state.canned.get("apology")):
             self._cue(cues.SayAfter(number, apology.frames))

@@ -3,6 +3,10 @@
 Called by `inbound` for every frame, and by its timer when frames stop coming. Pure: `step(state, event, now, rules)`
 returns the next state and what happened. It knows frames by number only; turns and ids are given in `turns`.
 
+How much silence it takes is `endpoint_ms`, or with `smart` what `endpointing` says of what is known of the pause:
+evidence comes in while it lasts, each piece with the position up to which it heard, and counts only while nothing
+voiced came after that.
+
 Silence is measured on two clocks. While frames come, on the media clock: samples since the last voiced one. A door
 may send nothing while nobody speaks (Discord), or stop in the middle of a word (a bad network); so when frames stay
 away the wall clock goes on counting, after a pause at once, within a word only after `stall_ms`.
@@ -12,8 +16,11 @@ from typing import Final, Literal
 
 import msgspec
 
+from parley_contract.endings import Ending
 from parley_contract.frames import FRAME_SAMPLES, RATE_HZ
+from parley_contract.messages import Endpoint
 from parley_gateway import segments
+from parley_gateway.endpointing import Evidence, SmartRules, learned, needed_ms
 from parley_gateway.segments import Segment, SegmentRules, SpeechStarted, SpeechStopped, SpeechWindow
 
 MEMORY_FRAMES: Final = 100
@@ -30,6 +37,8 @@ class UtteranceRules(msgspec.Struct, frozen=True, kw_only=True):
     segments: SegmentRules = SegmentRules()
     endpoint_ms: int = 500
     """Silence after which the speaker has finished (LiveKit 550, RealtimeSTT 600)."""
+    smart: SmartRules | None = None
+    """How evidence makes that shorter or longer; None if silence alone decides."""
     pre_roll_ms: int = 300
     """Sound before the first voiced sample that goes along: first consonants come before the model's certainty."""
     max_utterance_s: float = 30.0
@@ -42,6 +51,23 @@ class FrameHeard(msgspec.Struct, frozen=True):
     """The next 20 ms frame of this speaker, with the windows that it completed."""
 
     windows: tuple[SpeechWindow, ...] = ()
+
+
+class SoundJudged(msgspec.Struct, frozen=True):
+    """The audio turn model has judged a pause."""
+
+    until: int
+    """Position up to which it heard; no less than the last voiced sample before the pause."""
+    audio: float
+    """How complete the turn sounded, in [0, 1]."""
+
+
+class WordsJudged(msgspec.Struct, frozen=True):
+    """A transcript of what was said before a pause has come."""
+
+    until: int
+    """Position up to which it heard."""
+    ending: Ending
 
 
 class TimePassed(msgspec.Struct, frozen=True):
@@ -87,9 +113,11 @@ class Ended(msgspec.Struct, frozen=True):
     last_voiced: int
     """One past its last voiced sample; of the utterance it continues, if it has none itself."""
     reason: Literal["endpoint", "max_length", "closed"]
+    endpoint: Endpoint | None = None
+    """By what it was decided; None unless it was an endpoint."""
 
 
-Event = FrameHeard | TimePassed | DoorClosed
+Event = FrameHeard | SoundJudged | WordsJudged | TimePassed | DoorClosed
 Happening = Began | Paused | Resumed | Ended
 
 
@@ -99,6 +127,8 @@ class Running(msgspec.Struct, frozen=True):
     first_frame: int
     first_voiced: int
     last_voiced: int
+    evidence: Evidence = Evidence()
+    """Of the silence since the last voiced sample."""
 
 
 class Hearing(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +142,8 @@ class Hearing(msgspec.Struct, frozen=True, kw_only=True):
     floor_frame: int = 0
     """The first frame that the next utterance may take: nothing voiced is transcribed twice."""
     running: Running | None = None
+    own_pause_ms: float | None = None
+    """How long this speaker's pauses within turns are; None while there was none."""
 
 
 def step(state: Hearing, event: Event, now: float, rules: UtteranceRules) -> tuple[Hearing, tuple[Happening, ...]]:
@@ -119,9 +151,15 @@ def step(state: Hearing, event: Event, now: float, rules: UtteranceRules) -> tup
     match event:
         case FrameHeard(windows):
             return _hear(state, windows, now, rules)
+        case SoundJudged(until, audio):
+            return _weigh(state, until, rules, audio=audio)
+        case WordsJudged(until, ending):
+            return _weigh(state, until, rules, ending=ending)
         case TimePassed():
             deadline = due(state, rules)
-            return _end(state, "endpoint") if deadline is not None and now >= deadline else (state, ())
+            if deadline is None or now < deadline:
+                return state, ()
+            return _end(state, "endpoint", silence_ms=_silence_ms(state) + (now - state.heard_at) * 1000)
         case DoorClosed():
             return _end(state, "closed") if state.running else (_quiet(state), ())
 
@@ -131,9 +169,21 @@ def due(state: Hearing, rules: UtteranceRules) -> float | None:
     if state.running is None:
         return None
     in_word = state.segment.phase != "silent"
-    wanted_ms = max(rules.endpoint_ms, rules.stall_ms) if in_word else rules.endpoint_ms
-    silent_s = (state.frames * FRAME_SAMPLES - state.running.last_voiced) / RATE_HZ
-    return state.heard_at + max(_JITTER_S, wanted_ms / 1000 - silent_s)
+    wanted_ms = _needed_ms(state, state.running, rules)
+    if in_word:
+        wanted_ms = max(wanted_ms, rules.stall_ms)
+    return state.heard_at + max(_JITTER_S, (wanted_ms - _silence_ms(state)) / 1000)
+
+
+def _needed_ms(state: Hearing, running: Running, rules: UtteranceRules) -> float:
+    if rules.smart is None:
+        return rules.endpoint_ms
+    return needed_ms(running.evidence, state.own_pause_ms, rules.endpoint_ms, rules.smart)
+
+
+def _silence_ms(state: Hearing) -> float:
+    """Return how long nothing voiced came, by the media clock."""
+    return (state.frames * FRAME_SAMPLES - state.running.last_voiced) * 1000 / RATE_HZ if state.running else 0.0
 
 
 def _hear(
@@ -144,14 +194,18 @@ def _hear(
     for window in windows:
         segment, change = segments.step(state.segment, window, rules.segments)
         running = state.running
-        if running and segment.phase == "speaking":
-            running = msgspec.structs.replace(running, last_voiced=segment.last_voiced)
+        paused_at = running.last_voiced if running else None
+        if running and segment.phase == "speaking" and segment.last_voiced > running.last_voiced:
+            running = msgspec.structs.replace(running, last_voiced=segment.last_voiced, evidence=Evidence())
         state = msgspec.structs.replace(state, segment=segment, running=running)
         match change:
             case SpeechStarted(first_voiced) if state.running is None:
                 state, began = _begin(state, first_voiced, rules)
                 happened.append(began)
             case SpeechStarted(first_voiced):
+                if paused_at is not None:
+                    pause_ms = max(0, first_voiced - paused_at) * 1000 / RATE_HZ
+                    state = msgspec.structs.replace(state, own_pause_ms=learned(state.own_pause_ms, pause_ms))
                 happened.append(Resumed(first_voiced))
             case SpeechStopped(last_voiced) if running and last_voiced > running.first_frame * FRAME_SAMPLES:
                 happened.append(Paused(_seq_of(last_voiced, running), last_voiced))
@@ -172,13 +226,27 @@ def _begin(state: Hearing, first_voiced: int, rules: UtteranceRules) -> tuple[He
 def _judge(state: Hearing, running: Running, rules: UtteranceRules) -> tuple[Hearing, tuple[Happening, ...]]:
     """End or cut the running utterance if it is time, by the media clock."""
     pausing = state.segment.phase == "silent"
-    silent = state.frames * FRAME_SAMPLES - running.last_voiced
-    if pausing and silent * 1000 >= rules.endpoint_ms * RATE_HZ:
+    if pausing and _silence_ms(state) >= _needed_ms(state, running, rules):
         return _end(state, "endpoint")
     length_s = (state.frames - running.first_frame) * FRAME_SAMPLES / RATE_HZ
     if length_s >= rules.max_utterance_s or (pausing and length_s >= _SOFT_SHARE * rules.max_utterance_s):
         return _cut(state, running)
     return state, ()
+
+
+def _weigh(
+    state: Hearing, until: int, rules: UtteranceRules, *, audio: float | None = None, ending: Ending | None = None
+) -> tuple[Hearing, tuple[Happening, ...]]:
+    """Take in evidence, unless its pause is over or nobody asked for it; it may end the utterance at once."""
+    running = state.running
+    if running is None or rules.smart is None or until < running.last_voiced:
+        return state, ()
+    known = running.evidence
+    evidence = Evidence(audio=known.audio if audio is None else audio, ending=ending or known.ending)
+    running = msgspec.structs.replace(running, evidence=evidence)
+    state = msgspec.structs.replace(state, running=running)
+    is_over = state.segment.phase == "silent" and _silence_ms(state) >= _needed_ms(state, running, rules)
+    return _end(state, "endpoint") if is_over else (state, ())
 
 
 def _cut(state: Hearing, running: Running) -> tuple[Hearing, tuple[Happening, ...]]:
@@ -189,11 +257,23 @@ def _cut(state: Hearing, running: Running) -> tuple[Hearing, tuple[Happening, ..
     return after, (ended, Began(state.frames, running.first_voiced, continues=True))
 
 
-def _end(state: Hearing, reason: Literal["endpoint", "closed"]) -> tuple[Hearing, tuple[Happening, ...]]:
+def _end(
+    state: Hearing, reason: Literal["endpoint", "closed"], *, silence_ms: float | None = None
+) -> tuple[Hearing, tuple[Happening, ...]]:
+    """End the utterance; an endpoint after so much silence, or after what the media clock says."""
     running = state.running
     if running is None:
         return state, ()
-    return _quiet(state), (_ended(state, running, reason),)
+    ended = _ended(state, running, reason)
+    if reason == "endpoint":
+        endpoint = Endpoint(
+            wait_ms=round(_silence_ms(state) if silence_ms is None else silence_ms, 1),
+            audio=running.evidence.audio,
+            ending=running.evidence.ending or "",
+            own_pause_ms=state.own_pause_ms,
+        )
+        ended = msgspec.structs.replace(ended, endpoint=endpoint)
+    return _quiet(state), (ended,)
 
 
 def _quiet(state: Hearing) -> Hearing:

@@ -132,7 +132,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     ending: Literal["", "complete", "open", "unclear"] = ""
     """What the transcript's last words say; empty if there was none in time."""
     own_pause_ms: Number | None = None
-    """How long this speaker's pauses within turns are; None while there was none."""
+    """How long this speaker's pauses within turns are, long ones counting more; None while there was none."""
 
 
 class TurnReport(TurnMessage, frozen=True, kw_only=True):
