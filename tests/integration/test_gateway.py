@@ -6,7 +6,7 @@ The other services are played by `parley_testkit.neighbours`.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from parley_contract.messages import (
     CloseSession,
     Heartbeat,
     InterruptTurn,
+    SegmentEnded,
     SessionMessage,
     TurnReport,
     UtteranceEnded,
@@ -36,6 +37,8 @@ from parley_testkit.talker import Talker, talking
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WAIT_S = 10.0
+GatewayOf = Callable[[dict[str, str]], contextlib.AbstractAsyncContextManager[ServiceProcess]]
+Between = tuple[float, float]
 
 
 @pytest.fixture(scope="module")
@@ -570,6 +573,75 @@ class TestBeingWatched:
         assert status == 2
         assert "ENDPOINT_MS" in gateway.log()
         assert "MAX_SESSIONS" in gateway.log()
+
+
+class TestListeningForTheEnd:
+    """With `endpointing: smart`; speech stops, asr supposes what was said, and the gateway decides."""
+
+    @pytest.fixture
+    def gateway_of(self, nats: NatsServer, tmp_path: Path) -> GatewayOf:
+        pull(ModelStore.at(), find_model("smart-turn-v3.2"))
+        return lambda settings: running_service("gateway", nats, tmp_path, {"ENDPOINTING": "smart", **settings})
+
+    @pytest.mark.parametrize(
+        "text, ending, between_ms",
+        [
+            ("Hello, world.", "unclear", (340, 560)),
+            ("What is it like?", "complete", (240, 540)),
+            ("I went to", "open", (700, 2100)),
+        ],
+    )
+    async def test_the_words_of_a_pause_decide_how_long_it_has_to_be(
+        self, gateway_of: GatewayOf, others: Neighbours, hello: bytes, text: str, ending: str, between_ms: Between
+    ) -> None:
+        async with gateway_of({}) as gateway, talking(gateway.url) as talker, asyncio.TaskGroup() as tasks:
+            tasks.create_task(talker.say(hello, then_silence_s=2.5))
+            [paused] = await heard(others, talker, SegmentEnded)
+            await others.asr.suppose(paused, text)
+            report = (await talker.until("turn"))["report"]
+
+        shortest_ms, longest_ms = between_ms
+        assert report["endpoint"]["ending"] == ending
+        assert 0 <= report["endpoint"]["audio"] <= 1
+        assert shortest_ms <= report["endpoint"]["wait_ms"] <= longest_ms
+        assert report["stages"]["endpoint_ms"] == pytest.approx(report["endpoint"]["wait_ms"], abs=60)
+
+    async def test_the_wait_in_the_trace_has_its_reasons(
+        self, gateway_of: GatewayOf, others: Neighbours, hello: bytes
+    ) -> None:
+        with running_otlp_receiver() as receiver:
+            settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
+            async with gateway_of(settings) as gateway, talking(gateway.url) as talker, asyncio.TaskGroup() as tasks:
+                tasks.create_task(talker.say(hello, then_silence_s=1.0))
+                [paused] = await heard(others, talker, SegmentEnded)
+                await others.asr.suppose(paused, "Where is it?")
+                report = (await talker.until("turn"))["report"]
+            [wait] = [span for span in receiver.trace(report["trace_id"]) if span.name == "endpointing"]
+
+        assert "complete" in wait.attributes["parley.endpoint.ending"]
+        assert f"{report['endpoint']['audio']:.4f}"[:6] in wait.attributes["parley.endpoint.audio"]
+        assert "500" in wait.attributes["parley.configured_ms"]
+
+    async def test_without_words_in_time_the_endpoint_holds(
+        self, gateway_of: GatewayOf, others: Neighbours, hello: bytes
+    ) -> None:
+        async with gateway_of({}) as gateway, talking(gateway.url) as talker:
+            await talker.say(hello, then_silence_s=1.0)
+            report = (await talker.until("turn"))["report"]
+
+        assert report["endpoint"]["ending"] == ""
+        assert 340 <= report["endpoint"]["wait_ms"] <= 560
+
+    async def test_a_gateway_without_the_turn_model_says_how_to_get_it(self, nats: NatsServer, tmp_path: Path) -> None:
+        store = tmp_path / "models"
+        (store / "vad").mkdir(parents=True)
+        (store / "vad" / "silero-vad").symlink_to(ModelStore.at().root / "vad" / "silero-vad")
+        settings = {"ENDPOINTING": "smart", "MODEL_STORE": str(store)}
+        async with running_service("gateway", nats, tmp_path, settings, wait=False) as gateway:
+            async with asyncio.timeout(WAIT_S):
+                await gateway.process.wait()
+
+        assert "parley models pull smart-turn-v3.2" in gateway.log()
 
 
 class TestWaiting:

@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 from parley_contract.errors import BusUnavailableError
 from parley_contract.frames import FRAME_SAMPLES, RATE_HZ, Flag, Frame
 from parley_contract.messages import (
+    CandidateTranscript,
     FinalTranscript,
     InterruptTurn,
     Message,
@@ -27,6 +28,7 @@ from parley_contract.messages import (
     ReplyEnded,
     ResendFrames,
     ResumeSession,
+    SegmentEnded,
     SessionOpened,
     SessionRefused,
     SynthesizePhrase,
@@ -88,6 +90,20 @@ class AsrActor:
                     self.headers[_name(work.message)] = work.headers
                     await work.done()
                     tasks.create_task(self._transcribe(work.message))
+
+    async def suppose(self, paused: SegmentEnded, text: str) -> None:
+        """Say what was said up to a pause, as if it were all."""
+        candidate = CandidateTranscript(
+            session=paused.session,
+            epoch=paused.epoch,
+            turn=paused.turn,
+            utterance=paused.utterance,
+            speaker=paused.speaker,
+            outcome="speech",
+            text=text,
+            covers_seq=paused.last_seq + 5,
+        )
+        await self._bus.publish(self._bus.subjects.transcript(paused.session, paused.utterance), candidate)
 
     async def _transcribe(self, asked: TranscribeUtterance) -> None:
         got, more = self.frames[_name(asked)], asyncio.Event()
