@@ -39,8 +39,10 @@ class LabelledPause(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What rules would have done with some pauses."""
 
+    taken_back: float
+    """Share of the pauses within turns that would have been taken for the end, and noticed in time to go on."""
     cut_off: float
-    """Share of the pauses within turns that would have been taken for the end."""
+    """Share of those that would have been taken for the end for good."""
     waits_ms: tuple[float, ...]
     """Of the pauses that were the end, in their order."""
 
@@ -66,21 +68,30 @@ def fit(pauses: Sequence[LabelledPause], *, start: Weights, rules: SmartRules, p
     return Weights(bias=bias, audio=audio, complete=complete, open=lacking, silence=max(_LEAST_SILENCE, silence))
 
 
-def judge(pauses: Sequence[LabelledPause], *, endpoint_ms: float, rules: SmartRules | None) -> Outcome:
+def judge(
+    pauses: Sequence[LabelledPause], *, endpoint_ms: float, rules: SmartRules | None, reopen_ms: float = 0.0
+) -> Outcome:
     """Say what would have become of the pauses, had all evidence come in time.
 
     Args:
         pauses: of both kinds.
         endpoint_ms: the silence that counts without evidence.
         rules: what is tried; None for silence alone.
+        reopen_ms: how long after the decision a speaker may still go on.
     """
-    waits = [
-        endpoint_ms if rules is None else needed_ms(pause.evidence, pause.own_pause_ms, endpoint_ms, rules)
-        for pause in pauses
-    ]
-    within = [wait <= pause.length_ms for pause, wait in zip(pauses, waits, strict=True) if pause.length_ms is not None]
-    last = tuple(wait for pause, wait in zip(pauses, waits, strict=True) if pause.length_ms is None)
-    return Outcome(cut_off=sum(within) / len(within) if within else 0.0, waits_ms=last)
+    within: list[tuple[float, float]] = []
+    waits_ms: list[float] = []
+    for pause in pauses:
+        known = pause.evidence, pause.own_pause_ms, endpoint_ms
+        wait_ms = endpoint_ms if rules is None else needed_ms(*known, rules)
+        if pause.length_ms is None:
+            waits_ms.append(wait_ms)
+        else:
+            within.append((wait_ms, pause.length_ms))
+    ended = [length_ms - wait_ms for wait_ms, length_ms in within if wait_ms < length_ms]
+    count = max(1, len(within))
+    cut_off = sum(more_ms > reopen_ms for more_ms in ended)
+    return Outcome(taken_back=(len(ended) - cut_off) / count, cut_off=cut_off / count, waits_ms=tuple(waits_ms))
 
 
 def _moments(pauses: Sequence[LabelledPause], rules: SmartRules) -> tuple[Array, Array, Array]:
@@ -108,13 +119,21 @@ def _terms(pause: LabelledPause, silence_ms: float) -> list[float]:
 
 
 def _regress(rows: Array, finished: Array, counts: Array, near: Array, prior: float) -> Array:
-    """Newton's method on the weighted logistic likelihood with a Gaussian prior around `near`."""
+    """Maximise the weighted logistic likelihood with a Gaussian prior around `near`, by damped Newton steps."""
+
+    def height(weights: Array) -> float:
+        odds = rows @ weights
+        likelihood = counts @ (finished * odds - np.logaddexp(0, odds))
+        return float(likelihood - prior / 2 * np.sum((weights - near) ** 2))
+
     found = near.copy()
     for _ in range(_ROUNDS):
-        likely = 1 / (1 + np.exp(-np.clip(rows @ found, -30, 30)))
+        likely = np.exp(-np.logaddexp(0, -(rows @ found)))
         slope = rows.T @ (counts * (finished - likely)) - prior * (found - near)
         curve = (rows * (counts * likely * (1 - likely))[:, np.newaxis]).T @ rows + prior * np.eye(len(near))
         step = np.linalg.solve(curve, slope)
+        while height(found + step) < height(found) and float(np.abs(step).max()) > _CLOSE:
+            step = step / 2
         found = found + step
         if float(np.abs(step).max()) < _CLOSE:
             break

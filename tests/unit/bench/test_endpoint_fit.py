@@ -75,8 +75,20 @@ def test_rules_are_judged_by_whom_they_cut_off_and_whom_they_keep_waiting() -> N
         LabelledPause(evidence=Evidence(), length_ms=300),
     ]
 
-    smart = judge(pauses, endpoint_ms=500, rules=RULES)
-    silence = judge(pauses, endpoint_ms=500, rules=None)
+    smart = judge(pauses, endpoint_ms=500, rules=RULES, reopen_ms=200)
+    silence = judge(pauses, endpoint_ms=500, rules=None, reopen_ms=200)
 
-    assert smart == Outcome(cut_off=1 / 3, waits_ms=(250,))
-    assert silence == Outcome(cut_off=1 / 3, waits_ms=(500,))
+    assert smart == Outcome(taken_back=1 / 3, cut_off=0, waits_ms=(250,))
+    assert silence == Outcome(taken_back=0, cut_off=1 / 3, waits_ms=(500,))
+
+
+def test_pauses_that_one_word_tells_apart_for_sure_give_weights_that_can_be_used() -> None:
+    pauses = [
+        LabelledPause(evidence=Evidence(audio=0.5, ending="complete")),
+        LabelledPause(evidence=Evidence(audio=0.5, ending="open"), length_ms=900),
+    ] * 50
+
+    found = fit(pauses, start=USUAL, rules=RULES)
+
+    assert 1.5 < found.complete < 10
+    assert -10 < found.open < -2

@@ -5,6 +5,10 @@ import pytest
 from parley_contract.endings import ending
 
 COMPLETE = [
+    "Louder.",
+    "Our cat sleeps on the warm radiator.",
+    "She sells cheese, milk and woolen socks.",
+    "My room number is 555.",
     "Who are you",
     "Where is it",
     "What is that",
@@ -142,6 +146,8 @@ OPEN = [
     "It is not",
     "We have been",
     "My number is 555 12",
+    "My number is 555.",
+    "I would prefer.",
     "The code is 4 7",
     "call 0 1 7 6",
     "Turn left at the next junction and then",

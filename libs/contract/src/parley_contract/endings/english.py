@@ -31,7 +31,8 @@ _ALONE: Final = _set(
     "yes yeah yep yup no nope nah ok okay sure right correct exactly absolutely definitely certainly indeed maybe "
     "perhaps thanks hello hi hey bye goodbye stop wait cancel continue next repeat help pardon sorry please good great "
     "fine perfect cool nice wow never always sometimes nothing everything anything agreed true false wrong enough "
-    "done begin"
+    "done begin louder quieter softer faster slower higher lower warmer colder brighter darker later earlier quickly "
+    "slowly really wonderful excellent amazing awesome interesting"
 )
 _SAID_WHOLE: Final = re.compile(
     r"(?:(?:yes|no|yeah|ok|okay|oh|well|sure) )?"
@@ -105,17 +106,18 @@ _ADJECTIVE: Final = _any(
 _NOUN_MISSING: Final = re.compile(rf"\b(?:a|an|my|your|our|their|some) {_ADJECTIVE}(?: {_ADJECTIVE})?$")
 _BEGUN: Final = re.compile(
     rf"{_SMALL_START}(?:"
-    rf"{_any(_SUBJECTS)} (?:want|need|think|believe|guess|wonder|mean|said|say|told|would like|like|prefer|wanted|was|"
-    r"were|got|have|had|feel like|went|just|thought)|i'd like|i'm (?:looking|trying|thinking|going|gonna|not|just)|"
-    r"(?:can|could|would|will|do|did|does|are|is|was|were|have|has|should|shall|may) "
-    rf"{_any(_SUBJECTS)}(?: (?:please|tell|give|show|let|send|bring|remind|set|add|put|make|find|have|know|think|want|"
-    r"need|also|just))?(?: me| us| him)?|"
+    rf"{_any(_SUBJECTS)} (?:want|need|think|believe|guess|wonder|mean|said|say|told|like|prefer|wanted|was|were|got|"
+    r"have|had|feel like|went|just|thought|would (?:like|prefer|love))|"
+    r"i'd like|i'm (?:looking|trying|thinking|going|gonna|not|just)|"
+    rf"(?:can|could|would|will|do|did|does|are|is|was|were|have|has|should|shall|may) {_any(_SUBJECTS)}"
+    r"(?: (?:please|tell|give|show|let|send|bring|remind|set|add|put|make|find|have|know|think|want|need|also|just))?"
+    r"(?: me| us| him)?|"
     r"(?:give|let|send|bring|remind|get|find|set|add|put|make|take|tell|ask)(?: me| us| him| her)?|"
     r"(?:what|where|when|how|who|why|which|how (?:many|much|long|often|far)|what (?:time|kind|sort)|which one)|"
+    r"(?:there|this|that|it) (?:is|was|are)|(?:is|are|was|were) there|"
     r"(?:what|who|where|when|why|how|which(?: \w+)?|how (?:many|much) \w+|how (?:long|often|far)) "
-    r"(?:(?:do|does|did|should|can|could|will|would|have|has|shall)"
-    rf"(?: {_any(_SUBJECTS)})?|is|are|was|were)|"
-    r"(?:is|are|was|were) there|(?:which|one|some|all|many) of (?:these|those|them|the)(?: \w+)?)$"
+    rf"(?:(?:do|does|did|should|can|could|will|would|have|has|shall)(?: {_any(_SUBJECTS)})?|is|are|was|were)|"
+    r"(?:which|one|some|all|many) of (?:these|those|them|the)(?: \w+)?)$"
 )
 """Beginnings by themselves: `can you tell me`, `I would like`."""
 _ALL_BUT_BEGUN: Final = re.compile(r"^(?:who|what|where|when|why|how|which|which one|(?:tell|ask) (?:me|us|him|her))$")
@@ -142,7 +144,10 @@ _SUBORDINATE_WORDS: Final = 8
 
 # Going on.
 
-_DIGITS_GO_ON: Final = re.compile(r"\b(?:number|code|pin|zip|phone|call|dial|it's|is)\b[^.]*?(?P<digits>\d[\d ,.-]*)$")
+_DIGITS_GO_ON: Final = re.compile(
+    r"\b(?:(?P<phone>(?:my|her|his|their|your|our|phone|telephone) number is)|number|code|pin|zip|phone|call|dial|it's|"
+    r"is)\b[^.]*?(?P<digits>\d[\d ,.-]*)$"
+)
 _PHONE_DIGITS: Final = 7
 """The shortest telephone number that people dictate; a shorter run of digits in groups goes on."""
 _LISTING: Final = re.compile(r"[^,]+,[^,]+, *(?!and\b|or\b)[\w']+(?: [\w']+)?\W*$")
@@ -180,6 +185,11 @@ _VERB: Final = re.compile(
     r"won|began|broke|brought|built|caught|chose|drank|drove|ate|fell|flew|froze|grew|heard|held|kept|knew|paid|put|rang|"
     r"rode|sang|sold|swam|wore|\w{3,}ed)\b"
 )
+_SAYING: Final = re.compile(
+    rf"{_SMALL_START}(?:(?:i|you|he|she|it|we|they|who) \w+|(?:my|our|your|his|her|their|the|this|that|a) "
+    r"(?:\w+ ){1,2}\w+[^\Ws]s) \w+"
+)
+"""A subject, something that may be its verb, and more: `she sells cheese`, `our cat sleeps here`."""
 _FEWEST_WORDS: Final = 3
 """Of a statement: `it works fine`."""
 
@@ -234,7 +244,7 @@ def _lacks_a_word(words: Sequence[str], plain: str) -> bool:
 
 def _counts(sentence: str, plain: str) -> bool:
     """Whether digits or a list go on."""
-    if (found := _DIGITS_GO_ON.search(plain)) and " " in found["digits"].strip():
+    if (found := _DIGITS_GO_ON.search(plain)) and (found["phone"] or " " in found["digits"].strip()):
         return len(re.findall(r"\d", found["digits"])) < _PHONE_DIGITS
     if not (_LISTING.search(sentence) or _LIST_BEGUN.search(sentence)):
         return False
@@ -247,7 +257,7 @@ def _could_be_all(words: Sequence[str], plain: str) -> bool:
         return True
     if words[-1] in _AUXILIARIES or _EITHER.search(plain):
         return _QUESTION.search(plain) is not None or _ASKING.search(plain) is not None
-    if _QUESTION.search(plain) or _COMMAND.search(plain):
+    if any(pattern.search(plain) for pattern in (_QUESTION, _COMMAND, _SAYING)):
         return True
     verb = _VERB.search(plain)
     return verb is not None and verb.end() < len(plain) and len(words) >= _FEWEST_WORDS
