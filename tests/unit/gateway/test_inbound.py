@@ -187,6 +187,19 @@ def test_the_next_turn_has_its_own_sound() -> None:
     assert b"".join(talk.sent).endswith(sound.pcm)
 
 
+def test_a_turn_that_is_taken_up_again_still_has_the_sound_before() -> None:
+    talk = Talk()
+
+    talk.hear(0.96, voice=True)
+    talk.hear(0.8, voice=False)
+    talk.hear(0.96, voice=True)
+
+    sound = talk.microphone.turn_sound()
+    assert sound is not None
+    assert sound.pcm.startswith(b"".join(talk.sent[:48]))
+    assert sound.pcm.endswith(b"".join(talk.sent[-48:]))
+
+
 def test_the_words_of_the_running_utterance_end_it_and_those_of_another_do_not() -> None:
     talk = Talk(SMART)
     talk.hear(0.96, voice=True)

@@ -387,6 +387,20 @@ def test_who_goes_on_after_open_words_is_heard_in_the_same_utterance_and_teaches
     assert ended.endpoint.own_pause_ms == pytest.approx(700, abs=20)
 
 
+def test_who_goes_on_right_after_an_endpoint_had_only_paused_and_teaches_it_too() -> None:
+    room = Room(SMART)
+
+    room.hear(0.96, voice=True)
+    room.hear(0.9, voice=False)
+    room.hear(0.96, voice=True)
+    room.hear(1.4, voice=False)
+    room.hear(0.96, voice=True)
+
+    first, second, third = (thing for thing in room.happened if isinstance(thing, Began))
+    assert (first.reopens, second.reopens, third.reopens) == (False, True, False)
+    assert room.state.own_pause_ms == pytest.approx(650, abs=20)
+
+
 def test_the_audio_model_alone_makes_nobody_wait_longer() -> None:
     room = Room(SMART)
 

@@ -258,7 +258,7 @@ def unsupported(assistant: VoiceAssistant) -> list[str]:
 
     The resource has its final shape already; silently ignoring a field would be worse than refusing it.
     """
-    spec, taking = assistant.spec, assistant.spec.turn_taking
+    spec = assistant.spec
     checks = (
         (spec.doors.discord is not None, "spec.doors.discord: there is no Discord door yet; use the web door"),
         (

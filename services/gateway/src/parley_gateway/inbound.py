@@ -197,7 +197,7 @@ class Microphone:
         utterance = self._ears.speech_began(self._speaker, voiced_at, continues=began.continues)
         self._running = self._kept[utterance] = Recording(utterance, began.first_frame, self._epoch)
         heard_already = self._state.frames - began.first_frame
-        if not began.continues:
+        if not began.continues and not began.reopens:
             self._turn.clear()
         for pcm in list(self._recent)[len(self._recent) - heard_already :]:
             self._turn.append(pcm)

@@ -43,6 +43,8 @@ class UtteranceRules(msgspec.Struct, frozen=True, kw_only=True):
     """Sound before the first voiced sample that goes along: first consonants come before the model's certainty."""
     max_utterance_s: float = 30.0
     """An utterance longer than this is cut; its turn goes on in the next."""
+    reopen_ms: int = 600
+    """Who goes on within this of the endpoint had only paused; what follows from that is for `turns` to say."""
     stall_ms: int = 800
     """How long frames may stay away in the middle of a word before that counts as silence."""
 
@@ -86,6 +88,8 @@ class Began(msgspec.Struct, frozen=True):
     """Position of its first voiced sample, of the turn's for one that goes on."""
     continues: bool = False
     """Whether it goes on from the one that just ended, in the same turn."""
+    reopens: bool = False
+    """Whether it comes so soon after an endpoint that its speaker had only paused."""
 
 
 class Paused(msgspec.Struct, frozen=True):
@@ -131,6 +135,15 @@ class Running(msgspec.Struct, frozen=True):
     """Of the silence since the last voiced sample."""
 
 
+class Decided(msgspec.Struct, frozen=True):
+    """The latest endpoint."""
+
+    at: float
+    """Monotonic seconds."""
+    wait_ms: float
+    """The silence that it took."""
+
+
 class Hearing(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known of a speaker's sound."""
 
@@ -142,6 +155,7 @@ class Hearing(msgspec.Struct, frozen=True, kw_only=True):
     floor_frame: int = 0
     """The first frame that the next utterance may take: nothing voiced is transcribed twice."""
     running: Running | None = None
+    decided: Decided | None = None
     own_pause_ms: float | None = None
     """How long this speaker's pauses within turns are; None while there was none."""
 
@@ -152,16 +166,16 @@ def step(state: Hearing, event: Event, now: float, rules: UtteranceRules) -> tup
         case FrameHeard(windows):
             return _hear(state, windows, now, rules)
         case SoundJudged(until, audio):
-            return _weigh(state, until, rules, audio=audio)
+            return _weigh(state, until, Evidence(audio=audio), now, rules)
         case WordsJudged(until, ending):
-            return _weigh(state, until, rules, ending=ending)
+            return _weigh(state, until, Evidence(ending=ending), now, rules)
         case TimePassed():
             deadline = due(state, rules)
             if deadline is None or now < deadline:
                 return state, ()
-            return _end(state, "endpoint", silence_ms=_silence_ms(state) + (now - state.heard_at) * 1000)
+            return _end(state, "endpoint", now, waited_ms=(now - state.heard_at) * 1000)
         case DoorClosed():
-            return _end(state, "closed") if state.running else (_quiet(state), ())
+            return _end(state, "closed", now) if state.running else (_quiet(state), ())
 
 
 def due(state: Hearing, rules: UtteranceRules) -> float | None:
@@ -200,34 +214,44 @@ def _hear(
         state = msgspec.structs.replace(state, segment=segment, running=running)
         match change:
             case SpeechStarted(first_voiced) if state.running is None:
-                state, began = _begin(state, first_voiced, rules)
+                state, began = _begin(state, first_voiced, now, rules)
                 happened.append(began)
             case SpeechStarted(first_voiced):
                 if paused_at is not None:
-                    pause_ms = max(0, first_voiced - paused_at) * 1000 / RATE_HZ
-                    state = msgspec.structs.replace(state, own_pause_ms=learned(state.own_pause_ms, pause_ms))
+                    state = _learn(state, max(0, first_voiced - paused_at) * 1000 / RATE_HZ)
                 happened.append(Resumed(first_voiced))
             case SpeechStopped(last_voiced) if running and last_voiced > running.first_frame * FRAME_SAMPLES:
                 happened.append(Paused(_seq_of(last_voiced, running), last_voiced))
     if state.running:
-        state, ended = _judge(state, state.running, rules)
+        state, ended = _judge(state, state.running, now, rules)
         happened += ended
     return state, tuple(happened)
 
 
-def _begin(state: Hearing, first_voiced: int, rules: UtteranceRules) -> tuple[Hearing, Began]:
+def _begin(state: Hearing, first_voiced: int, now: float, rules: UtteranceRules) -> tuple[Hearing, Began]:
+    decided, reopens = state.decided, False
+    if decided is not None:
+        since_ms = (now - decided.at) * 1000 - (state.frames * FRAME_SAMPLES - first_voiced) * 1000 / RATE_HZ
+        if reopens := since_ms <= rules.reopen_ms:
+            state = _learn(state, decided.wait_ms + max(0.0, since_ms))
     pre_roll = rules.pre_roll_ms * RATE_HZ // 1000
     wanted = max(0, first_voiced - pre_roll) // FRAME_SAMPLES
     first_frame = max(wanted, state.floor_frame, state.frames - MEMORY_FRAMES)
     running = Running(first_frame, first_voiced, state.segment.last_voiced)
-    return msgspec.structs.replace(state, running=running), Began(first_frame, first_voiced)
+    return msgspec.structs.replace(state, running=running), Began(first_frame, first_voiced, reopens=reopens)
 
 
-def _judge(state: Hearing, running: Running, rules: UtteranceRules) -> tuple[Hearing, tuple[Happening, ...]]:
+def _learn(state: Hearing, pause_ms: float) -> Hearing:
+    return msgspec.structs.replace(state, own_pause_ms=learned(state.own_pause_ms, pause_ms))
+
+
+def _judge(
+    state: Hearing, running: Running, now: float, rules: UtteranceRules
+) -> tuple[Hearing, tuple[Happening, ...]]:
     """End or cut the running utterance if it is time, by the media clock."""
     pausing = state.segment.phase == "silent"
     if pausing and _silence_ms(state) >= _needed_ms(state, running, rules):
-        return _end(state, "endpoint")
+        return _end(state, "endpoint", now)
     length_s = (state.frames - running.first_frame) * FRAME_SAMPLES / RATE_HZ
     if length_s >= rules.max_utterance_s or (pausing and length_s >= _SOFT_SHARE * rules.max_utterance_s):
         return _cut(state, running)
@@ -235,18 +259,19 @@ def _judge(state: Hearing, running: Running, rules: UtteranceRules) -> tuple[Hea
 
 
 def _weigh(
-    state: Hearing, until: int, rules: UtteranceRules, *, audio: float | None = None, ending: Ending | None = None
+    state: Hearing, until: int, found: Evidence, now: float, rules: UtteranceRules
 ) -> tuple[Hearing, tuple[Happening, ...]]:
     """Take in evidence, unless its pause is over or nobody asked for it; it may end the utterance at once."""
     running = state.running
     if running is None or rules.smart is None or until < running.last_voiced:
         return state, ()
     known = running.evidence
-    evidence = Evidence(audio=known.audio if audio is None else audio, ending=ending or known.ending)
+    audio = known.audio if found.audio is None else found.audio
+    evidence = Evidence(audio=audio, ending=found.ending or known.ending)
     running = msgspec.structs.replace(running, evidence=evidence)
     state = msgspec.structs.replace(state, running=running)
     is_over = state.segment.phase == "silent" and _silence_ms(state) >= _needed_ms(state, running, rules)
-    return _end(state, "endpoint") if is_over else (state, ())
+    return _end(state, "endpoint", now) if is_over else (state, ())
 
 
 def _cut(state: Hearing, running: Running) -> tuple[Hearing, tuple[Happening, ...]]:
@@ -258,21 +283,23 @@ def _cut(state: Hearing, running: Running) -> tuple[Hearing, tuple[Happening, ..
 
 
 def _end(
-    state: Hearing, reason: Literal["endpoint", "closed"], *, silence_ms: float | None = None
+    state: Hearing, reason: Literal["endpoint", "closed"], now: float, *, waited_ms: float = 0.0
 ) -> tuple[Hearing, tuple[Happening, ...]]:
-    """End the utterance; an endpoint after so much silence, or after what the media clock says."""
+    """End the utterance; `waited_ms` is silence that no frame has told of yet."""
     running = state.running
     if running is None:
         return state, ()
     ended = _ended(state, running, reason)
     if reason == "endpoint":
+        wait_ms = round(_silence_ms(state) + waited_ms, 1)
         endpoint = Endpoint(
-            wait_ms=round(_silence_ms(state) if silence_ms is None else silence_ms, 1),
+            wait_ms=wait_ms,
             audio=running.evidence.audio,
             ending=running.evidence.ending or "",
             own_pause_ms=state.own_pause_ms,
         )
         ended = msgspec.structs.replace(ended, endpoint=endpoint)
+        state = msgspec.structs.replace(state, decided=Decided(now, wait_ms))
     return _quiet(state), (ended,)
 
 
