@@ -126,7 +126,7 @@ def test_without_speculation_nobody_asks_before_the_end_and_the_candidate_is_the
 
 def test_another_question_drops_what_was_begun_takes_its_phrases_away_and_counts_it_as_waste() -> None:
     talk = Talk("tts")
-    talk.take(candidate("What is"), turn_events.Tokens(turn=1, revision=0, text="A pronoun. "))
+    talk.take(candidate("Who is it?"), turn_events.Tokens(turn=1, revision=0, text="A pronoun. "))
 
     effects = talk.take(candidate("What is the time?", covers_seq=20))
 
@@ -138,6 +138,12 @@ def test_another_question_drops_what_was_begun_takes_its_phrases_away_and_counts
     assert [reply.wasted_tokens for reply in told] == [1]
 
 
+def test_words_that_cannot_be_all_are_not_asked() -> None:
+    talk = Talk()
+
+    assert talk.take(candidate("What is the time in the")) == []
+
+
 def test_the_same_question_in_other_spelling_changes_nothing() -> None:
     talk = Talk()
     talk.take(candidate("what is it"))
@@ -147,7 +153,7 @@ def test_the_same_question_in_other_spelling_changes_nothing() -> None:
 
 def test_who_spoke_on_after_the_candidate_is_answered_by_the_final_alone() -> None:
     talk = Talk()
-    talk.take(candidate("What is"))
+    talk.take(candidate("Who is it?"))
 
     assert talk.take(ended(voiced_seq=20)) == []
     effects = talk.take(final("What is the time?"))

@@ -382,7 +382,7 @@ def test_who_goes_on_after_open_words_is_heard_in_the_same_utterance_and_teaches
     room.hear(0.6, voice=False)
 
     [(_, ended)] = room.ended
-    assert [type(thing) for thing in room.happened] == [Began, Paused, Paused, Ended]
+    assert [type(thing) for thing in room.happened] == [Began, Paused, Resumed, Paused, Ended]
     assert ended.endpoint is not None
     assert ended.endpoint.own_pause_ms == pytest.approx(700, abs=20)
 
@@ -502,7 +502,7 @@ def test_speech_that_goes_on_in_the_very_moment_of_the_endpoint_is_taken_by_what
     time_first.send(TimePassed())
     time_first.hear(0.2, voice=True)
 
-    assert [type(thing) for thing in frame_first.happened] == [Began, Paused]
+    assert [type(thing) for thing in frame_first.happened] == [Began, Paused, Resumed]
     assert [type(thing) for thing in time_first.happened] == [Began, Paused, Ended, Began]
 
 

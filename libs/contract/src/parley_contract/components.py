@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from parley_contract.resource import SecretKeyRef, VoiceAssistant
+from parley_contract.resource import SecretKeyRef, TurnTaking, VoiceAssistant
 from parley_contract.services import PORTS, Service
 
 ComponentName = Literal["nats", "ollama", "asr", "tts", "agent", "gateway"]

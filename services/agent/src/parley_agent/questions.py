@@ -8,6 +8,7 @@ from parley_agent.replies import Step, close, dispatch, drop, guessed, interrupt
 from parley_agent.speculation import agree, is_worth_warming, stable
 from parley_agent.turn_events import Commit, Dismiss, Effect, Generate, SayInterrupted, SayReplyStarted, Warm
 from parley_agent.turn_state import Conversation, Heard, Reply, Turn
+from parley_contract.endings import ending
 from parley_contract.messages import (
     CandidateTranscript,
     FinalTranscript,
@@ -139,7 +140,8 @@ def _speculate(state: Conversation, turn: Turn) -> Step:
     user = _so_far(turn, candidate.text) if candidate else None
     if user is None or (turn.reply is not None and agree(turn.reply.user, user)):
         return state, ()
-    if state.rules.speculation not in {"llm", "tts"} or not user:
+    is_likely_all = candidate is not None and ending(candidate.text, state.rules.language) != "open"
+    if state.rules.speculation not in {"llm", "tts"} or not user or not is_likely_all:
         turn, effects = drop(turn)
         return state.having(turn), effects
     turn, effects = ask(state, turn, user)
