@@ -104,8 +104,8 @@ def test_a_language_brings_its_window_and_its_voice(
 @pytest.mark.parametrize(
     "taking, turn_model, decodes",
     [
-        ("{endpointing: silence}", (), "off"),
-        ("{endpointing: smart}", ("smart-turn-v3.2",), "asr"),
+        ("{endpointing: silence, speculation: 'off'}", (), "off"),
+        ("{endpointing: smart, speculation: 'off'}", ("smart-turn-v3.2",), "asr"),
         ("{endpointing: smart, speculation: asr}", ("smart-turn-v3.2",), "asr"),
     ],
 )

@@ -7,6 +7,8 @@ from parley_contract.resource import load_manifest
 
 HEAD = "apiVersion: parley.dev/v1alpha1\nkind: VoiceAssistant\nmetadata: {name: libra}\n"
 
+QUOTE_IT = "expected `str`, got `bool`: put quotes around it, for YAML takes on, off, yes and no for true and false"
+
 
 def problems(text: str) -> list[str]:
     with pytest.raises(InvalidDocumentError) as caught:
@@ -48,7 +50,8 @@ def test_a_minimal_manifest_is_enough() -> None:
         ("{asr: null}", "spec.asr: expected `object`, got `null`"),
         ("{profile: [laptop]}", "spec.profile: expected `str`, got `array`"),
         ("{language: English}", "spec.language: expected `str` matching regex '^[a-z]{2,3}$'"),
-        ("{language: no}", "spec.language: expected `str`, got `bool`"),
+        ("{language: no}", f"spec.language: {QUOTE_IT}"),
+        ("{turnTaking: {speculation: off}}", f"spec.turnTaking.speculation: {QUOTE_IT}"),
         (
             "{profile: laptop, language: ko}",
             "spec: asr.model tiny.en hears English only, and language is ko: name a multilingual model, such as tiny",

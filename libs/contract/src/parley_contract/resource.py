@@ -138,9 +138,9 @@ class TurnTaking(_Part, frozen=True):
     min_speech_ms: Annotated[int, msgspec.Meta(ge=32, le=2000)] = 100
     """Shorter sounds are no speech; a plain yes has 200 ms."""
     max_utterance_s: Annotated[float, msgspec.Meta(ge=5, le=90)] = 30.0
-    endpointing: Literal["silence", "smart"] = "silence"
+    endpointing: Literal["silence", "smart"] = "smart"
     """`smart` also listens: to how the turn sounds, to its last words, and to the speaker's own pauses."""
-    speculation: Speculation = "off"
+    speculation: Speculation = "tts"
     barge_in: BargeIn = BargeIn()
     watchdog: Watchdog = Watchdog()
 

@@ -146,6 +146,8 @@ def _sentence(reason: str, annotation: object) -> str:
     allowed = _literals(annotation)
     if wrong and allowed:
         text = f"{wrong[1]} is not one of {', '.join(allowed)}"
+    if text == "Expected `str`, got `bool`":
+        text += ": put quotes around it, for YAML takes on, off, yes and no for true and false"
     return f"{where}: {text[0].lower()}{text[1:]}"
 
 
