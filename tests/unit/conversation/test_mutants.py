@@ -82,6 +82,14 @@ def rude(state: Turns, event: gateway_events.Event, now: float) -> tuple[Turns, 
     return after, effects
 
 
+def nostalgic(state: Turns, event: gateway_events.Event, now: float) -> tuple[Turns, list[Effect]]:
+    """A gateway that takes sound of an older revision for the reply's."""
+    turn = state.turns.get(event.turn) if isinstance(event, FrameArrived) else None
+    if isinstance(event, FrameArrived) and turn is not None:
+        event = replace(event, frame=replace(event.frame, revision=turn.revision))
+    return gateway_turns.step(state, event, now)
+
+
 def stubborn(state: Conversation, event: agent_events.Event, now: float) -> Step:
     """An agent that keeps to its guess, whatever else was said."""
     if isinstance(event, FinalTranscript | CandidateTranscript) and (turn := state.find(event.turn)) and turn.reply:
@@ -162,6 +170,7 @@ UNLUCKY = Misfortune(crashes=2, losses=2, repetitions=2, delays=9, refusals=1)
         Reducers(gateway=secretive),
         Reducers(gateway=hasty_of_hearing),
         Reducers(gateway=rude),
+        Reducers(gateway=nostalgic),
         Reducers(agent=presumptuous),
         Reducers(agent=inattentive),
         Reducers(agent=hasty),

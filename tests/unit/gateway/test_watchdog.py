@@ -270,6 +270,18 @@ def test_the_reply_to_the_next_question_ends_the_apology() -> None:
     assert [report.outcome for report in listener.reports] == ["failed", "answered"]
 
 
+def test_who_speaks_over_an_apology_waits_for_nothing_but_the_reply() -> None:
+    listener = Listener()
+
+    listener.wait(12.2)
+    listener.ask()
+    asked_at = listener.now
+    listener.reply(turn=2)
+
+    assert REPLY in [mark for mark, _ in listener.heard]
+    assert listener.now == asked_at
+
+
 def test_who_speaks_again_is_not_talked_over_with_an_apology() -> None:
     listener = Listener()
 

@@ -215,8 +215,10 @@ class _Decision:
             case PartialTranscript():
                 self._tell(door.Partial(turn=message.turn, utterance=message.utterance, text=message.text))
             case CandidateTranscript():
-                self._change(turn.number, candidates={**turn.candidates, message.utterance: message})
-                self._take_candidate(turn.number)
+                known = turn.candidates.get(message.utterance)
+                if known is None or known.covers_seq < message.covers_seq:
+                    self._change(turn.number, candidates={**turn.candidates, message.utterance: message})
+                    self._take_candidate(turn.number)
             case FinalTranscript():
                 self._transcribe(turn.number, message)
 
@@ -245,6 +247,9 @@ class _Decision:
         for turn in self._turns:
             if turn.number < barge_in.turn and turn.is_committed:
                 self._interrupt(turn.number, "speech")
+        reply = self.state.playback.reply
+        if reply is not None and reply.turn < barge_in.turn and reply.turn not in self.state.turns:
+            self._cue(cues.Stop(reply.turn))  # What is canned and was said after its turn.
 
     def _weigh(self) -> None:
         """Decide whether somebody who speaks has the floor, and whether a reply that gave way may go on."""
@@ -301,19 +306,10 @@ class _Decision:
 
     def _expect(self, turn: Turn, message: ReplyStarted) -> None:
         """Learn what the reply of this revision replies to."""
-        before = turn.answer
-        is_known = before is not None and before.revision == message.revision
-        if (
-            before is None
-            or not is_known
-            or (before.utterance, before.covers_seq)
-            != (
-                message.utterance,
-                message.covers_seq,
-            )
-        ):
-            is_early = is_known or not turn.is_committed
-            answer = Answer(message.revision, message.utterance, message.covers_seq, is_early)
+        before, covers = turn.answer, (message.revision, message.utterance, message.covers_seq)
+        if before is None or (before.revision, before.utterance, before.covers_seq) != covers:
+            is_early = not turn.is_committed or (before is not None and before.revision == message.revision)
+            answer = Answer(*covers, is_early)
             self._change(turn.number, answer=answer, has_guesses=turn.has_guesses or is_early)
         self._release(turn.number)
 
