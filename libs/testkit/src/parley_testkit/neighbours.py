@@ -26,6 +26,7 @@ from parley_contract.messages import (
     PhraseSynthesized,
     ReplyDelta,
     ReplyEnded,
+    ReplyStarted,
     ResendFrames,
     ResumeSession,
     SegmentEnded,
@@ -251,6 +252,8 @@ class AgentActor:
             return
         bus, session, epoch, turn = self._bus, to.session, to.epoch, to.turn
         subject, name = bus.subjects.reply(session, turn), f"{session}-{epoch}-{turn}"
+        started = ReplyStarted(session=session, epoch=epoch, turn=turn, utterance=to.utterance, covers_seq=to.last_seq)
+        await bus.record(subject, started, message_id=f"{name}-started-{to.utterance}", headers=headers)
         for number, text in enumerate(self.phrases):
             delta = ReplyDelta(session=session, epoch=epoch, turn=turn, index=number, text=text)
             await bus.publish(subject, delta, headers=headers)
