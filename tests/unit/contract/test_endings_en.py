@@ -5,6 +5,8 @@ import pytest
 from parley_contract.endings import ending
 
 COMPLETE = [
+    "My mother will be 75 on the 9th of May.",
+    "It takes an hour or so.",
     "Louder.",
     "Our cat sleeps on the warm radiator.",
     "She sells cheese, milk and woolen socks.",

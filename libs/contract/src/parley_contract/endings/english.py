@@ -54,8 +54,9 @@ _FILLING: Final = re.compile(
     r"(?:(?<!do )(?<!did )(?<!does )(?<!would )(?<!if )\byou know|(?<!what )(?<!do )\bi mean|let me (?:see|think)|"
     r"let's see|sort of|kind of|how do i say|what's it called|to be honest|"
     r"the thing is|for (?:example|instance)|such as|^(?:well|so|like|now|and then|oh well)|"
-    r"(?:and|but|or|because|um|uh) (?:well|so|like|then)|"
-    r"(?<!think )(?<!hope )(?<!guess )(?<!suppose )(?<!say )(?<!said )(?<!believe )(?<!do )(?<!is )(?<!afraid )\bso)$"
+    r"(?:and|but|because|um|uh) (?:well|so|like|then)|or (?:well|like|then)|"
+    r"(?<!think )(?<!hope )(?<!guess )(?<!suppose )(?<!say )(?<!said )(?<!believe )(?<!do )(?<!is )(?<!afraid )(?<!or )"
+    r"\bso)$"
 )
 """`Do you know` asks, and `I think so` answers."""
 
@@ -88,6 +89,9 @@ _CONTRACTED: Final = re.compile(r"^(?:let's|(?:it|that|there|here|he|she|what|wh
 _BEING: Final = _set(_BE)
 _AUXILIARIES: Final = _BEING | _set(
     "have has had having do does did will would shall should can could may might must ought gonna wanna gotta cannot"
+)
+_IN_MAY: Final = re.compile(
+    r"\b(?:of|in|this|next|last|early|late|until|since|by|before|after|\d+(?:st|nd|rd|th)?) may$"
 )
 _ASKING: Final = re.compile(rf"\b(?:what|who|where|how|when|which|all|as|than)\b.*\b{_any(_SUBJECTS)} \w+$")
 """`I know where they are`, `tell me what time it is`; but `what I want to say is` goes on."""
@@ -227,6 +231,8 @@ def _lacks_its_noun(last: str, plain: str) -> bool:
 
 def _lacks_a_word(words: Sequence[str], plain: str) -> bool:
     last, before = words[-1], words[-2] if len(words) > 1 else ""
+    if _IN_MAY.search(plain):
+        return False
     if last in _AUXILIARIES:
         # After a subject most may be an answer (`he said he would`); what somebody is has to be said.
         return not _ASKING.search(plain) and (last in _BEING or before not in _SUBJECTS.split())
@@ -255,7 +261,7 @@ def _could_be_all(words: Sequence[str], plain: str) -> bool:
     """Whether it is built like a question, a command or a statement."""
     if len(words) > 1 and words[-1] in _CLOSERS:
         return True
-    if words[-1] in _AUXILIARIES or _EITHER.search(plain):
+    if (words[-1] in _AUXILIARIES and not _IN_MAY.search(plain)) or _EITHER.search(plain):
         return _QUESTION.search(plain) is not None or _ASKING.search(plain) is not None
     if any(pattern.search(plain) for pattern in (_QUESTION, _COMMAND, _SAYING)):
         return True
