@@ -387,6 +387,19 @@ def test_who_goes_on_after_open_words_is_heard_in_the_same_utterance_and_teaches
     assert ended.endpoint.own_pause_ms == pytest.approx(700, abs=20)
 
 
+def test_a_pause_is_as_long_as_it_was_also_where_the_door_sends_nothing_in_it() -> None:
+    room = Room(SMART)
+
+    room.hear(0.96, voice=True)
+    room.hear(0.2, voice=False)
+    room.judge(ending="open")
+    room.wait(0.8)
+    room.hear(0.96, voice=True)
+
+    assert [type(thing) for thing in room.happened] == [Began, Paused, Resumed]
+    assert room.state.own_pause_ms == pytest.approx(700, abs=20)
+
+
 def test_who_goes_on_right_after_an_endpoint_had_only_paused_and_teaches_it_too() -> None:
     room = Room(SMART)
 

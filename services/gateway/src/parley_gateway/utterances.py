@@ -131,6 +131,8 @@ class Running(msgspec.Struct, frozen=True):
     first_frame: int
     first_voiced: int
     last_voiced: int
+    voiced_until: float
+    """When that was heard, in monotonic seconds, as if no frame were ever late."""
     evidence: Evidence = Evidence()
     """Of the silence since the last voiced sample."""
 
@@ -207,18 +209,19 @@ def _hear(
     happened: list[Happening] = []
     for window in windows:
         segment, change = segments.step(state.segment, window, rules.segments)
-        running = state.running
-        paused_at = running.last_voiced if running else None
+        before = running = state.running
         if running and segment.phase == "speaking" and segment.last_voiced > running.last_voiced:
-            running = msgspec.structs.replace(running, last_voiced=segment.last_voiced, evidence=Evidence())
+            last = segment.last_voiced
+            running = msgspec.structs.replace(
+                running, last_voiced=last, voiced_until=_heard_at(state, last), evidence=Evidence()
+            )
         state = msgspec.structs.replace(state, segment=segment, running=running)
         match change:
             case SpeechStarted(first_voiced) if state.running is None:
-                state, began = _begin(state, first_voiced, now, rules)
+                state, began = _begin(state, first_voiced, rules)
                 happened.append(began)
-            case SpeechStarted(first_voiced):
-                if paused_at is not None:
-                    state = _learn(state, max(0, first_voiced - paused_at) * 1000 / RATE_HZ)
+            case SpeechStarted(first_voiced) if before is not None:
+                state = _learn(state, (_heard_at(state, first_voiced) - before.voiced_until) * 1000)
                 happened.append(Resumed(first_voiced))
             case SpeechStopped(last_voiced) if running and last_voiced > running.first_frame * FRAME_SAMPLES:
                 happened.append(Paused(_seq_of(last_voiced, running), last_voiced))
@@ -228,16 +231,22 @@ def _hear(
     return state, tuple(happened)
 
 
-def _begin(state: Hearing, first_voiced: int, now: float, rules: UtteranceRules) -> tuple[Hearing, Began]:
+def _heard_at(state: Hearing, position: int) -> float:
+    """Return when a sample of the latest frames was heard: positions stand still while a door sends nothing."""
+    return state.heard_at - (state.frames * FRAME_SAMPLES - position) / RATE_HZ
+
+
+def _begin(state: Hearing, first_voiced: int, rules: UtteranceRules) -> tuple[Hearing, Began]:
     decided, reopens = state.decided, False
     if decided is not None:
-        since_ms = (now - decided.at) * 1000 - (state.frames * FRAME_SAMPLES - first_voiced) * 1000 / RATE_HZ
+        since_ms = (_heard_at(state, first_voiced) - decided.at) * 1000
         if reopens := since_ms <= rules.reopen_ms:
-            state = _learn(state, decided.wait_ms + max(0.0, since_ms))
+            state = _learn(state, decided.wait_ms + since_ms)
     pre_roll = rules.pre_roll_ms * RATE_HZ // 1000
     wanted = max(0, first_voiced - pre_roll) // FRAME_SAMPLES
     first_frame = max(wanted, state.floor_frame, state.frames - MEMORY_FRAMES)
-    running = Running(first_frame, first_voiced, state.segment.last_voiced)
+    last_voiced = state.segment.last_voiced
+    running = Running(first_frame, first_voiced, last_voiced, _heard_at(state, last_voiced))
     return msgspec.structs.replace(state, running=running), Began(first_frame, first_voiced, reopens=reopens)
 
 
