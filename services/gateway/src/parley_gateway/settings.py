@@ -82,6 +82,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
             smart=SmartRules() if self.endpointing == "smart" else None,
             pre_roll_ms=self.pre_roll_ms,
             max_utterance_s=self.max_utterance_s,
+            reopen_ms=self.reopen_ms,
             stall_ms=self.stall_ms,
         )
 
