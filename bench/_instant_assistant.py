@@ -81,7 +81,6 @@ async def instant_assistant(
         StartError: a part does not come up; everything was ended again.
     """
     store = ModelStore.at()
-    await asyncio.to_thread(pull, store, find_model("silero-vad"))
     sample = read_manifest(None)
     assistant = msgspec.structs.replace(
         sample,
@@ -93,6 +92,8 @@ async def instant_assistant(
         ),
     )
     place, parts = Place(assistant.key), components(assistant)
+    for need in next(part for part in parts if part.name == "gateway").models:
+        await asyncio.to_thread(pull, store, find_model(need.name, need.kind))
     with place.held():
         # What another run left in its streams would be work for this one.
         shutil.rmtree(place.nats, ignore_errors=True)

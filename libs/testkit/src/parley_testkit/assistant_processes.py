@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from parley_contract.components import components
 from parley_contract.resource import load_manifest
@@ -18,8 +18,6 @@ from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.nats_server import NatsServer, running_nats
 from parley_testkit.service_process import ServiceProcess, running_service
-
-_NEEDED: Final = ("tiny.en", "en_US-joe-medium", "silero-vad")
 
 
 class AssistantProcesses(NamedTuple):
@@ -45,11 +43,12 @@ async def running_assistant(
         manifest: its VoiceAssistant, as YAML.
         environment: settings of every service, over those that follow from the manifest.
     """
-    for name in _NEEDED:
-        await asyncio.to_thread(pull, ModelStore.at(), find_model(name))
+    parts = components(load_manifest(manifest))
+    for need in (need for part in parts for need in part.models if need.kind != "llm"):
+        await asyncio.to_thread(pull, ModelStore.at(), find_model(need.name, need.kind))
     async with running_nats(folder, streams=False) as nats, contextlib.AsyncExitStack() as stack:
         services: dict[Service, ServiceProcess] = {}
-        for part in components(load_manifest(manifest)):
+        for part in parts:
             if part.service:
                 settings = {**part.environment, **environment}
                 del settings["ASSISTANT"]
