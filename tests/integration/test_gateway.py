@@ -622,15 +622,18 @@ class TestListeningForTheEnd:
         assert f"{report['endpoint']['audio']:.4f}"[:6] in wait.attributes["parley.endpoint.audio"]
         assert "500" in wait.attributes["parley.configured_ms"]
 
-    async def test_without_words_in_time_the_endpoint_holds(
+    async def test_without_words_in_time_the_endpoint_holds_and_the_turn_model_has_room(
         self, gateway_of: GatewayOf, others: Neighbours, hello: bytes
     ) -> None:
         async with gateway_of({}) as gateway, talking(gateway.url) as talker:
             await talker.say(hello, then_silence_s=1.0)
             report = (await talker.until("turn"))["report"]
 
+            resident_mib = resident_kib(gateway.process.pid) / 1024
+
         assert report["endpoint"]["ending"] == ""
         assert 340 <= report["endpoint"]["wait_ms"] <= 560
+        assert resident_mib < 180
 
     async def test_a_gateway_without_the_turn_model_says_how_to_get_it(self, nats: NatsServer, tmp_path: Path) -> None:
         store = tmp_path / "models"

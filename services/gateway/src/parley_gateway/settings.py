@@ -32,7 +32,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
     """Silence after which the speaker has finished. The floor of E2FT, and what decides false cut-offs."""
     endpointing: Literal["silence", "smart"] = "silence"
     """What decides: `endpoint_ms` of silence alone, or also how the turn sounds, its last words and the speaker's own
-    pauses; then `endpoint_ms` is what holds while nothing is known. `smart` loads the audio turn model (30 MiB)."""
+    pauses; then `endpoint_ms` is what holds while nothing is known. `smart` loads the audio turn model (45 MiB)."""
     min_speech_ms: Annotated[int, msgspec.Meta(ge=32, le=2000)] = 100
     """Voice shorter than this is no speech. Below 100 ms clicks begin turns, above 250 ms "yes" is lost."""
     max_utterance_s: Annotated[float, msgspec.Meta(ge=5, le=90)] = 30.0
