@@ -17,8 +17,8 @@ _GOES_ON: Final = re.compile(r"(?:\.{2,}|…|[,;:，、–—-])[\"'”’)\]\s]
 """What Whisper writes where it hears that somebody breaks off."""
 _ASKS: Final = re.compile(r"[?？][\"'”’)\]\s]*$")
 _SPOKEN: Final = re.compile(r"\w")
-_SENTENCE: Final = re.compile(r"(?:^|[.?!。？！][\"'”’)\]]*\s+)(?=[^.?!。？！]*\w)")
-"""Where one begins."""
+_SENTENCE: Final = re.compile(r"[.?!。？！][\"'”’)\]]* (?=[^.?!。？！]*\w)")
+"""What stands before another sentence."""
 _JUDGED_CHARS: Final = 400
 """Longer sentences are judged by their ends: patterns take time that grows with the square of the length."""
 
@@ -27,19 +27,21 @@ def ending(text: str, language: str) -> Ending:
     """Say whether a text could be all that somebody wanted to say.
 
     Args:
-        text: what was said so far; one line, any punctuation.
+        text: what was said so far, with any punctuation.
         language: ISO 639 code, perhaps with a region; of others than English and Korean only punctuation is judged.
     """
+    text = " ".join(text.split())
     if not _SPOKEN.search(text):
         return "unclear"
     if _GOES_ON.search(text):
         return "open"
     asks = _ASKS.search(text) is not None
-    text = text[[found.end() for found in _SENTENCE.finditer(text)][-1] :][-_JUDGED_CHARS:]
+    begins = max((found.end() for found in _SENTENCE.finditer(text)), default=0)
+    sentence = text[begins:][-_JUDGED_CHARS:]
     match language.partition("-")[0]:
         case "en":
-            return english.ending(text.lower().replace("’", "'"), asks=asks)
+            return english.ending(sentence.lower().replace("’", "'"), asks=asks)
         case "ko":
-            return korean.ending(text, asks=asks)
+            return korean.ending(sentence, asks=asks)
         case _:
             return "complete" if asks else "unclear"

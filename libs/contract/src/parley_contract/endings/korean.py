@@ -101,8 +101,10 @@ _PHONE_DIGITS: Final = 9
 
 def ending(text: str, *, asks: bool) -> Literal["complete", "open", "unclear"]:
     """Judge the last sentence of a text; `asks` is whether it ends with a question mark."""
-    plain = " ".join(_NOT_WORDS.sub(" ", text).split())
-    last = plain.split()[-1]
+    words = _NOT_WORDS.sub(" ", text).split()
+    if not words:
+        return "unclear"
+    plain, last = " ".join(words), words[-1]
     if plain in _ALONE:
         return "complete"
     if last in _HANGING or _number_goes_on(plain):
