@@ -619,7 +619,7 @@ class TestListeningForTheEnd:
             [wait] = [span for span in receiver.trace(report["trace_id"]) if span.name == "endpointing"]
 
         assert "complete" in wait.attributes["parley.endpoint.ending"]
-        assert f"{report['endpoint']['audio']:.4f}"[:6] in wait.attributes["parley.endpoint.audio"]
+        assert str(report["endpoint"]["audio"]) in wait.attributes["parley.endpoint.audio"]
         assert "500" in wait.attributes["parley.configured_ms"]
 
     async def test_without_words_in_time_the_endpoint_holds_and_the_turn_model_has_room(

@@ -24,6 +24,8 @@ def needed(audio: float | None, ending: Ending | None, *, own_ms: float | None =
         (0.5, "complete", None, 250, 350),
         (None, "complete", None, 250, 350),
         (None, "complete", 900, 350, 350),
+        (0.6, "complete", 900, 350, 350),
+        (0.4, "complete", 900, 500, 500),
         (0.02, "complete", None, 400, 500),
         (0.02, "complete", 900, 500, 500),
         (0.97, None, None, 350, 480),

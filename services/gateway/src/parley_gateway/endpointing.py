@@ -21,6 +21,8 @@ _LONGER: Final = 0.5
 _SHORTER: Final = 0.1
 """A speaker's pauses are learned upwards fast and downwards slowly: it is the long ones that get people cut short."""
 _OWN_MS: Final = (200.0, 1200.0)
+_UNFINISHED: Final = 0.5
+"""Below, the audio model says that the turn goes on: the cut at which it was trained."""
 _SUREST: Final = 0.05
 """The audio model is never believed to be surer than 5 to 95 %: far less of what it says so is true."""
 
@@ -58,7 +60,7 @@ class SmartRules(msgspec.Struct, frozen=True, kw_only=True):
     fastest_ms: Ms = 250
     """No turn ends sooner: the words of a pause are known 200 to 250 ms after it began."""
     complete_ms: Ms = 350
-    """A complete sentence of which the audio model has said nothing yet waits no longer than this."""
+    """A complete sentence waits no longer than this, unless it sounded unfinished; and all else no shorter."""
     longest_ms: Ms = 2000
     """No turn ends later, whatever is missing."""
 
@@ -86,7 +88,8 @@ def needed_ms(evidence: Evidence, own_pause_ms: float | None, endpoint_ms: float
         case "open":
             return min(max(wanted_ms, endpoint_ms), max(rules.longest_ms, endpoint_ms))
         case "complete":
-            latest_ms = rules.complete_ms if evidence.audio is None else endpoint_ms
+            sounds_unfinished = evidence.audio is not None and evidence.audio < _UNFINISHED
+            latest_ms = endpoint_ms if sounds_unfinished else rules.complete_ms
             return min(max(wanted_ms, rules.fastest_ms), latest_ms, endpoint_ms)
         case _:
             return min(max(wanted_ms, rules.complete_ms), endpoint_ms)

@@ -303,9 +303,9 @@ def _end(
         wait_ms = round(_silence_ms(state) + waited_ms, 1)
         endpoint = Endpoint(
             wait_ms=wait_ms,
-            audio=running.evidence.audio,
+            audio=None if running.evidence.audio is None else round(running.evidence.audio, 3),
             ending=running.evidence.ending or "",
-            own_pause_ms=state.own_pause_ms,
+            own_pause_ms=None if state.own_pause_ms is None else round(state.own_pause_ms, 1),
         )
         ended = msgspec.structs.replace(ended, endpoint=endpoint)
         state = msgspec.structs.replace(state, decided=Decided(now, wait_ms))
