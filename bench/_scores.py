@@ -177,22 +177,26 @@ def speculations(observations: Iterable[Observed]) -> Speculations:
     )
 
 
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What the endpointer knew when it decided."""
+
+    audio: float | None = None
+    ending: str | None = None
+
+
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """A silence as the endpointer saw it, and what it was: what endpointing is fitted on."""
+    """A silence as the endpointer saw it, and what it was."""
 
     dialogue: str
     kind: Kind
     voice: VoiceName
     noisy: bool
-    finished: bool
-    """Whether the speaker really had finished."""
-    pause_ms: float | None
-    """How long it was; None for the last one, which lasts."""
+    length_ms: float | None
+    """After so long the speaker went on; None if they had finished."""
     decided: bool
     """Whether the assistant took it for the end; only then it says by what."""
     wait_ms: float | None = None
-    audio: float | None = None
-    ending: str = ""
+    evidence: Evidence = Evidence()
     own_pause_ms: float | None = None
 
 
@@ -213,12 +217,10 @@ def pauses(observed: Observed) -> list[Pause]:
                 kind=observed.kind,
                 voice=observed.voice,
                 noisy=observed.noisy,
-                finished=end_ms is None,
-                pause_ms=None if end_ms is None else end_ms - begin_ms,
+                length_ms=None if end_ms is None else end_ms - begin_ms,
                 decided=report is not None,
                 wait_ms=endpoint.wait_ms if endpoint else None,
-                audio=endpoint.audio if endpoint else None,
-                ending=endpoint.ending if endpoint else "",
+                evidence=Evidence(audio=endpoint.audio, ending=endpoint.ending or None) if endpoint else Evidence(),
                 own_pause_ms=endpoint.own_pause_ms if endpoint else None,
             )
         )

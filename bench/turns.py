@@ -69,8 +69,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_whole(self) -> bool:
         """Whether the figures are fit for the page."""
-        whole_half = self.choice.half == "test" and self.choice.kind is None
-        return whole_half and (bool(self.endpoints_ms) or self.choice.turns is None)
+        turns = self.choice.turns
+        is_enough = turns is None or (bool(self.endpoints_ms) and turns >= CURVE_TURNS)
+        return is_enough and self.choice.half == "test" and self.choice.kind is None
 
 
 @app.default

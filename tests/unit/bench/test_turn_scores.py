@@ -4,7 +4,7 @@ import _scores
 import _turn_figures
 import msgspec
 import pytest
-from _scores import Delta, Observed, Sound, TurnScore
+from _scores import Delta, Evidence, Observed, Sound, TurnScore
 
 from parley_contract.messages import Stages, TurnReport
 from parley_contract.messages.gateway import Endpoint
@@ -152,17 +152,17 @@ class TestPauses:
 
         inner, last = _scores.pauses(observed(reports=(report(endpoint=endpoint),)))
 
-        assert (inner.finished, inner.pause_ms, inner.decided, inner.audio) == (False, 700.0, False, None)
-        assert (last.finished, last.pause_ms, last.decided) == (True, None, True)
-        assert (last.wait_ms, last.audio, last.ending, last.own_pause_ms) == (300.0, 0.9, "complete", 700.0)
+        assert (inner.length_ms, inner.decided, inner.evidence) == (700.0, False, Evidence())
+        assert (last.length_ms, last.decided, last.wait_ms, last.own_pause_ms) == (None, True, 300.0, 700.0)
+        assert last.evidence == Evidence(audio=0.9, ending="complete")
 
     def test_a_decision_inside_the_line_belongs_to_its_pause(self) -> None:
         cut = report(started_at=ENDED_AT - 2.0, speech_ms=830.0, endpoint=Endpoint(wait_ms=300.0, audio=0.7))
 
         inner, last = _scores.pauses(observed(reports=(cut, report(turn=2))))
 
-        assert (inner.decided, inner.audio) == (True, 0.7)
-        assert (last.decided, last.audio) == (True, None)
+        assert (inner.decided, inner.evidence.audio) == (True, 0.7)
+        assert (last.decided, last.evidence.audio) == (True, None)
 
 
 class TestFigures:
@@ -213,4 +213,4 @@ class TestFigures:
     def test_pauses_are_written_a_line_each(self) -> None:
         lines = _turn_figures.labelled_pauses([PLAIN, PLAIN]).splitlines()
 
-        assert [msgspec.json.decode(line)["finished"] for line in lines] == [False, True] * 2
+        assert [msgspec.json.decode(line)["length_ms"] for line in lines] == [700.0, None] * 2
