@@ -13,6 +13,7 @@ from typing import Any, Final
 
 Event = dict[str, Any]
 
+_REASONS: Final = {"answered": "", "interrupted": "speech", "empty": "silence"}
 _FRAME: Final = {"rate_hz": 16000, "frame_ms": 20, "frame_bytes": 640}
 
 
@@ -36,6 +37,7 @@ class Ledger:
         self._utterances = 0
         self._taken_back = 0
         self._index = 0
+        self._is_understood = False
         self._has_text = False
         self._has_sounded = False
         self._is_sounding = False
@@ -52,6 +54,7 @@ class Ledger:
             self._number += 1
             self._utterances = self._taken_back = self._phrases = 0
         self._is_open, self._has_text, self._has_sounded, self._is_sounding = True, False, False, False
+        self._is_understood = False
         return [*said, {"event": "speech_started", "turn": self._number, "utterance": self._utterance}]
 
     def transcribed(self, text: str) -> list[Event]:
@@ -64,7 +67,12 @@ class Ledger:
             "text": text.strip(),
         }
         self._utterances += 1
+        self._is_understood = True
         return [transcript]
+
+    def user_stopped(self) -> list[Event]:
+        """The peer has decided that they have finished; if nothing was understood, there will be no reply."""
+        return [] if self._is_understood or not self._is_open else [self._over("empty")]
 
     def reply_started(self) -> list[Event]:
         """The model was asked."""
@@ -106,7 +114,7 @@ class Ledger:
             "revision": 0,
             "speaker": "web",
             "outcome": outcome,
-            "reason": "" if outcome == "answered" else "speech",
+            "reason": _REASONS[outcome],
             "started_at": time.time(),
             "speech_ms": 0,
             "taken_back": self._taken_back,

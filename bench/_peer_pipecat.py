@@ -37,6 +37,7 @@ from pipecat.frames.frames import (
     OutputAudioRawFrame,
     TranscriptionFrame,
     UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.pipeline import Pipeline
@@ -112,10 +113,8 @@ class Watcher(BaseObserver):
     def _events(self, frame: Frame) -> list[Event]:
         ledger = self._door.ledger
         match frame:
-            case UserStartedSpeakingFrame() | BotStoppedSpeakingFrame():
-                if self._is_twin(frame):
-                    return []
-                return ledger.user_started() if isinstance(frame, UserStartedSpeakingFrame) else ledger.bot_stopped()
+            case UserStartedSpeakingFrame() | UserStoppedSpeakingFrame() | BotStoppedSpeakingFrame():
+                return [] if self._is_twin(frame) else self._broadcast(frame)
             case TranscriptionFrame():
                 return ledger.transcribed(frame.text)
             case LLMFullResponseStartFrame():
@@ -124,6 +123,16 @@ class Watcher(BaseObserver):
                 return ledger.token(frame.text)
             case _:
                 return []
+
+    def _broadcast(self, frame: Frame) -> list[Event]:
+        ledger = self._door.ledger
+        match frame:
+            case UserStartedSpeakingFrame():
+                return ledger.user_started()
+            case UserStoppedSpeakingFrame():
+                return ledger.user_stopped()
+            case _:
+                return ledger.bot_stopped()
 
     def _is_twin(self, frame: Frame) -> bool:
         """Whether this goes the other way of one that was told already: what is broadcast goes both ways."""

@@ -63,6 +63,14 @@ def test_going_on_before_the_model_wrote_anything_takes_nothing_back() -> None:
     assert events[-1]["report"]["taken_back"] == 0
 
 
+def test_a_turn_of_which_nothing_was_understood_is_over_when_its_speaker_has_finished() -> None:
+    nothing = said(Ledger("peer"), "user_started", "user_stopped")
+    something = said(Ledger("peer"), "user_started", "transcribed", "user_stopped")
+
+    assert (nothing[-1]["event"], nothing[-1]["report"]["outcome"]) == ("turn", "empty")
+    assert kinds(something) == ["speech_started", "transcript"]
+
+
 def test_speaking_over_a_reply_that_is_heard_interrupts_it_and_begins_another_turn() -> None:
     events = said(Ledger("peer"), *SPOKEN, "sounds", *SPOKEN)
 
