@@ -15,8 +15,8 @@ from typing import Final
 
 import numpy as np
 from _corpus import Dialogue
-from _rendering import SPEECH_DB, Annotation, Rendered
-from _room import NOISE_SNR_DB, QUIET_DB, Microphone, noise
+from _rendering import Annotation, Rendered
+from _room import Microphone, room_of
 from _scores import Delta, Observed, Sound
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -166,8 +166,7 @@ async def calling(url: str, dialogue: Dialogue) -> AsyncIterator[Caller]:
     Raises:
         ConnectionError: nobody lets us in.
     """
-    level_db = SPEECH_DB - NOISE_SNR_DB if dialogue.noisy else QUIET_DB
-    microphone = Microphone(noise(dialogue.name, level_db))
+    microphone = Microphone(room_of(dialogue))
     # Nothing is compressed in either direction; a ping that is answered late must not end a measurement.
     async with connect(url, proxy=None, compression=None, ping_interval=None) as socket:
         async with asyncio.timeout(_ADMISSION_S):

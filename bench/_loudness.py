@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 """(n,) float32 mono in [-1, 1] at 16 kHz."""
 
+SPEECH_DB: Final = -23.0
+"""Loudness of what is said, RMS of its voiced parts in dB of full scale: that of broadcasts (EBU R 128)."""
 BLOCK: Final = 80
 """Samples whose loudness is judged together: 5 ms."""
 FALL_DB: Final = 35.0

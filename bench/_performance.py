@@ -245,6 +245,34 @@ def curve_table(figures: Figures) -> str:
     )
 
 
+def endpoints_table(figures: Figures) -> str:
+    """Make the section of `bench/endpoints.py`."""
+    rows = [
+        f"| {half} | {label} | {_percent(figures, f'endpoints_{name}_cut_off_{half}')} |"
+        f" {_percent(figures, f'endpoints_{name}_taken_back_{half}')} |"
+        f" {_ms(figures, f'endpoints_{name}_wait_p50_ms_{half}')} |"
+        f" {_ms(figures, f'endpoints_{name}_wait_p95_ms_{half}')} |"
+        for half in ("training", "test")
+        for name, label in (("silence", "silence alone"), ("smart", "smart"), ("fitted", "smart, fitted"))
+    ]
+    counted = f"{figures['pauses_training']} and {figures['pauses_test']} pauses, ends of turns among them"
+    names = [key.removeprefix("weight_") for key in figures if key.startswith("weight_")]
+    return "\n".join(
+        (
+            f"{counted}; endpointMs {figures['endpoint_ms']}, reopenMs {figures['reopen_ms']}.",
+            "",
+            "| half | endpointing | cut off, of pauses within turns | taken back | wait at the end p50, ms | p95 |",
+            "|---|---|---:|---:|---:|---:|",
+            *rows,
+            "",
+            f"| weights | {' | '.join(names)} |",
+            f"|---|{'---:|' * len(names)}",
+            f"| as they are | {' | '.join(str(figures[f'weight_{name}']) for name in names)} |",
+            f"| fitted on the training half | {' | '.join(str(figures[f'fitted_{name}']) for name in names)} |",
+        )
+    )
+
+
 def asr_table(figures: Figures) -> str:
     """Make the section of `bench/asr.py`."""
     rows = (

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 import soxr
 from _corpus import Dialogue, Line, VoiceName
-from _loudness import Samples
+from _loudness import SPEECH_DB, Samples
 from rich.progress import track
 
 from parley_cli.screen import Screen
@@ -34,8 +34,6 @@ from parley_runtime.tools import cache_dir
 from parley_tts.engines import Speech, Synthesizer, espeak, sherpa
 from parley_tts.speakable import speakable
 
-SPEECH_DB: Final = -23.0
-"""Loudness of what is rendered, RMS of its voiced parts in dB of full scale: that of broadcasts (EBU R 128)."""
 _VERSION: Final = 1
 """Raised when the same line is rendered otherwise."""
 _LOUDEST: Final = 0.95

@@ -8,7 +8,8 @@ import zlib
 from typing import Final
 
 import numpy as np
-from _loudness import Samples
+from _corpus import Dialogue
+from _loudness import SPEECH_DB, Samples
 
 from parley_contract.frames import FRAME_SAMPLES, RATE_HZ
 
@@ -17,6 +18,11 @@ NOISE_SNR_DB: Final = 12.0
 QUIET_DB: Final = -60.0
 """The noise of a quiet room. Digital silence would be easier on a voice detector."""
 _LOOP_S: Final = 8
+
+
+def room_of(dialogue: Dialogue) -> Samples:
+    """Return the noise in which a dialogue is held, a loop."""
+    return noise(dialogue.name, SPEECH_DB - NOISE_SNR_DB if dialogue.noisy else QUIET_DB)
 
 
 def noise(name: str, level_db: float) -> Samples:

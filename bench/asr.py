@@ -136,11 +136,13 @@ def wrong_words(
         scores = [scored(spoken.text, understand(spoken.samples), language="en") for spoken in speech]
         return round(sum(scores, Score()).words.rate or 0.0, 4)
 
-    at_10_s, at_30_s = (rate(functools.partial(_final, engine)) for engine in ours.values())
+    at_10_s, at_30_s = (rate(functools.partial(final, engine)) for engine in ours.values())
     return {"asr_wer": at_10_s, "asr_wer_30": at_30_s, "asr_wer_stock": rate(lambda samples: _stock(stock, samples))}
 
 
-def _final(engine: WhisperTranscriber, samples: Samples) -> str:
+def final(engine: WhisperTranscriber, samples: Samples) -> str:
+    """Return what the asr service would understand of an utterance."""
+
     async def decode(window: Samples, how: Decoding) -> Decoded:
         return engine.transcribe([window], how)[0]
 
@@ -172,7 +174,7 @@ def times(question: Samples, ours: WhisperTranscriber, stock: WhisperModel, repe
     """Return how long a final of three seconds takes here and with stock, in turns."""
     here, there = list[float](), list[float]()
     for samples in (_varied(question, number) for number in range(repeats + 1)):
-        here.append(_took_ms(functools.partial(_final, ours, samples)))
+        here.append(_took_ms(functools.partial(final, ours, samples)))
         there.append(_took_ms(functools.partial(_stock, stock, samples)))
     ours_ms, stock_ms = statistics.median(here[1:]), statistics.median(there[1:])
     return {

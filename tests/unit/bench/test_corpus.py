@@ -134,7 +134,7 @@ class TestSound:
 
         levels = [_loudness.speech_rms(_rendering.as_loud_as_speech(sound)) for sound in (quiet, tone(0.5, level=0.9))]
 
-        assert levels == pytest.approx([10 ** (_rendering.SPEECH_DB / 20)] * 2, rel=0.01)
+        assert levels == pytest.approx([10 ** (_loudness.SPEECH_DB / 20)] * 2, rel=0.01)
 
 
 class TestKokoro:

@@ -102,7 +102,7 @@ def test_the_table_of_silence_compares_fifty_sessions_with_nobody() -> None:
     assert "| **all** | **1.0 %** | **4.0 %** |" in table
 
 
-@pytest.mark.parametrize("name", ["overhead", "idle", "turns", "turns-curve", "peers"])
+@pytest.mark.parametrize("name", ["overhead", "idle", "turns", "turns-curve", "endpoints", "peers"])
 def test_every_benchmark_has_a_place_on_the_page(name: str) -> None:
     assert "new" in _performance.replaced(_performance.PAGE.read_text(), name, "new")
 
@@ -199,3 +199,21 @@ def test_the_table_of_peers_has_both_beside_each_other_with_their_versions() -> 
     assert "| E2FT, p50 | 400 | 900 |" in table
     assert "| false cut-offs | 1.0 % | 5.0 % |" in table
     assert "share of Pipecat's at the median: 0.444" in table
+
+
+def test_the_table_of_endpoints_has_both_halves_and_both_sets_of_weights() -> None:
+    keys = {"cut_off": 0.02, "taken_back": 0.5, "wait_p50_ms": 310.0, "wait_p95_ms": 500.0}
+    figures = {
+        f"endpoints_{name}_{key}_{half}": value
+        for half in ("training", "test")
+        for name in ("silence", "smart", "fitted")
+        for key, value in keys.items()
+    }
+    weights = {"weight_bias": 1.1, "weight_open": -2.0, "fitted_bias": 0.4, "fitted_open": -2.5}
+    counts = {"pauses_training": 119, "pauses_test": 118, "endpoint_ms": 500, "reopen_ms": 600}
+
+    table = _performance.endpoints_table({**figures, **weights, **counts})
+
+    assert "119 and 118 pauses, ends of turns among them; endpointMs 500, reopenMs 600." in table
+    assert "| test | smart, fitted | 2.0 % | 50.0 % | 310 | 500 |" in table
+    assert "| fitted on the training half | 0.4 | -2.5 |" in table
