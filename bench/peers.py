@@ -5,10 +5,10 @@ CTranslate2, SmolLM2, Piper's joe. Both run at once and wait while the other is 
 both before the next one, and who begins alternates. Each has an Ollama process of its own, so that nothing that one of
 them asked is in the prompt cache of the other. `_peer_pipecat.py` says how Pipecat is set up, and why.
 
-Pipecat is installed once into the user's cache by uv, from requirements/pipecat.txt (about 500 MB). Figures go by
+Pipecat is installed once into the user's cache by uv, from requirements/pipecat.txt (760 MB). Figures go by
 `peer_pipecat_e2ft_p50_ms` and the like, beside ours of the same run; a whole run brings docs/performance.md up to date.
 
-    make bench NAME=peers                      # the test half: 72 turns with each, half an hour
+    make bench NAME=peers                      # the test half: 72 turns with each, 23 minutes
     make bench NAME=peers ARGS="--turns 8"     # a quick look
 """
 

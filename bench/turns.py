@@ -8,11 +8,11 @@ measured where a person would: from that end, at the client's end of the line. O
 
 What a false cut-off, a reply taken back and a late endpoint are, stands in `_scores.py`; the words in `_corpus.toml`.
 
-    make bench NAME=turns                        # the test half: 72 turns, about 13 minutes
+    make bench NAME=turns                        # the test half: 72 turns, ten minutes
     make bench NAME=turns ARGS="--turns 8"       # a quick look
     make bench NAME=turns ARGS="--only pause --record pauses.jsonl"
     make bench NAME=turns ARGS="--speculation off --endpointing silence"
-    make bench NAME=turns ARGS="--curve"         # seven endpoint delays, 24 turns each
+    make bench NAME=turns ARGS="--curve"         # seven endpoint delays, 24 turns each, 25 minutes
     make bench NAME=turns ARGS="--pauses FILE"   # to fit endpointing on
 """
 
