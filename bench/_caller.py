@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from _corpus import Dialogue
@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from parley_contract import door
+from parley_contract.errors import RetryableError
 from parley_contract.frames import FRAME_MS, FRAME_SAMPLES, RATE_HZ
 
 AUDIBLE: Final = 0.01
@@ -37,6 +38,19 @@ _SETTLE_S: Final = 1.2
 """After the last word a door needs this long at most to say that it hears somebody."""
 _PATIENCE_S: Final = 20.0
 """After so long a person goes on although the assistant has not finished."""
+
+
+class Place(NamedTuple):
+    """Where an assistant is."""
+
+    url: str
+    """WebSocket address of its door."""
+    assistant: str
+    """What it calls itself: `<namespace>_<name>`."""
+
+
+class NotAnsweredError(RetryableError):
+    """Nobody of whom we want something is at the door, or they hung up."""
 
 
 class Caller:
@@ -57,7 +71,7 @@ class Caller:
         """Say a line, wait until all that it provoked is over, and return what was observed.
 
         Raises:
-            ConnectionError: the assistant hung up.
+            NotAnsweredError: the assistant hung up.
         """
         annotation = rendered.annotation
         events, sounds = len(self._events), len(self._sounds)
@@ -73,7 +87,7 @@ class Caller:
         """Say nothing for some time.
 
         Raises:
-            ConnectionError: the assistant hung up.
+            NotAnsweredError: the assistant hung up.
         """
         until = time.monotonic() + duration_s
         while time.monotonic() < until:
@@ -136,23 +150,23 @@ class Caller:
 
     async def _tick(self) -> None:
         if self._socket.close_code is not None:
-            raise ConnectionError(f"the assistant hung up: {self._socket.close_code} {self._socket.close_reason}")
+            raise NotAnsweredError(f"the assistant hung up: {self._socket.close_code} {self._socket.close_reason}")
         await asyncio.sleep(_FRAME_S)
 
 
-async def speak(url: str, dialogue: Dialogue, lines: Sequence[Rendered]) -> AsyncGenerator[Observed, None]:
+async def speak(place: Place, dialogue: Dialogue, lines: Sequence[Rendered]) -> AsyncGenerator[Observed, None]:
     """Hold a dialogue, in a session of its own, and yield what was observed of each line.
 
     Args:
-        url: WebSocket address of the door.
+        place: whom to talk to.
         dialogue: whose lines these are.
         lines: their sound.
 
     Raises:
-        ConnectionError: nobody lets us in, or the assistant hung up.
+        NotAnsweredError: nobody lets us in, or the assistant hung up.
     """
     reaction = random.Random(dialogue.name)  # noqa: S311  # the same in every run
-    async with calling(url, dialogue) as caller:
+    async with calling(place, dialogue) as caller:
         await caller.wait(_ROOM_S)
         for line in lines:
             yield await caller.speak(dialogue, line)
@@ -160,19 +174,22 @@ async def speak(url: str, dialogue: Dialogue, lines: Sequence[Rendered]) -> Asyn
 
 
 @contextlib.asynccontextmanager
-async def calling(url: str, dialogue: Dialogue) -> AsyncIterator[Caller]:
+async def calling(place: Place, dialogue: Dialogue) -> AsyncIterator[Caller]:
     """Be connected while the block lasts, with the microphone open.
 
     Raises:
-        ConnectionError: nobody lets us in.
+        NotAnsweredError: nobody lets us in, or somebody else answers.
     """
     microphone = Microphone(room_of(dialogue))
     # Nothing is compressed in either direction; a ping that is answered late must not end a measurement.
-    async with connect(url, proxy=None, compression=None, ping_interval=None) as socket:
+    async with connect(place.url, proxy=None, compression=None, ping_interval=None) as socket:
         async with asyncio.timeout(_ADMISSION_S):
             greeting = door.decode_event(await socket.recv())
         if not isinstance(greeting, door.Session):
-            raise ConnectionError(f"not admitted: {greeting}")
+            raise NotAnsweredError(f"not admitted: {greeting}")
+        # Two that start at once may be given the same port; whose figures would these be?
+        if greeting.assistant != place.assistant:
+            raise NotAnsweredError(f"{greeting.assistant} answers at {place.url} instead of {place.assistant}")
         caller = Caller(socket, microphone)
         tasks = [asyncio.ensure_future(caller.listen()), asyncio.ensure_future(caller.keep_open())]
         try:

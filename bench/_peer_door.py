@@ -38,6 +38,9 @@ class Ledger:
         self._taken_back = 0
         self._index = 0
         self._is_understood = False
+        """Whether anything was since the turn before was over."""
+        self._early = list[str]()
+        """What was understood while no turn was open."""
         self._has_text = False
         self._has_sounded = False
         self._is_sounding = False
@@ -54,11 +57,16 @@ class Ledger:
             self._number += 1
             self._utterances = self._taken_back = self._phrases = 0
         self._is_open, self._has_text, self._has_sounded, self._is_sounding = True, False, False, False
-        self._is_understood = False
-        return [*said, {"event": "speech_started", "turn": self._number, "utterance": self._utterance}]
+        said.append({"event": "speech_started", "turn": self._number, "utterance": self._utterance})
+        early, self._early = self._early, []
+        return said + [event for text in early for event in self.transcribed(text)]
 
     def transcribed(self, text: str) -> list[Event]:
-        """A segment of speech was understood."""
+        """A segment of speech was understood; it may begin a turn by itself, if nobody was heard to speak."""
+        self._is_understood = True
+        if not self._is_open:
+            self._early.append(text)
+            return []
         transcript = {
             "event": "transcript",
             "turn": self._number,
@@ -67,7 +75,6 @@ class Ledger:
             "text": text.strip(),
         }
         self._utterances += 1
-        self._is_understood = True
         return [transcript]
 
     def user_stopped(self) -> list[Event]:
@@ -105,7 +112,7 @@ class Ledger:
         return f"{self._number}-{self._utterances}"
 
     def _over(self, outcome: str) -> Event:
-        self._is_open = False
+        self._is_open = self._is_understood = False
         report = {
             "type": "TurnReport",
             "session": self._peer,

@@ -31,7 +31,7 @@ import _turn_figures
 import httpx
 import msgspec
 import uvloop
-from _caller import speak
+from _caller import Place, speak
 from _corpus import Choice, Dialogue, Kind, chosen, read
 from _rendering import Rendered, rendered
 from _scores import Observed, judged
@@ -110,7 +110,8 @@ async def measure(plan: Plan, hurry: asyncio.Event) -> int:
             running(with_ollama(plan.assistant, ours), Wish(any_port=True), screen, hurry) as state,
             pipecat(python, theirs, plan.assistant, screen) as door,
         ):
-            async for system, observation in in_turns({"parley": state.door, "pipecat": door}, dialogues):
+            places = {"parley": Place(state.door, state.assistant), "pipecat": Place(door, "pipecat")}
+            async for system, observation in in_turns(places, dialogues):
                 observed[system].append(observation)
                 screen.say(f"{system:8}{_turn_figures.told(observation, judged(observation))}")
     finally:
@@ -123,18 +124,18 @@ async def measure(plan: Plan, hurry: asyncio.Event) -> int:
 
 
 async def in_turns(
-    doors: Mapping[str, str], dialogues: Sequence[tuple[Dialogue, Sequence[Rendered]]]
+    places: Mapping[str, Place], dialogues: Sequence[tuple[Dialogue, Sequence[Rendered]]]
 ) -> AsyncGenerator[tuple[str, Observed], None]:
     """Hold each dialogue with everybody, who begins alternating, after a line to each that only warms up."""
     dialogue, lines = dialogues[0]
-    for door in doors.values():
-        async with contextlib.aclosing(speak(door, dialogue, lines[:1])) as warming:
+    for place in places.values():
+        async with contextlib.aclosing(speak(place, dialogue, lines[:1])) as warming:
             async for _ in warming:
                 pass
-    order = list(doors)
+    order = list(places)
     for dialogue, lines in dialogues:
         for system in order:
-            async with contextlib.aclosing(speak(doors[system], dialogue, lines)) as observations:
+            async with contextlib.aclosing(speak(places[system], dialogue, lines)) as observations:
                 async for observation in observations:
                     yield system, observation
         order.reverse()

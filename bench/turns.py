@@ -29,7 +29,7 @@ import _performance
 import _turn_figures
 import msgspec
 import uvloop
-from _caller import speak
+from _caller import Place, speak
 from _corpus import Choice, Dialogue, Kind, chosen, read
 from _rendering import Rendered, rendered
 from _scores import Observed, judged
@@ -202,12 +202,13 @@ async def measure(plan: Plan, hurry: asyncio.Event) -> int:
 
 async def held(state: Running, dialogues: Sequence[tuple[Dialogue, Sequence[Rendered]]]) -> AsyncIterator[Observed]:
     """Hold dialogues one after the other, after a first line that only warms up."""
+    place = Place(state.door, state.assistant)
     first, lines = dialogues[0]
-    async with contextlib.aclosing(speak(state.door, first, lines[:1])) as warming:
+    async with contextlib.aclosing(speak(place, first, lines[:1])) as warming:
         async for _ in warming:
             pass
     for dialogue, lines in dialogues:
-        async with contextlib.aclosing(speak(state.door, dialogue, lines)) as observations:
+        async with contextlib.aclosing(speak(place, dialogue, lines)) as observations:
             async for observation in observations:
                 yield observation
 

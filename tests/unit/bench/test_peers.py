@@ -71,6 +71,18 @@ def test_a_turn_of_which_nothing_was_understood_is_over_when_its_speaker_has_fin
     assert kinds(something) == ["speech_started", "transcript"]
 
 
+def test_a_transcript_that_begins_a_turn_by_itself_belongs_to_that_turn() -> None:
+    events = said(Ledger("peer"), "transcribed", "user_started", "user_stopped")
+
+    assert [(event["event"], event["turn"]) for event in events] == [("speech_started", 1), ("transcript", 1)]
+
+
+def test_going_on_after_something_was_understood_is_no_turn_without_words() -> None:
+    events = said(Ledger("peer"), "user_started", "transcribed", "user_started", "user_stopped")
+
+    assert kinds(events) == ["speech_started", "transcript", "speech_started"]
+
+
 def test_speaking_over_a_reply_that_is_heard_interrupts_it_and_begins_another_turn() -> None:
     events = said(Ledger("peer"), *SPOKEN, "sounds", *SPOKEN)
 
