@@ -86,7 +86,7 @@ def main(
     changes = {"endpointing": endpointing, "speculation": speculation}
     plan = Plan(
         choice=Choice(half="test", kind=only, turns=turns),
-        assistant=taking_turns(bench_assistant(None), changes),
+        assistant=taking_turns(bench_assistant(name="peers"), changes),
         json_file=json_file,
         record=record,
     )

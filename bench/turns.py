@@ -137,14 +137,14 @@ def run(command: Command) -> int:
     return code
 
 
-def bench_assistant(file: Path | None) -> VoiceAssistant:
+def bench_assistant(file: Path | None = None, *, name: str = "turns") -> VoiceAssistant:
     """Return the assistant of a manifest, or the laptop sample with short replies, under a name of its own."""
     assistant = read_manifest(file)
     if file:
         return assistant
     return msgspec.structs.replace(
         assistant,
-        metadata=msgspec.structs.replace(assistant.metadata, name="turns"),
+        metadata=msgspec.structs.replace(assistant.metadata, name=name),
         spec=msgspec.structs.replace(
             assistant.spec, llm=msgspec.structs.replace(assistant.spec.llm, num_predict=_NUM_PREDICT)
         ),

@@ -100,7 +100,7 @@ def test_a_segment_of_a_turn_has_an_utterance_of_its_own() -> None:
 def test_the_peer_gets_our_models_and_our_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "pull", lambda _store, model: f"/models/{model.name}")
 
-    settings = peers.settings(turns.bench_assistant(None), port=1, ollama_url="http://127.0.0.1:2")
+    settings = peers.settings(turns.bench_assistant(), port=1, ollama_url="http://127.0.0.1:2")
 
     assert settings == {
         "port": 1,
@@ -117,11 +117,11 @@ def test_the_peer_gets_our_models_and_our_words(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_setting_of_turn_taking_is_checked_as_a_manifests_is() -> None:
     with pytest.raises(BadRequestError, match="endpointMs"):
-        turns.taking_turns(turns.bench_assistant(None), {"endpoint_ms": 5})
+        turns.taking_turns(turns.bench_assistant(), {"endpoint_ms": 5})
 
 
 def test_what_is_not_asked_for_stays_as_the_manifest_has_it() -> None:
-    sample = turns.bench_assistant(None)
+    sample = turns.bench_assistant()
 
     changed = turns.taking_turns(sample, {"endpointing": None, "endpoint_ms": 300})
 
