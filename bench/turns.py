@@ -13,7 +13,7 @@ What a false cut-off, a reply taken back and a late endpoint are, stands in `_sc
     make bench NAME=turns ARGS="--only pause --record pauses.jsonl"
     make bench NAME=turns ARGS="--speculation off --endpointing silence"
     make bench NAME=turns ARGS="--curve"         # seven endpoint delays, 24 turns each, 25 minutes
-    make bench NAME=turns ARGS="--pauses FILE"   # to fit endpointing on
+    make bench NAME=turns ARGS="--pauses FILE"   # as the gateway saw them
 """
 
 import asyncio
@@ -99,7 +99,7 @@ def main(  # noqa: PLR0913  # a command's options
         Parameter(
             help="Speak the training half instead, and write each of its pauses here, a line each: whether the speaker "
             "had finished, and what the gateway made of it. A reply that is taken back shares the report of its turn: "
-            "with --reopen-ms 0 every decision has its own."
+            "with --reopen-ms 0 every decision has its own. `make bench NAME=endpoints` does without a gateway."
         ),
     ] = None,
 ) -> int:
