@@ -238,7 +238,9 @@ async def _model(url: str, assistant: VoiceAssistant) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            await client.request("DELETE", "/api/delete", json={"model": _MODEL})
+            # Ctrl-C reaches Ollama too, and then it is gone already; the next run takes the name over.
+            with contextlib.suppress(httpx.HTTPError):
+                await client.request("DELETE", "/api/delete", json={"model": _MODEL})
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
