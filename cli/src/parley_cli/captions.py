@@ -111,6 +111,20 @@ def decision(endpoint: Endpoint | None) -> str:
     return f"finished after {endpoint.wait_ms:.0f} ms of silence{': ' if reasons else ''}{', '.join(reasons)}"
 
 
+def anticipation(report: TurnReport) -> str:
+    """Say what was begun before that was certain, and what it was good for; empty if nothing was."""
+    said: list[str] = []
+    if report.speculation:
+        use = "the reply" if report.speculation == "hit" else "a reply that was of no use"
+        said.append(f"{use} had been begun before")
+    if report.taken_back:
+        times = "once" if report.taken_back == 1 else f"{report.taken_back} times"
+        said.append(f"taken back {times}, for its speaker went on")
+    if report.wasted_tokens:
+        said.append(f"{report.wasted_tokens} tokens written for nothing")
+    return ", ".join(said)
+
+
 def reply_name(source: str, taken: set[str]) -> str:
     """Return a file name for a reply to `source`: `hello.reply.wav`, then `hello.reply-2.wav`."""
     stem = "stdin" if source == "-" else Path(source).stem

@@ -11,7 +11,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from parley_cli.captions import decision, ending
+from parley_cli.captions import anticipation, decision, ending
 from parley_cli.demo_command import milliseconds
 from parley_cli.narration import reasons
 from parley_cli.places import Part, Running
@@ -95,7 +95,7 @@ async def show_turns(running: Running, number: int, screen: Screen) -> int:
             f"{report.phrases} phrases, {report.played_ms / 1000:.1f} s played, trace {report.trace_id or 'not kept'}; "
             f"{ending(report)}"
         )
-        screen.say(f"  {decision(report.endpoint)}")
+        screen.say(f"  {'; '.join(filter(None, (decision(report.endpoint), anticipation(report))))}")
         screen.show(Waterfall(report))
     if not turns:
         screen.say("there were no turns yet: say something with `parley talk FILE.wav`")

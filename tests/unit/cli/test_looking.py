@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from parley_cli.captions import decision, ending
+from parley_cli.captions import anticipation, decision, ending
 from parley_cli.looking import failures
 from parley_contract.messages import Endpoint, TurnReport
 from parley_contract.reasons import sentence
@@ -54,3 +54,19 @@ def test_an_ending_has_its_reason_and_the_words_of_who_failed() -> None:
 )
 def test_the_reasons_of_an_endpoint_stand_in_words(endpoint: Endpoint | None, said: str) -> None:
     assert decision(endpoint) == said
+
+
+@pytest.mark.parametrize(
+    "report, said",
+    [
+        (ANSWERED, ""),
+        (msgspec.structs.replace(ANSWERED, speculation="hit"), "the reply had been begun before"),
+        (
+            msgspec.structs.replace(ANSWERED, speculation="miss", wasted_tokens=7),
+            "a reply that was of no use had been begun before, 7 tokens written for nothing",
+        ),
+        (msgspec.structs.replace(ANSWERED, taken_back=1), "taken back once, for its speaker went on"),
+    ],
+)
+def test_what_was_begun_early_stands_in_words(report: TurnReport, said: str) -> None:
+    assert anticipation(report) == said

@@ -55,6 +55,7 @@ class TurnTraces:
         self._past(words.USER_SPEAKING, moments.began_at, moments.voiced_until, parent)
         self._past(words.ENDPOINTING, moments.voiced_until, moments.decided_at, parent, waited)
         self._past(words.E2FT, moments.voiced_until, moments.first_token_at, parent)
+        self._past(words.REPLY_HELD, moments.held_from, moments.first_token_at, parent)
         self._past(words.PLAYBACK_WAIT, moments.first_frame_at, moments.sounded_at, parent)
         self._past(words.PLAYBACK, moments.played_from, now, parent)
         root.set_attribute(words.TURN_REVISION, report.revision)
