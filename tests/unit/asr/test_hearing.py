@@ -6,8 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from parley_asr.engines import Decoded, Decoding, Samples
-from parley_asr.hearing import Hearing, Listening
+from parley_asr.engines import Decoded, Decoding, Samples, Segment
+from parley_asr.hearing import Hearing, Listening, hear
 from parley_asr.loops import unloop
 from parley_asr.windows import limits
 from parley_contract.frames import RATE_HZ
@@ -215,3 +215,26 @@ async def test_the_language_heard_before_helps_where_there_is_too_little_speech_
     await Hearing(structs.replace(HOW, language=configured), likely="ko").final(speak(text), engine.decode)
 
     assert [how.language for _, how in engine.toy.told] == [asked]
+
+
+@pytest.mark.parametrize(
+    "segments, heard",
+    [
+        pytest.param(((0, 1, "Hello."), (1, 2, "Hello.")), "Hello.", id="said into the pause"),
+        pytest.param(((0, 1, "Hello."), (1, 1.5, "hello"), (1.5, 2, "Hello.")), "Hello.", id="more than once"),
+        pytest.param(((0, 0.5, "Hello."), (0.5, 1, "Hello.")), "Hello. Hello.", id="said twice"),
+        pytest.param(((0, 1, "Hello."), (1, 2, "Bye.")), "Hello. Bye.", id="something else"),
+    ],
+)
+async def test_what_is_said_again_where_nobody_speaks_was_said_once(
+    segments: tuple[tuple[float, float, str], ...], heard: str
+) -> None:
+    second_of_speech = np.concatenate((speak("alpha bravo")[:RATE_HZ], np.zeros(RATE_HZ, dtype=np.float32)))
+    made = tuple(Segment(text=text, start_s=start_s, end_s=end_s) for start_s, end_s, text in segments)
+
+    async def decode(samples: Samples, how: Decoding) -> Decoded:
+        del samples, how
+        text = " ".join(segment.text for segment in made)
+        return Decoded(text=text, language="en", no_speech_prob=0.0, tokens=9, segments=made)
+
+    assert (await hear(second_of_speech, Decoding(), HOW, decode, is_careful=True)).text == heard

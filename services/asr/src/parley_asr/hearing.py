@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from parley_asr.engines import Decoded, Decoding, Samples
+from parley_asr.engines import Decoded, Decoding, Samples, Segment
 from parley_asr.judging import Heard, Verdict, judge
+from parley_asr.loops import normalized
 from parley_asr.stitching import stitch
-from parley_asr.windows import SILENCE_DBFS, Limits, Window, levels_dbfs, plan, speech_s
+from parley_asr.windows import SILENCE_DBFS, Limits, Window, is_pause, levels_dbfs, plan, speech_s
 from parley_contract.frames import RATE_HZ
 
 Decode = Callable[[Samples, Decoding], Awaitable[Decoded]]
@@ -52,12 +53,26 @@ async def hear(samples: Samples, decoding: Decoding, how: Listening, decode: Dec
     """Understand one window; a doubtful one, with care, once more in the engine's safe mode."""
     if levels_dbfs(samples).max(initial=-np.inf) < SILENCE_DBFS:
         return _SILENT
-    heard = judge(await decode(samples, decoding), no_speech_threshold=how.no_speech_threshold)
+    heard = judge(_without_echo(await decode(samples, decoding), samples), no_speech_threshold=how.no_speech_threshold)
     if not (heard.is_doubtful and is_careful and how.has_safe_mode):
         return heard
     again = await decode(samples, msgspec.structs.replace(decoding, is_safe=True))
     safe = judge(again, no_speech_threshold=how.no_speech_threshold)
     return heard if safe.is_doubtful else safe
+
+
+def _without_echo(decoded: Decoded, samples: Samples) -> Decoded:
+    """Take out what tiny.en says into a pause at a window's end: the sentence before it, once more."""
+    segments = decoded.segments
+    while len(segments) > 1 and _echoes(segments[-1], segments[-2], samples):
+        segments = segments[:-1]
+    if segments == decoded.segments:
+        return decoded
+    return msgspec.structs.replace(decoded, segments=segments, text=" ".join(segment.text for segment in segments))
+
+
+def _echoes(last: Segment, before: Segment, samples: Samples) -> bool:
+    return normalized(last.text) == normalized(before.text) and is_pause(samples, last.start_s, last.end_s)
 
 
 class _Latest(NamedTuple):

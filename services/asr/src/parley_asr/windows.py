@@ -94,6 +94,16 @@ def speech_s(samples: Samples) -> float:
     return int(np.count_nonzero(levels > quiet)) * FRAME_SAMPLES / RATE_HZ
 
 
+def is_pause(samples: Samples, start_s: float, end_s: float) -> bool:
+    """Whether nobody speaks between two moments, beside how loud speech is in all of it; estimated as `speech_s`."""
+    levels = levels_dbfs(samples)
+    if not len(levels):
+        return True
+    quiet = max(float(np.percentile(levels, 90)) - _PAUSE_BELOW_SPEECH_DB, SILENCE_DBFS)
+    first, last = (round(at_s * RATE_HZ / FRAME_SAMPLES) for at_s in (start_s, end_s))
+    return float(levels[first:last].max(initial=-np.inf)) <= quiet
+
+
 def levels_dbfs(samples: Samples) -> Samples:
     """(n // 320,) float32: the RMS level of each whole 20 ms, not below -100 dBFS."""
     frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
