@@ -66,6 +66,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     choice: Choice
     assistant: VoiceAssistant
     json_file: Path | None = None
+    is_usual: bool
+    """Whether our assistant is the one of the page, with nothing changed."""
     record: Path | None = None
 
 
@@ -87,6 +89,7 @@ def main(
     plan = Plan(
         choice=Choice(half="test", kind=only, turns=turns),
         assistant=taking_turns(bench_assistant(name="peers"), changes),
+        is_usual=not any(changes.values()),
         json_file=json_file,
         record=record,
     )
@@ -118,7 +121,7 @@ async def measure(plan: Plan, hurry: asyncio.Event) -> int:
         # An interrupted run shows what it has.
         if any(observed.values()):
             figures = _reported(plan, observed, python, screen)
-    if plan.choice == Choice(half="test"):
+    if plan.is_usual and plan.choice == Choice(half="test"):
         _performance.regenerate("peers", _performance.peers_table(figures))
     return 0
 

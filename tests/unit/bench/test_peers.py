@@ -6,6 +6,7 @@ import msgspec
 import peers
 import pytest
 import turns
+from _corpus import Choice
 from _peer_door import Event, Ledger
 
 from parley_cli.errors import BadRequestError
@@ -127,3 +128,23 @@ def test_what_is_not_asked_for_stays_as_the_manifest_has_it() -> None:
 
     assert changed.spec.turn_taking.endpoint_ms == 300
     assert changed.spec.turn_taking.endpointing == sample.spec.turn_taking.endpointing
+
+
+@pytest.mark.parametrize(
+    "choice, endpoints_ms, is_usual, whole",
+    [
+        (Choice(half="test"), (), True, True),
+        (Choice(half="test"), (), False, False),
+        (Choice(half="test", turns=72), (), True, False),
+        (Choice(half="all"), (), True, False),
+        (Choice(half="test", kind="pause"), (), True, False),
+        (Choice(half="test", turns=turns.CURVE_TURNS), turns.CURVE_MS, True, True),
+        (Choice(half="test", turns=2), turns.CURVE_MS, True, False),
+    ],
+)
+def test_only_a_whole_run_with_nothing_changed_reaches_the_page(
+    choice: Choice, endpoints_ms: tuple[int, ...], *, is_usual: bool, whole: bool
+) -> None:
+    plan = turns.Plan(choice=choice, assistant=turns.bench_assistant(), is_usual=is_usual, endpoints_ms=endpoints_ms)
+
+    assert plan.is_whole == whole
