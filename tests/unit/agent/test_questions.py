@@ -49,7 +49,7 @@ def about(utterance: str = "1-1", turn: int = 1) -> dict[str, Any]:
 
 
 def candidate(text: str, covers_seq: int = 10, utterance: str = "1-1") -> Message:
-    return CandidateTranscript(**about(utterance), outcome="speech", text=text, covers_seq=covers_seq)
+    return CandidateTranscript(**about(utterance), text=text, covers_seq=covers_seq)
 
 
 def partial(text: str, covers_seq: int = 20) -> Message:
@@ -233,7 +233,7 @@ def test_a_turn_reopened_by_a_noise_keeps_its_reply() -> None:
     talk = Talk()
     talk.take(candidate("What is the time?"), ended(), *written("Noon."))
 
-    silence = CandidateTranscript(**about("1-2"), outcome="silence", covers_seq=10)
+    silence = FinalTranscript(**about("1-2"), last_seq=10, outcome="silence")
     effects = talk.take(UtteranceStarted(**about("1-2"), continues="1-1"), silence, ended(utterance="1-2"))
 
     assert of(effects, turn_events.Generate) == []

@@ -4,11 +4,13 @@ import asyncio
 import random
 
 import looptime
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parley_contract import telemetry as words
+from parley_contract.frames import RATE_HZ
 from parley_contract.messages import CandidateTranscript, FinalTranscript, PartialTranscript
 from parley_contract.subjects import ANY
 from parley_testkit.memory_bus import MemoryBroker
@@ -261,7 +263,7 @@ async def test_a_pause_is_decoded_in_the_silence_and_what_it_gave_is_the_final_a
         waited_s = now() - closed_at
 
     [candidate], [final] = recorded(broker, CandidateTranscript), finals(broker)
-    assert (candidate.outcome, candidate.text, candidate.covers_seq) == ("speech", "alpha bravo", len(frames) - 2)
+    assert (candidate.text, candidate.covers_seq) == ("alpha bravo", len(frames) - 2)
     assert (final.outcome, final.text, final.last_seq) == ("speech", "alpha bravo", len(frames) - 2)
     assert len(asr.transcriber.told) == decodes
     assert waited_s < DECODE_S / 2
@@ -300,3 +302,23 @@ async def test_an_end_that_comes_while_the_pause_is_decoded_waits_for_that_decod
 
     assert finals(broker)[0].text == "alpha bravo"
     assert len(asr.transcriber.told) == decodes + 1
+
+
+async def test_a_pause_in_which_nothing_is_heard_is_decoded_once_more_and_the_end_decodes_it_anew() -> None:
+    broker = MemoryBroker()
+    asr, speaker = ToyAsr(broker, decodes_in_silence=True), microphone(broker)
+    noise = frames_of(np.full(RATE_HZ, 0.02, dtype=np.float32))
+
+    async with asr.running():
+        await speaker.begin("1-0")
+        await speaker.send("1-0", noise[:30])
+        await speaker.pause("1-0", 28)
+        await speaker.send("1-0", noise[30:-1])
+        in_silence = len(asr.transcriber.told)
+        await speaker.send("1-0", noise[-1:], every_s=0)
+        await speaker.end("1-0", 28)
+        await until(lambda: finals(broker) != [])
+
+    assert recorded(broker, CandidateTranscript) == []
+    assert 1 < in_silence < len(asr.transcriber.told)
+    assert finals(broker)[0].outcome == "silence"

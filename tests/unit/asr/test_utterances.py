@@ -337,3 +337,15 @@ def test_no_partial_is_decoded_beside_a_candidate() -> None:
     utterance.candidate_done(49)
 
     assert utterance.advance(1.2, is_decoder_idle=True) == (DecodePartial(55),)
+
+
+def test_a_pause_in_which_nothing_was_heard_is_decoded_again_with_more_of_it() -> None:
+    utterance = paused(frames=10)
+    for sequence in range(10, 15):
+        utterance.take(frame(sequence, is_loud=False), 0.3)
+    utterance.candidate_done(10, heard_nothing=True)
+    assert utterance.advance(0.3, is_decoder_idle=True) == ()
+
+    utterance.take(frame(15, is_loud=False), 0.32)
+
+    assert utterance.advance(0.32, is_decoder_idle=True) == (DecodeCandidate(16),)

@@ -432,7 +432,7 @@ def test_a_newer_turns_reply_ends_an_older_one_even_if_nobody_said_so() -> None:
     assert [(report.turn, report.outcome) for report in stage.reports] == [(1, "interrupted"), (2, "answered")]
     [said] = stage.said
     assert isinstance(said, InterruptTurn)
-    assert (said.turn, said.phrase, said.played_ms) == (1, 0, 700)
+    assert (said.turn, said.phrase, said.played_ms) == (1, 0, 1000 * REOPEN_S)
 
 
 @pytest.mark.parametrize(
@@ -615,9 +615,7 @@ def guess(stage: Stage, text: str = "hello", *, covers_seq: int = 60, revision: 
     """What comes in a pause: the candidate, and a reply to it with its first sound."""
     utterance = stage.state.turns[turn].utterances[-1]
     stage.send(
-        CandidateTranscript(
-            **fenced(turn), utterance=utterance, speaker="user", outcome="speech", text=text, covers_seq=covers_seq
-        )
+        CandidateTranscript(**fenced(turn), utterance=utterance, speaker="user", text=text, covers_seq=covers_seq)
     )
     stage.answer(turn, revision, covers_seq=covers_seq)
     stage.send(
@@ -752,7 +750,7 @@ def test_after_the_reopen_window_it_is_another_turn() -> None:
     stage = Stage()
     answered(stage)
 
-    stage.wait(0.4)
+    stage.wait(REOPEN_S)
     stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
 
     assert sorted(stage.state.turns) == [1, 2]
@@ -819,11 +817,7 @@ def test_one_short_word_is_enough_to_end_a_reply() -> None:
 
     stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
     stage.fall_silent(after_s=0.2)
-    stage.send(
-        CandidateTranscript(
-            **fenced(turn=2), utterance="2-1", speaker="user", outcome="speech", text="Stop.", covers_seq=20
-        )
-    )
+    stage.send(CandidateTranscript(**fenced(turn=2), utterance="2-1", speaker="user", text="Stop.", covers_seq=20))
 
     assert [(report.turn, report.outcome, report.reason) for report in stage.reports] == [(1, "interrupted", "speech")]
 

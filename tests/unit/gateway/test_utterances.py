@@ -406,7 +406,7 @@ def test_who_goes_on_right_after_an_endpoint_had_only_paused_and_teaches_it_too(
     room.hear(0.96, voice=True)
     room.hear(0.9, voice=False)
     room.hear(0.96, voice=True)
-    room.hear(1.4, voice=False)
+    room.hear(1.9, voice=False)
     room.hear(0.96, voice=True)
 
     first, second, third = (thing for thing in room.happened if isinstance(thing, Began))

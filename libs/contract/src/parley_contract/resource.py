@@ -134,7 +134,8 @@ class TurnTaking(_Part, frozen=True):
 
     endpoint_ms: Annotated[int, msgspec.Meta(ge=100, le=5000)] = 500
     """Silence after which the speaker has finished; with `smart`, where nothing speaks for less or more."""
-    reopen_ms: Milliseconds = 600
+    reopen_ms: Milliseconds = 1000
+    """Who goes on within this of the endpoint had not finished: it makes up for a fast endpoint (decision 0011)."""
     min_speech_ms: Annotated[int, msgspec.Meta(ge=32, le=2000)] = 100
     """Shorter sounds are no speech; a plain yes has 200 ms."""
     max_utterance_s: Annotated[float, msgspec.Meta(ge=5, le=90)] = 30.0

@@ -100,7 +100,6 @@ class AsrActor:
             turn=paused.turn,
             utterance=paused.utterance,
             speaker=paused.speaker,
-            outcome="speech",
             text=text,
             covers_seq=paused.last_seq + 5,
         )

@@ -115,7 +115,7 @@ class Transcription:
                     task.cancel()
                 understood = await self._candidate if self._candidate and isinstance(ending, TakeCandidate) else None
         match ending:
-            case TakeCandidate() if understood is not None:
+            case TakeCandidate() if understood is not None and understood.verdict == "speech":
                 return self._understood(understood, audio_s=self._utterance.frames.in_order / FRAMES_PER_S)
             case TakeCandidate():
                 return await self._final(0, "")
@@ -217,28 +217,24 @@ class Transcription:
 
     async def _decode_in_silence(self, frames: int) -> Understood | None:
         """Understand what was said so far as if it were all, and say so; None if that broke."""
-        samples = self._utterance.frames.samples()
+        samples, understood = self._utterance.frames.samples(), None
         try:
             understood = await self._hearing.final(samples, self._decode_candidate)
             self._remember(understood, samples)
-            await self._offer(understood, covers_seq=frames - 1)
+            if understood.verdict == "speech":
+                await self._offer(understood, covers_seq=frames - 1)
         except DecodeFailedError as error:
             log.warning("a candidate was lost", utterance=self._asked.utterance, error=type(error).__name__)
-            return None
         finally:
-            self._utterance.candidate_done(frames)
+            heard_nothing = understood is not None and understood.verdict == "silence"
+            self._utterance.candidate_done(frames, heard_nothing=heard_nothing)
+        self._news.set()
         return understood
 
     async def _offer(self, understood: Understood, *, covers_seq: int) -> None:
-        if understood.verdict == "looping":
-            return
         subject = self._around.bus.subjects.transcript(self._asked.session, self._asked.utterance)
         candidate = self._about(
-            CandidateTranscript,
-            outcome=understood.verdict,
-            text=understood.text,
-            language=understood.language,
-            covers_seq=covers_seq,
+            CandidateTranscript, text=understood.text, language=understood.language, covers_seq=covers_seq
         )
         with contextlib.suppress(BusUnavailableError):
             await self._around.bus.publish(subject, candidate)

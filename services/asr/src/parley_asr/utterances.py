@@ -11,13 +11,18 @@ from typing import Final, NamedTuple
 import msgspec
 
 from parley_asr.engines import Samples
-from parley_asr.frames_in import FramesIn, Gap, Taken
+from parley_asr.frames_in import MAX_FRAMES, FramesIn, Gap, Taken
 from parley_contract.frames import FRAME_SAMPLES, RATE_HZ, Frame
 
 FRAMES_PER_S: Final = RATE_HZ / FRAME_SAMPLES
 _PARTIAL_PATIENCE: Final = 0.2
 """How long a partial waits for the decoder, as a share of its interval. One that begins the moment the decoder is free,
 however late, would keep it busy for ever under load, and every final would have to wait for some partial's end."""
+
+
+_AGAIN_FRAMES: Final = 6
+"""How much more silence a candidate gets in which nothing was heard: tiny.en hears no "Right." before 100 or 150 ms of
+it, and does before 200."""
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +102,7 @@ class Utterance:
         self._paused_seq = -1
         self._candidate_frames = 0
         self._is_candidate_running = False
+        self._again_at = MAX_FRAMES
         self._voiced_seq: int | None = None
         self._completed_at: float | None = None
         self._is_over = False
@@ -130,9 +136,11 @@ class Utterance:
         """The partial that was ordered has been published or dropped; the next one may be ordered."""
         self._is_partial_running = False
 
-    def candidate_done(self, frames: int) -> None:
-        """The candidate of so many frames has been published or dropped."""
-        self._is_candidate_running &= frames != self._candidate_frames
+    def candidate_done(self, frames: int, *, heard_nothing: bool = False) -> None:
+        """The candidate of so many frames has been published or dropped, perhaps because there was nothing in it."""
+        if frames == self._candidate_frames:
+            self._is_candidate_running = False
+            self._again_at = frames + _AGAIN_FRAMES if heard_nothing else MAX_FRAMES
 
     def samples(self) -> Samples:
         """What the final is decoded from: everything, silence where frames are missing."""
@@ -150,11 +158,12 @@ class Utterance:
         return (*self._asking(now), *self._anticipating(), *self._refining(is_decoder_idle=is_decoder_idle))
 
     def _anticipating(self) -> tuple[DecodeCandidate, ...]:
-        """Whether to decode in the silence: once for each pause, when all that was said before it is here."""
+        """Whether to decode in the silence: for each pause when all that was said before it is here, mostly once."""
         frames = self._frames
-        if frames.end_seq is not None or not self._candidate_frames <= self._paused_seq < frames.in_order:
+        is_new = self._candidate_frames <= self._paused_seq < frames.in_order
+        if frames.end_seq is not None or not (is_new or frames.in_order >= self._again_at):
             return ()
-        self._candidate_frames = frames.in_order
+        self._candidate_frames, self._again_at = frames.in_order, MAX_FRAMES
         self._is_candidate_running = True
         return (DecodeCandidate(frames.in_order),)
 

@@ -46,7 +46,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
     vad_enter: Probability = 0.5
     vad_exit: Probability = 0.35
 
-    reopen_ms: Annotated[int, msgspec.Meta(ge=0, le=5000)] = 600
+    reopen_ms: Annotated[int, msgspec.Meta(ge=0, le=5000)] = 1000
     """Who goes on within this of the endpoint had not finished: their turn goes on, and what was said is taken back."""
     barge_in_ms: Annotated[int, msgspec.Meta(ge=0, le=5000)] = 500
     """Speech over a reply that lasts so long ends it; shorter speech does if it has words."""

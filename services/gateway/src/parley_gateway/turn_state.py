@@ -24,7 +24,7 @@ class TurnRules(msgspec.Struct, frozen=True, kw_only=True):
     max_utterance_s: float = 30.0
     hold_after_s: float = 4.0
     """After so long without a sound somebody is told that it takes a moment."""
-    reopen_s: float = 0.6
+    reopen_s: float = 1.0
     """Who goes on within this of their endpoint had not finished."""
     barge_in_s: float = 0.5
     """Speech over a reply that lasts so long ends it."""

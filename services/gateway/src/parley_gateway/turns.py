@@ -166,7 +166,7 @@ class _Decision:
             turn,
             moments=Moments(began_at=turn.moments.began_at),
             is_held=False,
-            taken_back=turn.taken_back + (turn.moments.played_from is not None),
+            taken_back=turn.taken_back + (turn.moments.first_token_at is not None),
         )
 
     def _hear(self, event: SpeechPaused | SpeechResumed | SpeechEnded) -> None:
@@ -235,9 +235,8 @@ class _Decision:
             return
         self._change(number, transcribed=transcribed | {message.utterance})
         self._note(number, transcribed_at=self.now)
-        self._tell(
-            door.Transcript(turn=message.turn, utterance=message.utterance, outcome=message.outcome, text=message.text)
-        )
+        outcome = message.outcome if isinstance(message, FinalTranscript) else "speech"
+        self._tell(door.Transcript(turn=number, utterance=message.utterance, outcome=outcome, text=message.text))
 
     # Speaking over a reply.
 

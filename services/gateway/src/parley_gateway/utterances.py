@@ -43,7 +43,7 @@ class UtteranceRules(msgspec.Struct, frozen=True, kw_only=True):
     """Sound before the first voiced sample that goes along: first consonants come before the model's certainty."""
     max_utterance_s: float = 30.0
     """An utterance longer than this is cut; its turn goes on in the next."""
-    reopen_ms: int = 600
+    reopen_ms: int = 1000
     """Who goes on within this of the endpoint had only paused; what follows from that is for `turns` to say."""
     stall_ms: int = 800
     """How long frames may stay away in the middle of a word before that counts as silence."""

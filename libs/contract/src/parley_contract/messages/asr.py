@@ -15,10 +15,9 @@ class PartialTranscript(SpeechMessage, frozen=True, kw_only=True):
 
 
 class CandidateTranscript(SpeechMessage, frozen=True, kw_only=True):
-    """An utterance up to a pause, decoded in the silence: if nothing voiced follows, it is the final."""
+    """What was said up to a pause, decoded in the silence: if nothing voiced follows, it is the final."""
 
-    outcome: Literal["speech", "silence"]
-    text: str = ""
+    text: str
     language: str = ""
     covers_seq: Sequence
     """Sequence of the last frame this text is made from."""

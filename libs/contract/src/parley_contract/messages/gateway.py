@@ -163,7 +163,7 @@ class TurnReport(TurnMessage, frozen=True, kw_only=True):
     speculation: Literal["", "hit", "miss"] = ""
     """Whether the reply had been begun before its speaker had finished (`hit`), or it had and was of no use."""
     taken_back: Count = 0
-    """How often the speaker went on after the endpoint, and what was being said was taken back."""
+    """How often the speaker went on after the endpoint, and what had been written or said was taken back."""
     output_tokens: Count = 0
     wasted_tokens: Count = 0
     """Written by the model for this turn and dropped, because its speaker went on."""

@@ -603,7 +603,6 @@ class World:
             turn=asked.turn,
             utterance=asked.utterance,
             speaker=asked.speaker,
-            outcome="speech",
             text=_said(asked, seq, attempt),
             covers_seq=seq,
         )
