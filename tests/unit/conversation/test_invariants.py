@@ -67,7 +67,6 @@ SMALL = {
     "one echo": (Person(), Misfortune(echoes=1), 1),
     "one absence": (Person(absences=1), NONE, 1),
     "one goodbye": (Person(says_goodbye=True), NONE, 1),
-    "one pause": (Person(pauses=1), NONE, 1),
     "one breath": (Person(breaths=1), NONE, 1),
 }
 """Who speaks, what may go wrong, and phrases of a reply, of one frame each."""
@@ -76,8 +75,7 @@ LESS_SMALL = {
     "an interrupt and a death": (Person(interrupts=1), Misfortune(crashes=1), 1),
     "an interrupt and a loss": (Person(interrupts=1), Misfortune(losses=1), 1),
     "a refusal and a timer too early": (Person(), Misfortune(refusals=1, delays=1), 1),
-    "a pause and a death": (Person(pauses=1), Misfortune(crashes=1), 1),
-    "a pause and a loss": (Person(pauses=1), Misfortune(losses=1), 1),
+    "one pause": (Person(pauses=1), NONE, 1),
     "two phrases": (Person(), NONE, 2),
 }
 

@@ -26,8 +26,6 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
     """The endpointer decided that the speaker has finished."""
     transcribed_at: float | None = None
     """The last final transcript came."""
-    held_from: float | None = None
-    """The first of a reply came that nobody was to notice yet."""
     first_token_at: float | None = None
     first_phrase_at: float | None = None
     first_frame_at: float | None = None

@@ -23,6 +23,7 @@ from parley_contract.messages import (
     Heartbeat,
     PartialTranscript,
     ReplyDelta,
+    ReplyStarted,
     ResendFrames,
     SessionOpened,
     TurnReport,
@@ -228,12 +229,17 @@ class Session:
         ) as messages:
             self._listening.release()
             async for received in messages:
-                if isinstance(received.message, ResendFrames):
-                    self._send_again(received.message)
-                else:
-                    if isinstance(received.message, CandidateTranscript):
-                        self._read(received.message)
-                    self._decide(received.message)
+                match received.message:
+                    case ResendFrames() as asked:
+                        self._send_again(asked)
+                        continue
+                    case CandidateTranscript() as candidate:
+                        self._read(candidate)
+                    case ReplyStarted(turn=turn):
+                        self._traces.reply_began(turn, time.monotonic())
+                    case _:
+                        pass
+                self._decide(received.message)
 
     async def _follow_voice(self) -> None:
         async with self._around.bus.frames(self._around.bus.subjects.voice(self.id, ANY, ANY)) as frames:

@@ -30,6 +30,7 @@ class TurnTraces:
         self._session = session
         self._endpoint_ms = endpoint_ms
         self._roots: dict[int, Span] = {}
+        self._begun: dict[int, float] = {}
 
     def begin(self, turn: int, began_at: float) -> None:
         """Open a turn's root, back to its first voiced sample; a turn that is open stays as it is."""
@@ -40,6 +41,11 @@ class TurnTraces:
                 words.TURN, parent=_NOWHERE, attributes=attributes, start_s=began_at
             )
 
+    def reply_began(self, turn: int, now: float) -> None:
+        """Somebody asked the model about an open turn; the latest question counts."""
+        if turn in self._roots:
+            self._begun[turn] = now
+
     def headers(self, turn: int) -> Carrier:
         """Return what makes the receiver of a message a child of the turn."""
         root = self._roots.get(turn)
@@ -47,7 +53,7 @@ class TurnTraces:
 
     def end(self, report: TurnReport, moments: Moments, now: float) -> TurnReport:
         """Draw the stages, close the root, and return the report with its trace id."""
-        root = self._roots.pop(report.turn, None)
+        root, begun_at = self._roots.pop(report.turn, None), self._begun.pop(report.turn, None)
         if root is None:
             return report
         parent = self._telemetry.carrier(root)
@@ -55,7 +61,8 @@ class TurnTraces:
         self._past(words.USER_SPEAKING, moments.began_at, moments.voiced_until, parent)
         self._past(words.ENDPOINTING, moments.voiced_until, moments.decided_at, parent, waited)
         self._past(words.E2FT, moments.voiced_until, moments.first_token_at, parent)
-        self._past(words.REPLY_HELD, moments.held_from, moments.first_token_at, parent)
+        if report.speculation == "hit":
+            self._past(words.REPLY_HELD, begun_at, moments.first_token_at, parent)
         self._past(words.PLAYBACK_WAIT, moments.first_frame_at, moments.sounded_at, parent)
         self._past(words.PLAYBACK, moments.played_from, now, parent)
         root.set_attribute(words.TURN_REVISION, report.revision)

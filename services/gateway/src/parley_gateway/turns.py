@@ -282,8 +282,7 @@ class _Decision:
         if turn is None or revision < turn.revision:
             return None
         if revision > turn.revision:
-            moments = replace(turn.moments, held_from=None)
-            self._change(number, revision=revision, held=(), reply=None, moments=moments)
+            self._change(number, revision=revision, held=(), reply=None)
         return self.state.turns[number]
 
     def _receive(self, message: TurnMessage) -> None:
@@ -300,14 +299,9 @@ class _Decision:
             case ReplyDelta() | PhraseReady() | ReplyEnded() | PhraseFailed() if turn.is_answered:
                 self._reply(message)
             case ReplyDelta() | PhraseReady() | ReplyEnded() | PhraseFailed():
-                self._hold(turn, message)
+                self._change(turn.number, held=(*turn.held, message))
             case _:
                 pass
-
-    def _hold(self, turn: Turn, what: TurnMessage | cues.FrameArrived) -> None:
-        if turn.moments.held_from is None:
-            self._note(turn.number, held_from=self.now)
-        self._change(turn.number, held=(*turn.held, what))
 
     def _expect(self, turn: Turn, message: ReplyStarted) -> None:
         """Learn what the reply of this revision replies to."""
@@ -369,7 +363,7 @@ class _Decision:
             self._progress(event.turn, "first_frame_at")
             self._cue(event)
         else:
-            self._hold(turn, event)
+            self._change(turn.number, held=(*turn.held, event))
 
     def _go_on(self) -> None:
         for turn in self._turns:
