@@ -124,12 +124,14 @@ async def test_the_stages_of_a_turn_add_up_to_its_figures(assistant: Assistant) 
     async with conversation(assistant) as talker:
         report = await asked(talker, "bees.wav")
 
-    stages = report["stages"]
+    stages, endpoint = report["stages"], report["endpoint"]
     assert isinstance(stages, dict)
+    assert isinstance(endpoint, dict)
     to_first_token = stages["endpoint_ms"] + stages["asr_ms"] + stages["llm_ttft_ms"]
     assert report["e2ft_ms"] == pytest.approx(to_first_token, abs=1)
     assert report["e2fa_ms"] == pytest.approx(sum(stages.values()), abs=1)
-    assert stages["endpoint_ms"] >= 500
+    assert stages["endpoint_ms"] >= 250
+    assert 0 <= endpoint["audio"] <= 1
 
 
 async def test_one_trace_has_every_hop_of_the_turn_and_no_text(assistant: Assistant) -> None:

@@ -150,7 +150,7 @@ SMART = UtteranceRules(smart=SmartRules())
 
 
 def test_the_sound_of_a_turn_is_all_of_it_from_the_pre_roll_to_now() -> None:
-    talk = Talk()
+    talk = Talk(SMART)
 
     talk.hear(1.92, voice=False)
     talk.hear(0.96, voice=True)
@@ -163,7 +163,7 @@ def test_the_sound_of_a_turn_is_all_of_it_from_the_pre_roll_to_now() -> None:
 
 
 def test_the_sound_of_a_long_turn_is_its_last_8_s_across_a_cut() -> None:
-    talk = Talk(UtteranceRules(max_utterance_s=5))
+    talk = Talk(UtteranceRules(max_utterance_s=5, smart=SmartRules()))
 
     talk.hear(12, voice=True)
 
@@ -173,7 +173,7 @@ def test_the_sound_of_a_long_turn_is_its_last_8_s_across_a_cut() -> None:
 
 
 def test_the_next_turn_has_its_own_sound() -> None:
-    talk = Talk()
+    talk = Talk(SMART)
 
     talk.hear(0.96, voice=True)
     talk.hear(2, voice=False)
@@ -188,7 +188,7 @@ def test_the_next_turn_has_its_own_sound() -> None:
 
 
 def test_a_turn_that_is_taken_up_again_still_has_the_sound_before() -> None:
-    talk = Talk()
+    talk = Talk(SMART)
 
     talk.hear(0.96, voice=True)
     talk.hear(0.8, voice=False)

@@ -46,6 +46,8 @@ class Ears(Protocol):
         ...
 
 
+_SURE_S: Final = 0.5
+"""More than it takes from the first voiced sample until it is sure that it is speech."""
 TURN_FRAMES: Final = 8 * 1000 // FRAME_MS
 """How much of a turn's sound is kept together: as far as the audio turn model hears."""
 
@@ -108,7 +110,9 @@ class Microphone:
         self._clock = CaptureClock()
         self._state = Hearing()
         self._recent: deque[bytes] = deque(maxlen=MEMORY_FRAMES)
-        self._turn: deque[bytes] = deque(maxlen=TURN_FRAMES)
+        self._turn: deque[bytes] = deque(maxlen=TURN_FRAMES if rules.smart else 0)
+        self._turn_until = float("inf")
+        """Until when the turn that ended may still go on."""
         self._running: Recording | None = None
         self._kept: dict[str, Recording] = {}
 
@@ -140,6 +144,9 @@ class Microphone:
         if self._running:
             self._turn.append(pcm)
             self._ears.utterance_frame(self._running.utterance, self._running.add(pcm))
+        elif now > self._turn_until:
+            # 256 kB a speaker, of whom most are silent most of the time.
+            self._turn.clear()
         self._take(utterances.FrameHeard(windows), now)
 
     def wait_over(self, now: float) -> None:
@@ -147,7 +154,7 @@ class Microphone:
         self._take(utterances.TimePassed(), now)
 
     def turn_sound(self) -> TurnSound | None:
-        """Return the sound of the running turn so far; None if nobody speaks."""
+        """Return the sound of the running turn so far, kept where evidence counts; None if nobody speaks."""
         running = self._state.running
         return None if running is None else TurnSound(running.last_voiced, b"".join(self._turn))
 
@@ -190,7 +197,7 @@ class Microphone:
                 case Resumed(first_voiced):
                     self._ears.speech_resumed(self._speaker, self._clock.captured_at(first_voiced))
                 case Ended() if self._running:
-                    self._end(self._running, thing)
+                    self._end(self._running, thing, now)
 
     def _begin(self, began: Began) -> None:
         voiced_at = self._clock.captured_at(began.first_voiced)
@@ -203,8 +210,9 @@ class Microphone:
             self._turn.append(pcm)
             self._ears.utterance_frame(utterance, self._running.add(pcm))
 
-    def _end(self, running: Recording, ended: Ended) -> None:
+    def _end(self, running: Recording, ended: Ended, now: float) -> None:
         self._running = None
+        self._turn_until = now + self._rules.reopen_ms / 1000 + _SURE_S
         self._ears.utterance_frame(running.utterance, running.close())
         voiced_until = self._clock.captured_at(ended.last_voiced)
         self._ears.speech_ended(self._speaker, ended, voiced_until)
