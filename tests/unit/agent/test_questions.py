@@ -88,12 +88,12 @@ def test_a_candidate_is_asked_and_said_to_be_and_the_reply_is_committed_by_the_e
 
     assert asked == [
         turn_events.Generate(turn=1, revision=0, user="What is it?", history=History(), is_speculative=True),
-        turn_events.SayReplyStarted(turn=1, revision=0, utterance="1-1", covers_seq=10),
+        turn_events.SayReplyStarted(turn=1, revision=0, utterance="1-1", covers_seq=10, is_early=True),
     ]
     assert of(grown, turn_events.Synthesize) == []
     assert committed[:2] == [
         turn_events.Commit(1),
-        turn_events.SayReplyStarted(turn=1, revision=0, utterance="1-1", covers_seq=10),
+        turn_events.SayReplyStarted(turn=1, revision=0, utterance="1-1", covers_seq=10, is_early=False),
     ]
     assert [work.phrase for work in of(committed, turn_events.Synthesize)] == [0, 1]
     assert talk.take(final("What is it?")) == []
@@ -238,7 +238,7 @@ def test_a_turn_reopened_by_a_noise_keeps_its_reply() -> None:
 
     assert of(effects, turn_events.Generate) == []
     assert of(effects, turn_events.SayReplyStarted) == [
-        turn_events.SayReplyStarted(turn=1, revision=0, utterance="1-2", covers_seq=10)
+        turn_events.SayReplyStarted(turn=1, revision=0, utterance="1-2", covers_seq=10, is_early=False)
     ]
 
 

@@ -135,8 +135,9 @@ class Stage:
     def answer(self, turn: int = 1, revision: int = 0, utterance: str = "", covers_seq: int = 74) -> None:
         """Say that the model was asked; usually about all that was said."""
         if (asked := self.state.turns.get(turn)) is not None:
-            utterance = utterance or asked.utterances[-1]
-            self.send(ReplyStarted(**fenced(turn, revision=revision), utterance=utterance, covers_seq=covers_seq))
+            fence, utterance = fenced(turn, revision=revision), utterance or asked.utterances[-1]
+            early = not asked.is_committed
+            self.send(ReplyStarted(**fence, utterance=utterance, covers_seq=covers_seq, early=early))
 
     def write(self, *phrases: str, turn: int = 1, revision: int = 0) -> None:
         self.answer(turn, revision)

@@ -71,7 +71,9 @@ def announce(effect: Said, speaker: Speaker, *, usage: Usage, at: float) -> Anno
 def _message(effect: Said, fence: _Fence, speaker: Speaker, usage: Usage, at: float) -> tuple[TurnMessage, str | None]:
     match effect:
         case turn_events.SayReplyStarted():
-            started = ReplyStarted(**fence, utterance=effect.utterance, covers_seq=effect.covers_seq)
+            started = ReplyStarted(
+                **fence, utterance=effect.utterance, covers_seq=effect.covers_seq, early=effect.is_early
+            )
             return started, f"started-{effect.utterance}-{effect.covers_seq}"
         case turn_events.SayDelta():
             return ReplyDelta(**fence, index=effect.index, text=effect.text), None

@@ -116,7 +116,13 @@ def _started(turn: Turn) -> SayReplyStarted:
             covers_seq = last_seq
         case candidate:
             covers_seq = candidate.covers_seq if candidate else -1
-    return SayReplyStarted(turn=turn.number, revision=turn.revision, utterance=utterance, covers_seq=covers_seq)
+    return SayReplyStarted(
+        turn=turn.number,
+        revision=turn.revision,
+        utterance=utterance,
+        covers_seq=covers_seq,
+        is_early=not turn.is_committed,
+    )
 
 
 def _joined(texts: Iterable[str]) -> str:

@@ -86,6 +86,7 @@ class SayReplyStarted(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     utterance: str
     covers_seq: int
+    is_early: bool
 
 
 class SayDelta(msgspec.Struct, frozen=True, kw_only=True):

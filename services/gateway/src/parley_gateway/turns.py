@@ -307,7 +307,7 @@ class _Decision:
         """Learn what the reply of this revision replies to."""
         before, covers = turn.answer, (message.revision, message.utterance, message.covers_seq)
         if before is None or (before.revision, before.utterance, before.covers_seq) != covers:
-            is_early = not turn.is_committed or (before is not None and before.revision == message.revision)
+            is_early = message.early or (before is not None and before.revision == message.revision)
             answer = Answer(*covers, is_early)
             self._change(turn.number, answer=answer, has_guesses=turn.has_guesses or is_early)
         self._release(turn.number)

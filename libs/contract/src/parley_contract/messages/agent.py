@@ -49,6 +49,8 @@ class ReplyStarted(TurnMessage, frozen=True, kw_only=True):
     """The turn's latest utterance that was taken into account."""
     covers_seq: Sequence
     """Sequence of that utterance's last frame that was."""
+    early: bool = False
+    """Whether it was begun before it was certain that the speaker had finished."""
 
 
 class ReplyDelta(TurnMessage, frozen=True, kw_only=True):
