@@ -54,6 +54,7 @@ class BargeIn(msgspec.Struct, frozen=True, kw_only=True):
     """Since when they speak; None in a pause."""
     ended_at: float | None = None
     """When they had finished."""
+    has_words: bool = False
     has_floor: bool = False
     """Whether they said enough for all else to be over."""
 
