@@ -18,7 +18,7 @@ from parley_cli.launches import LOOPBACK, Launch, Machine, launches
 from parley_cli.manifests import read_manifest
 from parley_cli.narration import Happened, Story
 from parley_cli.places import Place
-from parley_cli.preparing import free_port
+from parley_cli.ports import free_port
 from parley_cli.screen import Screen
 from parley_cli.supervisor import supervised
 from parley_contract.components import components

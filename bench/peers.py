@@ -39,7 +39,8 @@ from cyclopts import App, Parameter
 from turns import bench_assistant, run, taking_turns, versions
 
 from parley_cli.interrupts import in_thread_of_its_own
-from parley_cli.preparing import Wish, free_port
+from parley_cli.ports import free_port
+from parley_cli.preparing import Wish
 from parley_cli.screen import Screen
 from parley_cli.starting import running
 from parley_contract.resource import VoiceAssistant

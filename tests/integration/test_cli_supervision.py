@@ -18,7 +18,7 @@ import pytest
 from parley_cli.launches import Launch
 from parley_cli.narration import BecameReady, BecameUnready, Died, Happened, Stopped
 from parley_cli.places import Place
-from parley_cli.preparing import free_port
+from parley_cli.ports import free_port
 from parley_cli.supervisor import Prepare, StartError, Supervisor, supervised
 from parley_contract.components import ComponentName
 
@@ -29,7 +29,7 @@ SERVER = """
             reasons = {"model": "is being loaded"} if os.path.exists("not-ready") else {}
             self.send_response(503 if reasons else 200)
             self.end_headers()
-            self.wfile.write(json.dumps({"reasons": reasons}).encode())
+            self.wfile.write(json.dumps({"pid": os.getpid(), "reasons": reasons}).encode())
         def log_message(self, *_): pass
     server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -181,6 +181,35 @@ async def test_a_command_that_does_not_exist_is_given_up_by_name() -> None:
 
     with pytest.RaisesGroup(pytest.RaisesExc(Exception, match="cannot run /nowhere/nats-server: No such file")):
         async with keeping(missing) as (supervisor, _):
+            await supervisor.ready()
+
+
+async def test_a_service_is_not_ready_because_another_answers_at_its_port() -> None:
+    winner = launch(SERVER, SERVE, name="gateway")
+    # Like a gateway that is still importing while the other one listens already.
+    loser = msgspec.structs.replace(winner, name="asr", command=(sys.executable, "-c", "import time; time.sleep(600)"))
+
+    async with keeping(winner, loser) as (supervisor, told):
+        await told.until(lambda event: isinstance(event, BecameUnready))
+
+        (unready,) = [event for event in told if isinstance(event, BecameUnready)]
+        assert (unready.name, unready.reasons) == (
+            "asr",
+            {"its own port": f"process {supervisor.pids['gateway']} answers there"},
+        )
+        assert [event.name for event in told if isinstance(event, BecameReady)] == ["gateway"]
+
+
+async def test_a_service_that_lost_the_race_for_its_port_is_given_up_with_what_to_do() -> None:
+    winner = launch(SERVER, SERVE, name="gateway")
+    environment = {**winner.environment, "MODEL_NAME": "tiny.en", "NATS_URL": "", "HOST": "127.0.0.1"}
+    loser = msgspec.structs.replace(
+        winner, name="asr", command=(sys.executable, "-m", "parley_asr"), environment=environment, after=("gateway",)
+    )
+
+    said = r"(?s)asr cannot be started: another process took its port.*--any-port.*cannot listen on 127\.0\.0\.1"
+    with pytest.RaisesGroup(pytest.RaisesExc(StartError, match=said)):
+        async with keeping(winner, loser) as (supervisor, _):
             await supervisor.ready()
 
 

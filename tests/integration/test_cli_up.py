@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from parley_cli.places import Place, Running
+from parley_contract.services import SERVICES
 from parley_testkit.local_assistant import (
     PARLEY,
     LocalAssistant,
@@ -199,6 +200,27 @@ def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
     assert up.returncode == 2
     assert "port 8001 (gateway) is taken" in up.stderr
     assert "starting" not in up.stdout
+
+
+@pytest.mark.timeout(300)
+def test_two_assistants_that_start_at_the_same_moment_get_ports_of_their_own(tmp_path: Path) -> None:
+    homes = [tmp_path / name for name in ("first", "second")]
+    for home in homes:
+        home.mkdir()
+
+    with local_assistant(homes[0]) as first, local_assistant(homes[1]) as second:
+        assistants = (first, second)
+        for assistant in assistants:
+            assistant.until_said("ready after")
+        urls = [part.url for assistant in assistants for part in assistant.state.parts]
+        answering = [
+            httpx.get(f"{assistant.state.url(name)}/readyz", trust_env=False).json()["pid"]
+            for assistant in assistants
+            for name in SERVICES
+        ]
+
+        assert len(urls) == len(set(urls))
+        assert answering == [assistant.pids[name] for assistant in assistants for name in SERVICES]
 
 
 def test_a_door_beyond_this_machine_asks_for_its_token(tmp_path: Path) -> None:

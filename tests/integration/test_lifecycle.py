@@ -156,7 +156,7 @@ async def test_a_port_that_is_taken_is_one_sentence(nats: NatsServer) -> None:
         async with Tiny.running(**settings(nats, PORT=str(port))) as tiny:
             code = await tiny.end()
 
-    assert code == 1
+    assert code == 3
     [line] = tiny.logged
     assert line["detail"] == (
         f"cannot listen on 127.0.0.1:{port}, Address already in use: does something else run there?"

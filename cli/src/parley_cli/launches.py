@@ -18,6 +18,8 @@ LOOPBACK: Final = "127.0.0.1"
 _NO_GPU: Final = {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1", "ROCR_VISIBLE_DEVICES": "-1"}
 """How a process is kept off every card: a number that no card has (Ollama's FAQ, and CTranslate2 reads the first)."""
 
+READYZ: Final = "/readyz"
+"""Where our services say whether they are ready, and which process says so (parley_runtime.http)."""
 SERVICE_STOP_S: Final = 14.0
 """A service drains for 10 s at most, and its HTTP surface for 2 more; after this it is killed."""
 SERVER_STOP_S: Final = 5.0
@@ -138,7 +140,7 @@ def _service(component: Component, service: Service, machine: Machine, urls: Map
             "MODEL_STORE": machine.model_store,
         },
         url=urls[component.name],
-        ready_path="/readyz",
+        ready_path=READYZ,
         # A service waits for the broker by itself, and that wait is shorter than its own start. The model is
         # another matter: the agent warms it, so it must have been made.
         after=("ollama",) if any(connection.to == "ollama" for connection in component.connections) else (),

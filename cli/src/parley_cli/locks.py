@@ -1,6 +1,6 @@
 """Who is at it already? Files that are locked as long as their holder lives, however it ends.
 
-Used by `places` (one run per assistant) and `preparing` (our own Ollama on the usual port).
+Used by `places` (one run per assistant) and `ports` (one assistant per usual port).
 """
 
 import contextlib

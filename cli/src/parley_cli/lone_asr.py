@@ -11,8 +11,8 @@ from typing import Final
 import httpx
 
 from parley_cli.children import Child, guard
-from parley_cli.launches import LOOPBACK, SERVICE_STOP_S, Launch
-from parley_cli.preparing import free_port
+from parley_cli.launches import LOOPBACK, READYZ, SERVICE_STOP_S, Launch
+from parley_cli.ports import free_port
 from parley_cli.probes import lacks
 from parley_contract.errors import PermanentError
 
@@ -47,7 +47,7 @@ async def lone_asr(model: str, window_s: float | None, store: Path, hurry: async
             try:
                 async with asyncio.TaskGroup() as tasks:
                     watching = tasks.create_task(_watch(child, model, log))
-                    await _ready(launch)
+                    await _ready(launch, child)
                     yield launch.url
                     watching.cancel()
             finally:
@@ -70,16 +70,16 @@ def _launch(model: str, window_s: float | None, store: Path) -> Launch:
         command=(sys.executable, "-m", "parley_asr"),
         environment=environment | ({} if window_s is None else {"ENCODER_WINDOW_S": f"{window_s:g}"}),
         url=f"http://{LOOPBACK}:{port}",
-        ready_path="/readyz",
+        ready_path=READYZ,
         stop_s=SERVICE_STOP_S,
     )
 
 
-async def _ready(launch: Launch) -> None:
+async def _ready(launch: Launch, child: Child) -> None:
     """Wait as long as it lives: a large model loads for minutes."""
     async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:
         while True:
-            if await lacks(launch, client) == {}:
+            if await lacks(launch, child.pid, client) == {}:
                 return
             await asyncio.sleep(_POLL_S)
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from parley_cli.captions import anticipation, decision, ending
 from parley_cli.demo_command import milliseconds
+from parley_cli.launches import READYZ
 from parley_cli.narration import reasons
 from parley_cli.places import Part, Running
 from parley_cli.probes import answers
@@ -50,7 +51,9 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
 async def show_status(running: Running, screen: Screen) -> int:
     """Draw every part and the figures of the latest turns; 1 unless all parts are ready."""
     async with _client() as client:
-        lacking = await asyncio.gather(*(answers(part.url, ready_path(part), client) for part in running.parts))
+        lacking = await asyncio.gather(
+            *(answers(part.url, ready_path(part), client, pid=part.pid) for part in running.parts)
+        )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("part", "process", "state", "address"):
         table.add_column(column, no_wrap=column != "state")
@@ -126,7 +129,7 @@ def _silent(part: Part, running: Running) -> str:
 
 def ready_path(part: Part) -> str:
     """Return where a part says whether it is ready."""
-    return _READY_PATHS.get(part.name, "/readyz")
+    return _READY_PATHS.get(part.name, READYZ)
 
 
 def _client() -> httpx.AsyncClient:

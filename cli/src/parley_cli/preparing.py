@@ -7,7 +7,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import socket
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +18,7 @@ from parley_cli import locks, refusals
 from parley_cli.language_models import LanguageModels, ollama_version
 from parley_cli.launches import LOOPBACK, Machine
 from parley_cli.places import Place
+from parley_cli.ports import claim, free_port, lock_of
 from parley_cli.refusals import RefusedError
 from parley_contract.components import Component, ComponentName, components
 from parley_contract.resource import VoiceAssistant
@@ -58,8 +58,14 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """Where the token of the door and the transcription API lies; empty if neither asks for one."""
 
 
-async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish) -> Prepared:
+async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish, claims: contextlib.ExitStack) -> Prepared:
     """Look everything over.
+
+    Args:
+        assistant: what shall run.
+        place: its folder.
+        wish: how it shall run here.
+        claims: the usual ports that it gets are taken until this is closed.
 
     Raises:
         RefusedError: with all problems.
@@ -69,9 +75,9 @@ async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish) -> Prepar
         raise RefusedError(assistant.metadata.name, problems)
     chosen = components(assistant)
     store = ModelStore.at(wish.model_store)
-    ports = _ports(chosen, wish, problems)
+    ports = _ports(chosen, wish, claims, problems)
     nats_server = _tools(problems)
-    ollama, ollama_url = await _ollama(next(part for part in chosen if part.name == "ollama"), problems)
+    ollama, ollama_url = await _ollama(next(part for part in chosen if part.name == "ollama"), claims, problems)
     missing = _missing_models(chosen, store, problems)
     if problems:
         raise RefusedError(assistant.metadata.name, problems)
@@ -102,35 +108,12 @@ async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish) -> Prepar
     )
 
 
-def ollama_lock() -> Path:
-    """Return the lock that is held by whoever runs an Ollama of our own on the usual port."""
-    return cache_dir() / "ollama.lock"
-
-
-def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _is_free(port: int, host: str) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        # As uvicorn does: connections that linger from the run before are no obstacle, a listener is.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def _ports(chosen: Iterable[Component], wish: Wish, problems: list[str]) -> dict[ComponentName, int]:
+def _ports(
+    chosen: Iterable[Component], wish: Wish, claims: contextlib.ExitStack, problems: list[str]
+) -> dict[ComponentName, int]:
     ports: dict[ComponentName, int] = {part.name: part.port for part in chosen if part.service}
     hosts = {name: wish.host if name == "gateway" else LOOPBACK for name in ports}
-    taken = {name: port for name, port in ports.items() if not _is_free(port, hosts[name])}
+    taken = {name: port for name, port in ports.items() if not claim(port, hosts[name], claims)}
     if wish.any_port:
         return ports | {name: free_port() for name in taken}
     problems += refusals.of_ports(taken)
@@ -148,7 +131,7 @@ def _tools(problems: list[str]) -> str:
         return ""
 
 
-async def _ollama(component: Component, problems: list[str]) -> tuple[str, str]:
+async def _ollama(component: Component, claims: contextlib.ExitStack, problems: list[str]) -> tuple[str, str]:
     """Return the executable to run (empty: one that answers is used) and the address."""
     if url := component.external_url.rstrip("/"):
         version = await ollama_version(url)
@@ -160,9 +143,9 @@ async def _ollama(component: Component, problems: list[str]) -> tuple[str, str]:
     url = USUAL_OLLAMA
     version = await ollama_version(url)
     # The Ollama of another `parley up` ends with that.
-    if version is not None and is_supported("ollama", version) and not locks.is_held(ollama_lock()):
+    if version is not None and is_supported("ollama", version) and not locks.is_held(lock_of(PORTS["ollama"])):
         return "", url
-    if not _is_free(PORTS["ollama"], LOOPBACK):
+    if not claim(PORTS["ollama"], LOOPBACK, claims):
         url = f"http://{LOOPBACK}:{free_port()}"
     try:
         return str(find_tool("ollama")), url

@@ -40,9 +40,9 @@ def of_host(host: str) -> list[str]:
 
 
 def of_ports(taken: Mapping[ComponentName, int]) -> list[str]:
-    """Return a sentence for each port that something else listens on."""
+    """Return a sentence for each port that something else listens on, or soon will."""
     return [
-        f"port {port} ({name}) is taken by another process: stop that one, or let Parley choose with --any-port"
+        f"port {port} ({name}) is taken by another assistant or program: stop it, or let Parley choose with --any-port"
         for name, port in taken.items()
     ]
 

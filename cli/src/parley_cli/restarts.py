@@ -14,6 +14,8 @@ TRIES_BEFORE_FIRST_READY: Final = 3
 """What has never been ready is set up wrongly, and a person is waiting for the sentence that says so."""
 BAD_SETTINGS: Final = 2
 """Exit code with which our services refuse their environment: no restart changes it."""
+PORT_TAKEN: Final = 3
+"""Exit code with which they say that another process has their port."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,10 @@ def after_death(record: Record, *, lived_s: float, exit_code: int) -> tuple[Reco
     record = msgspec.structs.replace(record, deaths=deaths)
     if exit_code == BAD_SETTINGS and not record.was_ready:
         return record, GiveUp("it refuses its settings")
+    if exit_code == PORT_TAKEN and not record.was_ready:
+        return record, GiveUp(
+            "another process took its port after that was chosen: stop that one, or start again with --any-port"
+        )
     if deaths >= TRIES_BEFORE_FIRST_READY and not record.was_ready:
         return record, GiveUp(f"it died {deaths} times and was never ready")
     return record, Restart(min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** (deaths - 1)))

@@ -11,12 +11,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import Final
 
-from parley_cli import locks
 from parley_cli.language_models import LanguageModels
 from parley_cli.launches import launches
 from parley_cli.narration import Happened, Story, duration
 from parley_cli.places import Part, Place, Running
-from parley_cli.preparing import USUAL_OLLAMA, Prepared, Wish, ollama_lock, prepare
+from parley_cli.preparing import Prepared, Wish, prepare
 from parley_cli.pulling import Pulling, pull_all
 from parley_cli.screen import Screen
 from parley_cli.supervisor import Supervisor, supervised
@@ -48,12 +47,8 @@ async def running(
     """
     name = assistant.metadata.name
     place = Place(assistant.key)
-    with place.held(), contextlib.ExitStack() as stack:
-        prepared = await prepare(assistant, place, wish)
-        if prepared.machine.ollama and prepared.machine.ollama_url == USUAL_OLLAMA:
-            # Taken by another run in this very moment, its Ollama takes the port too, and ours says so in its log.
-            with contextlib.suppress(locks.HeldError):
-                stack.enter_context(locks.held(ollama_lock()))
+    with place.held(), contextlib.ExitStack() as claims:
+        prepared = await prepare(assistant, place, wish, claims)
         if prepared.missing:
             await pull_all(prepared.store, prepared.missing, screen)
         began_at = time.monotonic()

@@ -118,20 +118,20 @@ class Supervisor:
     async def _follow(self, launch: Launch, child: Child, client: httpx.AsyncClient) -> tuple[int, bool]:
         """Watch one life of a process; return its exit code and whether it was ever ready."""
         async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._watch(launch, client))
+            watching = tasks.create_task(self._watch(launch, child, client))
             self._watchers.add(watching)
             watching.add_done_callback(self._watchers.discard)
             code = await child.ended()
             watching.cancel()
         return code, self._is_ready[launch.name].is_set()
 
-    async def _watch(self, launch: Launch, client: httpx.AsyncClient) -> None:
+    async def _watch(self, launch: Launch, child: Child, client: httpx.AsyncClient) -> None:
         """Ask again and again whether it is ready, and tell when the answer changes."""
         ready = self._is_ready[launch.name]
         said: Mapping[str, str] = {}
         started_at = time.monotonic()
         while True:
-            missing = await lacks(launch, client)
+            missing = await lacks(launch, child.pid, client)
             if missing is not None and not missing and not ready.is_set():
                 if prepare := self._prepare.get(launch.name):
                     await prepare()

@@ -43,8 +43,17 @@ def test_a_service_that_refuses_its_settings_is_not_started_again() -> None:
     assert decision == GiveUp("it refuses its settings")
 
 
-def test_what_was_ready_once_is_started_again_whatever_its_exit_code() -> None:
-    _, decision = after_death(READY_ONCE, lived_s=1, exit_code=2)
+def test_a_service_whose_port_another_process_has_is_not_started_again_and_it_is_said_what_to_do() -> None:
+    _, decision = after_death(Record(), lived_s=1, exit_code=3)
+
+    assert isinstance(decision, GiveUp)
+    assert decision.why.startswith("another process took its port")
+    assert "--any-port" in decision.why
+
+
+@pytest.mark.parametrize("exit_code", [1, 2, 3])
+def test_what_was_ready_once_is_started_again_whatever_its_exit_code(exit_code: int) -> None:
+    _, decision = after_death(READY_ONCE, lived_s=1, exit_code=exit_code)
 
     assert decision == Restart(0.2)
 

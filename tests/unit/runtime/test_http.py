@@ -1,5 +1,6 @@
 """The HTTP surface that every service has, asked without a socket."""
 
+import os
 from collections.abc import AsyncIterator
 
 import httpx
@@ -44,7 +45,7 @@ async def test_a_service_that_lacks_something_is_not_ready_and_says_what(surface
     answer = await surface.client.get("/readyz")
 
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "service": "asr", "reasons": {"model": "not loaded"}}
+    assert answer.json() == {"ready": False, "service": "asr", "pid": os.getpid(), "reasons": {"model": "not loaded"}}
 
 
 async def test_a_service_that_lacks_nothing_is_ready(surface: Surface) -> None:
@@ -54,7 +55,7 @@ async def test_a_service_that_lacks_nothing_is_ready(surface: Surface) -> None:
     answer = await surface.client.get("/readyz")
 
     assert answer.status_code == 200
-    assert answer.json() == {"ready": True, "service": "asr", "reasons": {}}
+    assert answer.json() == {"ready": True, "service": "asr", "pid": os.getpid(), "reasons": {}}
 
 
 async def test_a_service_may_lose_its_readiness(surface: Surface) -> None:

@@ -3,6 +3,7 @@
 `service_app` makes it; a service may add routes of its own to what it returns. Serving is the lifecycle's.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -54,7 +55,7 @@ _ALIVE: Final = _described(
     "The process lives.", "application/json", _object(status={"type": "string", "enum": ["ok"]}, service=_NAME)
 )
 _REASONS: Final = {"type": "object", "additionalProperties": {"type": "string"}}
-_READINESS: Final = _object(ready={"type": "boolean"}, service=_NAME, reasons=_REASONS)
+_READINESS: Final = _object(ready={"type": "boolean"}, service=_NAME, pid={"type": "integer"}, reasons=_REASONS)
 _READY: Final = _described("It is ready.", "application/json", _READINESS)
 _NOT_READY: Final = _described("It is not ready, for these reasons.", "application/json", _READINESS)
 _STATUS: Final = _described(
@@ -87,9 +88,12 @@ def service_app(service: str, *, health: Health, telemetry: Telemetry, status: S
 
     @app.get("/readyz", responses={200: _READY, 503: _NOT_READY})
     async def ready() -> JSONResponse:
-        """Say whether it can do its work, and what keeps it from that."""
+        """Say whether it can do its work, what keeps it from that, and which process says so.
+
+        Whoever started a process can so tell its answer from that of another that has taken its port.
+        """
         reasons = health.reasons
-        body = {"ready": not reasons, "service": service, "reasons": reasons}
+        body = {"ready": not reasons, "service": service, "pid": os.getpid(), "reasons": reasons}
         return JSONResponse(body, status_code=503 if reasons else 200)
 
     @app.get("/metrics", response_class=PlainTextResponse, responses={200: _METRICS})

@@ -6,6 +6,7 @@ Not here: what a service does, and when it is ready.
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -41,7 +42,13 @@ _HTTP_DRAIN_S: Final = 2
 _SOON_S: Final = 0.5
 """A broker that is there is reached by then. Until then requests wait for the service itself, so that a client that
 comes back is not turned away; a probe waits a second."""
+_PORT_TAKEN: Final = 3
+"""Exit code of a service whose port another process has: the same port will not do."""
 _NO_BROKER: Final = "the broker cannot be reached"
+
+
+class PortTakenError(PermanentError):
+    """Another process listens where the service was told to."""
 
 
 class Runtime(Generic[S]):
@@ -156,7 +163,9 @@ class _Surface:
 
 
 def run_service(service: Service, settings_type: type[S], main: Main[S]) -> None:
-    """Run a service until SIGTERM or Ctrl-C, and exit: 0 when it drained, 1 when it failed, 2 for bad settings.
+    """Run a service until SIGTERM or Ctrl-C, and exit.
+
+    With 0 when it drained, 1 when it failed, 2 for bad settings, 3 where another process has its port.
 
     Args:
         service: its name on the bus.
@@ -195,6 +204,7 @@ async def _live(service: Service, settings: S, main: Main[S]) -> int:
             code = 0 if await _until_stopped(connection, settings, main, stopping, telemetry, surface) else 1
     except* (ParleyError, OSError) as errors:
         for error in _leaves(errors):
+            code = _PORT_TAKEN if isinstance(error, PortTakenError) else code
             # Ours are sentences that say what to do; a traceback would bury them.
             log.error("cannot go on", error=type(error).__name__, detail=str(error))
     except* Exception as errors:
@@ -255,7 +265,10 @@ def _listener(host: str, port: int) -> socket.socket:
     except OSError as error:
         # Python adds the address in its own spelling, in brackets.
         reason = str(error.strerror).partition(" (")[0]
-        raise PermanentError(f"cannot listen on {host}:{port}, {reason}: does something else run there?") from error
+        said = f"cannot listen on {host}:{port}, {reason}"
+        if error.errno == errno.EADDRINUSE:
+            raise PortTakenError(f"{said}: does something else run there?") from error
+        raise PermanentError(said) from error
 
 
 def _connection(

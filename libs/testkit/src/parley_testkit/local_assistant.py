@@ -21,9 +21,9 @@ import msgspec
 from parley_agent.sessions import Records
 from parley_cli import locks
 from parley_cli.places import Part, Running
-from parley_cli.preparing import ollama_lock
+from parley_cli.ports import lock_of
 from parley_contract.components import ComponentName
-from parley_contract.services import SERVICES
+from parley_contract.services import PORTS, SERVICES
 from parley_contract.streams import layout
 from parley_runtime.nats_bus import NatsBus
 from parley_runtime.telemetry import Telemetry
@@ -196,7 +196,7 @@ def local_assistant(home: Path, *options: str, within: Sequence[str] = ()) -> It
     """Run an assistant while the block lasts, with an Ollama of its own even where the user's would do."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(locks.HeldError):
-            stack.enter_context(locks.held(ollama_lock()))
+            stack.enter_context(locks.held(lock_of(PORTS["ollama"])))
         assistant = LocalAssistant(home, *options, within=within)
         try:
             yield assistant
