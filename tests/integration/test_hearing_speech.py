@@ -14,6 +14,7 @@ from parley_asr.engines import Decoded, Decoding, Samples, Transcriber
 from parley_asr.engines.whisper import SAFE_WINDOW_S, LoadOptions, load
 from parley_asr.hearing import Hearing, Listening, Understood
 from parley_asr.windows import Limits, limits
+from parley_cli.questions import sample_questions
 from parley_cli.scoring import Score, scored
 from parley_contract.frames import RATE_HZ
 from parley_runtime.catalogue import find_model
@@ -81,12 +82,12 @@ class Ear:
         )
         self.windows = 0
 
-    async def hear(self, samples: Samples, known: dict[tuple[bytes, bool], Decoded] | None = None) -> Understood:
+    async def hear(self, samples: Samples, known: dict[tuple[bytes, Decoding], Decoded] | None = None) -> Understood:
         known = {} if known is None else known
 
         async def decode(window: Samples, how: Decoding) -> Decoded:
             self.windows += 1
-            key = (window.tobytes(), how.is_safe)
+            key = (window.tobytes(), how)
             if key not in known:
                 known[key] = self.engine.transcribe([window], how)[0]
             return known[key]
@@ -98,7 +99,7 @@ class Ear:
 @pytest.mark.parametrize("text", [MONOLOGUE, BREATHLESS], ids=["with pauses", "without a pause"])
 async def test_wherever_speech_is_cut_no_word_is_lost_and_none_is_doubled(text: str, overlap_ms: int) -> None:
     samples = recited(text)
-    known: dict[tuple[bytes, bool], Decoded] = {}
+    known: dict[tuple[bytes, Decoding], Decoded] = {}
     total, worst, windows = Score(), 0, 0
 
     for cut in np.linspace(4 * RATE_HZ, 0.9 * len(samples), CUTS // 4).astype(int).tolist():
@@ -111,6 +112,32 @@ async def test_wherever_speech_is_cut_no_word_is_lost_and_none_is_doubled(text: 
     # seconds. Words that are lost or doubled at each cut would be seen here.
     assert total.words.insertions + total.words.deletions <= 0.04 * total.words.length, (total, worst)
     assert total.words.substitutions <= 0.12 * total.words.length, (total, worst)
+
+
+@pytest.mark.parametrize("pause_s, count", [(0.3, 5), (0.6, 3), (0.6, 2), (1.2, 3)])
+async def test_of_several_questions_with_pauses_between_none_is_lost_and_none_is_doubled(
+    pause_s: float, count: int
+) -> None:
+    questions = sample_questions()
+    total, heard = Score(), list[str]()
+
+    for first in range(len(questions)):
+        asked = [questions[(first + number) % len(questions)] for number in range(count)]
+        pause = np.zeros(round(pause_s * RATE_HZ), dtype=np.float32)
+        samples = np.concatenate([part for question in asked for part in (pause, audible(read(question.wav)))])
+        if len(samples) <= limits(encoder_window_s=10, overlap_ms=120).window:
+            heard.append((await Ear().hear(samples)).text)
+            total += scored(" ".join(question.expected or "" for question in asked), heard[-1], language="en")
+
+    # A whole question is four words and more.
+    assert len(heard) >= 4
+    assert total.words.insertions + total.words.deletions < 4, heard
+
+
+def audible(samples: Samples) -> Samples:
+    """Take the silence around speech away."""
+    loud = np.flatnonzero(np.abs(samples) > 0.01)
+    return samples[loud[0] : loud[-1]]
 
 
 def single(sound: NDArray[np.float64]) -> Samples:

@@ -40,6 +40,60 @@ async def test_a_short_utterance_is_one_decode_with_the_configured_beam() -> Non
     assert [how for _, how in engine.toy.told] == [Decoding(beam_size=3)]
 
 
+PAUSE = np.zeros(RATE_HZ // 2, dtype=np.float32)
+TWO_SENTENCES = np.concatenate((speak("alpha bravo charlie"), PAUSE, speak("delta echo foxtrot")))
+
+
+async def test_sentences_with_a_pause_between_are_one_decode_with_timestamps() -> None:
+    engine = Engine()
+
+    understood = await Hearing(HOW).final(TWO_SENTENCES, engine.decode)
+
+    assert understood.text == "alpha bravo charlie delta echo foxtrot"
+    assert [how.timing for _, how in engine.toy.told] == ["segments"]
+
+
+async def test_what_the_decoder_left_out_after_a_pause_is_decoded_by_itself() -> None:
+    engine = Engine()
+    engine.toy.stops_for = 1
+
+    understood = await Hearing(HOW).final(TWO_SENTENCES, engine.decode)
+
+    whole_s, first_s, second_s = (seconds for seconds, _ in engine.toy.told)
+    assert understood.text == "alpha bravo charlie delta echo foxtrot"
+    assert first_s + second_s == pytest.approx(whole_s)
+
+
+async def test_the_segments_of_what_was_decoded_by_itself_stand_where_they_were_said() -> None:
+    engine = Engine()
+    engine.toy.stops_for = 1
+
+    heard = await hear(TWO_SENTENCES, Decoding(timing="segments"), HOW, engine.decode, is_careful=True)
+
+    first, second = heard.segments
+    assert (first.text, first.start_s) == ("alpha bravo charlie", 0.0)
+    assert (second.text, second.start_s) == ("delta echo foxtrot", pytest.approx(2.0))
+
+
+async def test_a_partial_that_left_something_out_is_left_as_it_is() -> None:
+    engine = Engine()
+    engine.toy.stops_for = 1
+
+    understood = await Hearing(HOW).partial(TWO_SENTENCES, engine.decode)
+
+    assert understood.text == "alpha bravo charlie"
+    assert len(engine.toy.told) == 1
+
+
+async def test_what_is_no_more_when_heard_in_two_parts_stays_as_it_was_heard_in_one() -> None:
+    engine = Engine()
+    engine.toy.stops_for = 3
+
+    understood = await Hearing(HOW).final(TWO_SENTENCES, engine.decode)
+
+    assert understood.text == "alpha bravo charlie"
+
+
 async def test_a_partial_is_decoded_with_beam_one() -> None:
     engine = Engine()
 
@@ -223,6 +277,8 @@ async def test_the_language_heard_before_helps_where_there_is_too_little_speech_
         pytest.param(((0, 1, "Hello."), (1, 2, "Hello.")), "Hello.", id="said into the pause"),
         pytest.param(((0, 1, "Hello."), (1, 1.5, "hello"), (1.5, 2, "Hello.")), "Hello.", id="more than once"),
         pytest.param(((0, 0.5, "Hello."), (0.5, 1, "Hello.")), "Hello. Hello.", id="said twice"),
+        pytest.param(((0, 0.9, "Hello."), (0.9, 1, "Hello.")), "Hello.", id="faster than anybody speaks"),
+        pytest.param(((0, 1, "Hello."), (1, 2, "Bye."), (2, 2, "Hello. Bye.")), "Hello. Bye.", id="after the end"),
         pytest.param(((0, 1, "Hello."), (1, 2, "Bye.")), "Hello. Bye.", id="something else"),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parley_asr.engines import Samples
-from parley_asr.windows import Limits, Window, limits, plan, quietest
+from parley_asr.windows import Limits, Pause, Window, limits, longest_pause, plan, quietest, speech_s
 from parley_contract.frames import RATE_HZ
 
 TEN_SECONDS = limits(encoder_window_s=10.5, overlap_ms=120)
@@ -105,6 +105,35 @@ def test_the_quietest_place_is_seen_in_a_window_of_its_own() -> None:
 
     assert cut.is_pause
     assert 9.0 <= cut.at / RATE_HZ <= 9.25
+
+
+@pytest.mark.parametrize(
+    "parts, pause_s",
+    [
+        pytest.param([], None, id="nothing"),
+        pytest.param([(1, 0.0)], None, id="silence"),
+        pytest.param([(1, 0.1)], None, id="unbroken speech"),
+        pytest.param([(1, 0.0), (1, 0.1), (1, 0.0)], None, id="silence around speech is no pause"),
+        pytest.param([(1, 0.1), (0.4, 0.0), (1, 0.1)], (1.0, 1.4), id="a pause"),
+        pytest.param([(1, 0.2), (0.4, 0.02), (1, 0.2)], (1.0, 1.4), id="a pause in noise"),
+        pytest.param([(1, 0.1), (0.2, 0), (1, 0.1), (0.6, 0), (1, 0.1)], (2.2, 2.8), id="the longest"),
+        pytest.param([(1, 0.1), (0.4, 0), (1, 0.1), (0.4, 0), (1, 0.1)], (1.0, 1.4), id="the first of equals"),
+    ],
+)
+def test_the_longest_pause_lies_between_speech(
+    parts: list[tuple[float, float]], pause_s: tuple[float, float] | None
+) -> None:
+    found = longest_pause(speech((0, 0), *parts))
+
+    assert found == (pause_s and Pause(*(round(at_s * RATE_HZ) for at_s in pause_s)))
+
+
+def test_speech_is_counted_up_to_a_moment() -> None:
+    samples = speech((1, 0.1), (0.5, 0.0), (1, 0.1))
+
+    counted = [speech_s(samples, until_s=until_s) for until_s in (0, 0.5, 1.2, 2.0, None)]
+
+    assert counted == [0, 0.5, 1.0, 1.5, 2.0]
 
 
 _PARTS = st.lists(st.tuples(st.floats(0.02, 4), st.sampled_from([0.0, 0.001, 0.05, 0.1, 0.3])), min_size=1, max_size=12)

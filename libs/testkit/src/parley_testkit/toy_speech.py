@@ -63,6 +63,8 @@ class ToyTranscriber:
         """Raised one by one instead of decoding."""
         self.loops_for: int = 0
         """How many short-window decodes fall into a loop, as Whisper's do."""
+        self.stops_for: int = 0
+        """How many decodes end after half of the words, as tiny.en's may where a pause follows."""
         self._engine = Engine(model="toy", device="cpu", compute_type="float32", window_s=window_s, languages=("en",))
 
     @property
@@ -92,6 +94,9 @@ class ToyTranscriber:
                 spoken = WORDS[step - _QUIETEST_STEP]
                 words.append(Word(text=spoken, start_s=start_s, end_s=start_s + WORD_S, probability=0.9))
             at += length
+        if self.stops_for:
+            self.stops_for -= 1
+            words = words[: len(words) // 2]
         text = " ".join(word.text for word in words)
         segment = Segment(
             text=text,

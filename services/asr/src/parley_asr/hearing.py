@@ -6,18 +6,18 @@ utterance costs no more than that of a short one. Not here: which frames are the
 first (`decoder`).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import zip_longest
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-from parley_asr.engines import Decoded, Decoding, Samples, Segment
+from parley_asr.engines import Decoded, Decoding, Samples
 from parley_asr.judging import Heard, Verdict, judge
-from parley_asr.loops import normalized
 from parley_asr.stitching import stitch
-from parley_asr.windows import SILENCE_DBFS, Limits, Window, is_pause, levels_dbfs, plan, speech_s
+from parley_asr.timelines import left_out_s, needs_timestamps, said, text_of
+from parley_asr.windows import SILENCE_DBFS, Limits, Window, levels_dbfs, longest_pause, plan, speech_s
 from parley_contract.frames import RATE_HZ
 
 Decode = Callable[[Samples, Decoding], Awaitable[Decoded]]
@@ -25,6 +25,8 @@ Decode = Callable[[Samples, Decoding], Awaitable[Decoded]]
 ENOUGH_SPEECH_S: Final = 2.0
 """From so much speech on a detected language is believed. Whisper base over nine languages: 37 % wrong after 0.5 s,
 23 % after 1 s, 15 % after 1.5 s, 6 % after 2 s."""
+_LEFT_OUT_S: Final = 0.6
+"""So much speech after the last timestamp is a word or more: ends of words err by less."""
 _SILENT: Final = Heard(verdict="silence", no_speech_prob=1.0)
 
 
@@ -50,29 +52,50 @@ class Understood(NamedTuple):
 
 
 async def hear(samples: Samples, decoding: Decoding, how: Listening, decode: Decode, *, is_careful: bool) -> Heard:
-    """Understand one window; a doubtful one, with care, once more in the engine's safe mode."""
+    """Understand one window.
+
+    With care, a doubtful one is decoded once more in the engine's safe mode, and one of which the decoder left out
+    speech once more in two parts, cut at its longest pause.
+    """
+    heard = await _hear(samples, decoding, how, decode, is_careful=is_careful)
+    if not is_careful or left_out_s(samples, heard.segments) < _LEFT_OUT_S:
+        return heard
+    pause = longest_pause(samples)
+    if pause is None:
+        return heard
+    parts = [
+        await _hear(samples[start:end], decoding, how, decode, is_careful=True)
+        for start, end in ((0, pause.middle), (pause.middle, len(samples)))
+    ]
+    apart = _put_together(parts, pause.middle / RATE_HZ)
+    return apart if len(apart.text) > len(heard.text) else heard
+
+
+async def _hear(samples: Samples, decoding: Decoding, how: Listening, decode: Decode, *, is_careful: bool) -> Heard:
     if levels_dbfs(samples).max(initial=-np.inf) < SILENCE_DBFS:
         return _SILENT
-    heard = judge(_without_echo(await decode(samples, decoding), samples), no_speech_threshold=how.no_speech_threshold)
+    heard = judge(said(await decode(samples, decoding), samples), no_speech_threshold=how.no_speech_threshold)
     if not (heard.is_doubtful and is_careful and how.has_safe_mode):
         return heard
-    again = await decode(samples, msgspec.structs.replace(decoding, is_safe=True))
+    again = said(await decode(samples, msgspec.structs.replace(decoding, is_safe=True)), samples)
     safe = judge(again, no_speech_threshold=how.no_speech_threshold)
     return heard if safe.is_doubtful else safe
 
 
-def _without_echo(decoded: Decoded, samples: Samples) -> Decoded:
-    """Take out what tiny.en says into a pause at a window's end: the sentence before it, once more."""
-    segments = decoded.segments
-    while len(segments) > 1 and _echoes(segments[-1], segments[-2], samples):
-        segments = segments[:-1]
-    if segments == decoded.segments:
-        return decoded
-    return msgspec.structs.replace(decoded, segments=segments, text=" ".join(segment.text for segment in segments))
-
-
-def _echoes(last: Segment, before: Segment, samples: Samples) -> bool:
-    return normalized(last.text) == normalized(before.text) and is_pause(samples, last.start_s, last.end_s)
+def _put_together(parts: Sequence[Heard], second_at_s: float) -> Heard:
+    """Make one window of two that were heard apart, of which the second begins at `second_at_s`."""
+    first, second = parts
+    spoken = [part for part in parts if part.verdict == "speech"]
+    if not spoken:
+        return first
+    segments = (*first.segments, *(segment.moved(second_at_s) for segment in second.segments))
+    return msgspec.structs.replace(
+        spoken[0],
+        text=text_of(segments),
+        segments=segments,
+        no_speech_prob=min(part.no_speech_prob for part in spoken),
+        avg_logprob=min(part.avg_logprob for part in spoken),
+    )
 
 
 class _Latest(NamedTuple):
@@ -126,6 +149,7 @@ class Hearing:
         decoding = Decoding(
             beam_size=self._how.beam_size if is_careful else 1,
             language=self._how.language or self._detected_language() or likely,
+            timing="segments" if needs_timestamps(sound) else "none",
         )
         latest = self._latest
         if latest is None or latest[:2] != (window, decoding) or (latest.heard.is_doubtful and is_careful):

@@ -168,14 +168,7 @@ def _piece(window: Window, heard: Heard) -> Piece:
 
 def _placed(segment: Segment, by_s: float, heard: Heard) -> Segment:
     """Move a segment to its place in the file."""
-    return Segment(
-        text=segment.text,
-        start_s=segment.start_s + by_s,
-        end_s=segment.end_s + by_s,
-        words=tuple(replace(word, start_s=word.start_s + by_s, end_s=word.end_s + by_s) for word in segment.words),
-        avg_logprob=heard.avg_logprob,
-        no_speech_prob=heard.no_speech_prob,
-    )
+    return replace(segment.moved(by_s), avg_logprob=heard.avg_logprob, no_speech_prob=heard.no_speech_prob)
 
 
 def _without_doubles(before: Piece, after: Piece, shared_s: float) -> tuple[Piece, Piece]:

@@ -9,6 +9,7 @@ utterance decodes each of them once. Not here: decoding, text.
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from parley_asr.engines import Samples
 from parley_contract.frames import FRAME_SAMPLES, RATE_HZ
@@ -50,6 +51,23 @@ class Cut(NamedTuple):
     is_pause: bool
 
 
+class Pause(NamedTuple):
+    """Samples [start, end) between speech."""
+
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        """In samples."""
+        return self.end - self.start
+
+    @property
+    def middle(self) -> int:
+        """The sample to cut at."""
+        return (self.start + self.end) // 2
+
+
 def limits(*, encoder_window_s: float, overlap_ms: int) -> Limits:
     """Express settings in samples; an overlap of more than half a window is taken as half."""
     window = round((encoder_window_s - _ROOM_S) * RATE_HZ)
@@ -85,23 +103,35 @@ def quietest(samples: Samples) -> Cut:
     return Cut(at=(first + quiet + _PAUSE_FRAMES // 2) * FRAME_SAMPLES, is_pause=bool(is_pause))
 
 
-def speech_s(samples: Samples) -> float:
-    """Estimate how many seconds of it are speech and no pause, by loudness alone."""
-    levels = levels_dbfs(samples)
-    if not len(levels):
-        return 0.0
-    quiet = max(float(np.percentile(levels, 90)) - _PAUSE_BELOW_SPEECH_DB, SILENCE_DBFS)
-    return int(np.count_nonzero(levels > quiet)) * FRAME_SAMPLES / RATE_HZ
+def speech_s(samples: Samples, *, until_s: float | None = None) -> float:
+    """Estimate how many seconds of it, or of its beginning, are speech and no pause, by loudness alone."""
+    end = None if until_s is None else round(until_s * RATE_HZ / FRAME_SAMPLES)
+    return int(np.count_nonzero(_are_speech(samples)[:end])) * FRAME_SAMPLES / RATE_HZ
 
 
 def is_pause(samples: Samples, start_s: float, end_s: float) -> bool:
     """Whether nobody speaks between two moments, beside how loud speech is in all of it; estimated as `speech_s`."""
+    first, last = (round(at_s * RATE_HZ / FRAME_SAMPLES) for at_s in (start_s, end_s))
+    return not _are_speech(samples)[first:last].any()
+
+
+def longest_pause(samples: Samples) -> Pause | None:
+    """Find the longest pause between speech, the first of equals; None where it is unbroken, or there is none."""
+    spoken = np.flatnonzero(_are_speech(samples))
+    quiet = np.diff(spoken) - 1
+    if not len(quiet) or not quiet.max():
+        return None
+    longest = int(np.argmax(quiet))
+    start = (int(spoken[longest]) + 1) * FRAME_SAMPLES
+    return Pause(start, start + int(quiet[longest]) * FRAME_SAMPLES)
+
+
+def _are_speech(samples: Samples) -> npt.NDArray[np.bool_]:
+    """(n // 320,) bool: whether each whole 20 ms is louder than a pause, beside how loud speech is in all of it."""
     levels = levels_dbfs(samples)
     if not len(levels):
-        return True
-    quiet = max(float(np.percentile(levels, 90)) - _PAUSE_BELOW_SPEECH_DB, SILENCE_DBFS)
-    first, last = (round(at_s * RATE_HZ / FRAME_SAMPLES) for at_s in (start_s, end_s))
-    return float(levels[first:last].max(initial=-np.inf)) <= quiet
+        return np.zeros(0, dtype=np.bool_)
+    return levels > max(float(np.percentile(levels, 90)) - _PAUSE_BELOW_SPEECH_DB, SILENCE_DBFS)
 
 
 def levels_dbfs(samples: Samples) -> Samples:

@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from parley_contract.errors import PermanentError, RetryableError
 
@@ -96,6 +97,11 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     avg_logprob: float = 0.0
     no_speech_prob: float = 0.0
     """These two are its window's."""
+
+    def moved(self, by_s: float) -> "Segment":
+        """Return it so much later."""
+        words = tuple(replace(word, start_s=word.start_s + by_s, end_s=word.end_s + by_s) for word in self.words)
+        return replace(self, start_s=self.start_s + by_s, end_s=self.end_s + by_s, words=words)
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True):
