@@ -75,6 +75,26 @@ async def test_the_segments_of_what_was_decoded_by_itself_stand_where_they_were_
     assert [first.start_s, second.start_s] == pytest.approx([0.0, 2.0])
 
 
+async def test_silence_before_sentences_is_not_decoded_and_their_times_are_as_with_it() -> None:
+    engine, silence = Engine(), np.zeros(RATE_HZ, dtype=np.float32)
+    samples = np.concatenate((silence, TWO_SENTENCES))
+
+    heard = await hear(samples, Decoding(timing="segments"), HOW, engine.decode, is_careful=True)
+
+    [(seconds, _)] = engine.toy.told
+    assert seconds == pytest.approx(len(samples) / RATE_HZ - 0.8)
+    assert heard.segments[0].start_s == pytest.approx(1.0)
+
+
+async def test_silence_before_one_sentence_is_decoded_with_it() -> None:
+    engine, silence = Engine(), np.zeros(RATE_HZ, dtype=np.float32)
+    samples = np.concatenate((silence, speak("alpha bravo charlie")))
+
+    await hear(samples, Decoding(), HOW, engine.decode, is_careful=True)
+
+    assert [seconds for seconds, _ in engine.toy.told] == [len(samples) / RATE_HZ]
+
+
 async def test_a_partial_that_left_something_out_is_left_as_it_is() -> None:
     engine = Engine()
     engine.toy.stops_for = 1

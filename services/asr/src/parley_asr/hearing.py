@@ -16,7 +16,7 @@ import numpy as np
 from parley_asr.engines import Decoded, Decoding, Samples
 from parley_asr.judging import Heard, Verdict, judge
 from parley_asr.stitching import stitch
-from parley_asr.timelines import left_out_s, needs_timestamps, said, text_of
+from parley_asr.timelines import left_out_s, needless_start, needs_timestamps, said, text_of
 from parley_asr.windows import SILENCE_DBFS, Limits, Window, levels_dbfs, longest_pause, plan, speech_s
 from parley_contract.frames import RATE_HZ
 
@@ -57,6 +57,12 @@ async def hear(samples: Samples, decoding: Decoding, how: Listening, decode: Dec
     With care, a doubtful one is decoded once more in the engine's safe mode, and one of which the decoder left out
     speech once more in two parts, cut at its longest pause.
     """
+    start = needless_start(samples)
+    heard = await _hear_all(samples[start:], decoding, how, decode, is_careful=is_careful)
+    return _later(heard, start / RATE_HZ) if start else heard
+
+
+async def _hear_all(samples: Samples, decoding: Decoding, how: Listening, decode: Decode, *, is_careful: bool) -> Heard:
     heard = await _hear(samples, decoding, how, decode, is_careful=is_careful)
     if not is_careful or left_out_s(samples, heard.segments) < _LEFT_OUT_S:
         return heard
@@ -88,7 +94,7 @@ def _put_together(parts: Sequence[Heard], second_at_s: float) -> Heard:
     spoken = [part for part in parts if part.verdict == "speech"]
     if not spoken:
         return first
-    segments = (*first.segments, *(segment.moved(second_at_s) for segment in second.segments))
+    segments = (*first.segments, *_later(second, second_at_s).segments)
     return msgspec.structs.replace(
         spoken[0],
         text=text_of(segments),
@@ -96,6 +102,10 @@ def _put_together(parts: Sequence[Heard], second_at_s: float) -> Heard:
         no_speech_prob=min(part.no_speech_prob for part in spoken),
         avg_logprob=min(part.avg_logprob for part in spoken),
     )
+
+
+def _later(heard: Heard, by_s: float) -> Heard:
+    return msgspec.structs.replace(heard, segments=tuple(segment.moved(by_s) for segment in heard.segments))
 
 
 class _Latest(NamedTuple):

@@ -115,6 +115,12 @@ def is_pause(samples: Samples, start_s: float, end_s: float) -> bool:
     return not _are_speech(samples)[first:last].any()
 
 
+def speech_begins(samples: Samples) -> int:
+    """Return the first sample that is speech by loudness; how many there are where none is."""
+    spoken = np.flatnonzero(_are_speech(samples))
+    return int(spoken[0]) * FRAME_SAMPLES if len(spoken) else len(samples)
+
+
 def longest_pause(samples: Samples) -> Pause | None:
     """Find the longest pause between speech, the first of equals; None where it is unbroken, or there is none."""
     spoken = np.flatnonzero(_are_speech(samples))
