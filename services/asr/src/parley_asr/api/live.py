@@ -21,14 +21,12 @@ from parley_asr.api.refusals import Refusal
 from parley_asr.decoder import Priority
 from parley_asr.engines import Samples
 from parley_asr.hearing import Hearing, Listening, Understood
-from parley_asr.windows import SILENCE_DBFS, levels_dbfs
+from parley_asr.windows import is_pause, levels_dbfs
 from parley_contract.frames import FRAME_MS, FRAME_SAMPLES, RATE_HZ
 
 PATH: Final = "/v1/listen"
-_PAUSE_FRAMES: Final = 800 // FRAME_MS
+_PAUSE_S: Final = 0.8
 """A pause that ends what is said; people pause for half a second inside of sentences."""
-_BELOW_SPEECH_DB: Final = 15.0
-"""How much quieter than its speech the loudest moment of a pause is, as in `windows`."""
 _SPEECH_DBFS: Final = -45.0
 _SPEECH_FRAMES: Final = 160 // FRAME_MS
 """Somebody speaks once it has been louder than that for so long; Whisper then has the last word on it."""
@@ -73,25 +71,23 @@ class _Held:
         self.has_speech = False
         self.partial_at = 0
         """How many samples the latest partial was made of."""
-        self._levels: list[float] = []
 
     def add(self, came: Samples) -> None:
         """Take more; of the silence before speech only the last moment is kept."""
         self.samples = np.concatenate((self.samples, came))
-        self._levels += levels_dbfs(self.samples[len(self._levels) * FRAME_SAMPLES :]).tolist()
-        if not self.has_speech:
-            self.has_speech = sum(level > _SPEECH_DBFS for level in self._levels) >= _SPEECH_FRAMES
-        if not self.has_speech and (gone := len(self._levels) - _PRE_ROLL_FRAMES) > 0:
-            self.samples, self._levels = self.samples[gone * FRAME_SAMPLES :], self._levels[gone:]
+        if self.has_speech:
+            return
+        levels = levels_dbfs(self.samples)
+        self.has_speech = int(np.count_nonzero(levels > _SPEECH_DBFS)) >= _SPEECH_FRAMES
+        if not self.has_speech and (gone := len(levels) - _PRE_ROLL_FRAMES) > 0:
+            self.samples = self.samples[gone * FRAME_SAMPLES :]
             self.begins_at += gone * FRAME_SAMPLES
 
     @property
     def is_over(self) -> bool:
         """Whether its speaker pauses, or has gone on for too long."""
-        if len(self._levels) <= _PAUSE_FRAMES or len(self.samples) > _LONGEST_S * RATE_HZ:
-            return len(self._levels) > _PAUSE_FRAMES
-        speech_db = float(np.percentile(self._levels, 90))
-        return max(self._levels[-_PAUSE_FRAMES:]) < max(speech_db - _BELOW_SPEECH_DB, SILENCE_DBFS)
+        seconds = len(self.samples) / RATE_HZ
+        return seconds > _LONGEST_S or (seconds > _PAUSE_S and is_pause(self.samples, seconds - _PAUSE_S, seconds))
 
 
 class _Listening:
