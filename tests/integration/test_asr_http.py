@@ -308,6 +308,7 @@ async def test_a_service_that_ends_answers_every_upload_first(fox: bytes, speech
     ):
         whole = tasks.create_task(client.post("/transcribe", files=long))
         stream = tasks.create_task(client.post("/transcribe-stream", files=long))
+        await until_uploads(asr, 2)
         short = tasks.create_task(client.post("/transcribe", files={"audio_file": fox}))
         await until_uploads(asr, 3)
         began_at = time.monotonic()
