@@ -263,7 +263,7 @@ class TestInterrupting:
     ) -> None:
         others.tts.frames = 200
         async with talking(gateway.url) as talker:
-            await talker.say(hello, then_silence_s=1.0)
+            await talker.say(hello, then_silence_s=2.0)  # Beyond the endpoint and the reopen window.
             await talker.say(hello, then_silence_s=1.0)
             report = (await talker.until("turn"))["report"]
 
