@@ -98,12 +98,36 @@ async def test_a_judge_answers_on_the_event_loop_and_tells_nobody_what_is_not_wa
     spoken = pcm(np.concatenate([said("en/counting"), PAUSE]))
 
     with TurnJudge(model) as judge:
-        first = judge.ask(spoken, lambda audio: told.append(("first", audio)))
-        judge.ask(spoken, lambda audio: told.append(("second", audio))).cancel()
-        await first
+        unwanted = judge.ask(spoken, lambda audio: told.append(("unwanted", audio)))
+        assert unwanted is not None
+        unwanted.cancel()
+        wanted = judge.ask(spoken, lambda audio: told.append(("wanted", audio)))
+        assert wanted is not None
+        await wanted
         await asyncio.sleep(0)
 
-    assert told == [("first", model.judge(spoken))]
+    assert told == [("wanted", model.judge(spoken))]
+
+
+async def test_a_judge_that_has_had_its_share_of_a_core_is_asked_nothing_until_it_has_rested(
+    model: SmartTurnModel,
+) -> None:
+    told: list[float] = []
+
+    with TurnJudge(model) as judge:
+        first = judge.ask(bytes(HEARD_BYTES), told.append)
+        beside_it = judge.ask(bytes(HEARD_BYTES), told.append)
+        assert first is not None
+        await first
+        right_after = judge.ask(bytes(HEARD_BYTES), told.append)
+        await asyncio.sleep(1)
+        rested = judge.ask(bytes(HEARD_BYTES), told.append)
+        assert rested is not None
+        await rested
+        await asyncio.sleep(0)
+
+    assert (beside_it, right_after) == (None, None)
+    assert len(told) == 2
 
 
 def test_a_missing_model_says_how_to_get_it(tmp_path: Path) -> None:

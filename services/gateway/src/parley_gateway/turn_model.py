@@ -10,6 +10,7 @@ zero and variance one first (as `do_normalize` of transformers' WhisperFeatureEx
 
 import asyncio
 import functools
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -131,6 +132,11 @@ def _hertz(mels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(above < 0, mels * _HZ_PER_MEL, _LINEAR_HZ * np.exp(above * _LOG_STEP))
 
 
+_REST: Final = 3.0
+"""After a judgement it rests for so many times as long, which leaves three quarters of a core to the voices of a crowd
+(50 people who talk all the time took a whole core, and frames waited)."""
+
+
 class TurnJudge:
     """Asks the model off the event loop, about one pause at a time; all sessions of a process share it."""
 
@@ -139,6 +145,8 @@ class TurnJudge:
         self._model = model
         # One thread: beside each other, two pauses would both be late.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="turn-model")
+        self._asked: asyncio.Future[float] | None = None
+        self._rests_until = 0.0
 
     def __enter__(self) -> Self:
         """Be ready."""
@@ -150,15 +158,26 @@ class TurnJudge:
         """Let nobody wait for an answer any more."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def ask(self, pcm: bytes, tell: Callable[[float], None]) -> "asyncio.Future[float]":
+    def ask(self, pcm: bytes, tell: Callable[[float], None]) -> "asyncio.Future[float] | None":
         """Ask how complete `pcm` sounds, and call `tell` with the answer, on the event loop.
 
         Returns:
-            What to cancel when the answer is of no use any more: then the model is not run, or nobody is told.
+            What to cancel when the answer is of no use any more: then the model is not run, or nobody is told. None
+            where it has had its share of a core: in a crowd words and silence decide.
         """
-        asked = asyncio.get_running_loop().run_in_executor(self._thread, self._model.judge, pcm)
-        asked.add_done_callback(functools.partial(_answer, tell))
-        return asked
+        if time.monotonic() < self._rests_until or (self._asked is not None and not self._asked.done()):
+            return None
+        self._asked = asyncio.get_running_loop().run_in_executor(self._thread, self._judge, pcm)
+        self._asked.add_done_callback(functools.partial(_answer, tell))
+        return self._asked
+
+    def _judge(self, pcm: bytes) -> float:
+        began_at = time.monotonic()
+        try:
+            return self._model.judge(pcm)
+        finally:
+            now = time.monotonic()
+            self._rests_until = now + _REST * (now - began_at)
 
 
 def _answer(tell: Callable[[float], None], asked: "asyncio.Future[float]") -> None:
