@@ -21,7 +21,7 @@ class Notes:
         self.ended: list[tuple[int, float, str]] = []
         self.frames: dict[str, list[Frame]] = {}
 
-    def speech_began(self, speaker: str, voiced_at: float, *, continues: bool) -> str:
+    def speech_began(self, speaker: str, voiced_at: float, *, continues: bool, reopens: bool) -> str:
         self.began.append((voiced_at, continues))
         return f"1-{len(self.began) - 1}"
 

@@ -56,7 +56,6 @@ from parley_gateway.turn_events import (
 from parley_gateway.turn_state import TurnRules, Turns, due
 
 SESSION = "0123456789ab"
-REOPEN_S = TurnRules().reopen_s + 0.1
 """After so long it is another turn."""
 LOUD = struct.pack("<320h", *[3000] * 320)
 
@@ -100,11 +99,11 @@ class Stage:
 
     # What people and services do.
 
-    def speak(self, duration_s: float = 1.0, *, after_s: float = 0.0) -> None:
+    def speak(self, duration_s: float = 1.0, *, after_s: float = 0.0, reopens: bool = False) -> None:
         """Say something, fall silent, and wait for the endpoint, 500 ms later."""
         self.wait(after_s)
         began_at = self.now
-        self.send(SpeechBegan(speaker="user", voiced_at=began_at, continues=False))
+        self.send(SpeechBegan(speaker="user", voiced_at=began_at, reopens=reopens))
         self.fall_silent(duration_s)
         self.wait(0.4)
         self.end_speech(began_at + duration_s)
@@ -179,7 +178,7 @@ class Stage:
 def test_an_utterance_is_announced_to_all_and_given_to_a_worker() -> None:
     stage = Stage()
 
-    stage.send(SpeechBegan(speaker="user", voiced_at=99.8, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=99.8))
 
     started, work = stage.recorded
     assert started == UtteranceStarted(session=SESSION, epoch=2, turn=1, utterance="2-0", speaker="user")
@@ -205,7 +204,7 @@ def test_what_is_said_again_from_the_record_is_shown_once() -> None:
 def test_an_utterance_that_goes_on_stays_in_its_turn() -> None:
     stage = Stage()
 
-    stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=100))
     stage.send(SpeechEnded(speaker="user", last_seq=1499, voiced_seq=49, voiced_until=129, reason="max_length"))
     stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=True))
 
@@ -218,7 +217,7 @@ def test_each_turn_has_its_own_number() -> None:
     stage = Stage()
 
     stage.speak()
-    stage.speak(after_s=REOPEN_S)
+    stage.speak()
 
     started = [message for message in stage.recorded if isinstance(message, UtteranceStarted)]
     assert [(message.turn, message.utterance) for message in started] == [(1, "2-0"), (2, "2-1")]
@@ -227,7 +226,7 @@ def test_each_turn_has_its_own_number() -> None:
 def test_pauses_and_ends_are_recorded_with_their_sequence() -> None:
     stage = Stage()
 
-    stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=100))
     stage.send(SpeechPaused(speaker="user", last_seq=49, voiced_until=101))
     stage.send(SpeechEnded(speaker="user", last_seq=74, voiced_seq=49, voiced_until=101, reason="endpoint"))
 
@@ -280,7 +279,7 @@ def test_the_agent_gets_credit_when_a_phrase_begins_and_history_when_it_was_hear
 def test_the_client_is_told_what_is_understood_written_and_played() -> None:
     stage = Stage()
 
-    stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=100))
     stage.send(PartialTranscript(**fenced(), utterance="2-0", speaker="user", number=0, text="hel", covers_seq=10))
     stage.send(SpeechEnded(speaker="user", last_seq=74, voiced_seq=49, voiced_until=101, reason="endpoint"))
     stage.transcribe()
@@ -326,7 +325,7 @@ def test_a_dismissed_turn_leaves_the_reply_of_an_older_one_alone() -> None:
     stage.transcribe()
     stage.write("A long answer.")
     stage.voice(300)
-    stage.speak(0.2, after_s=REOPEN_S)
+    stage.speak(0.2, after_s=1)
     stage.send(TurnDismissed(**fenced(turn=2), outcome="empty"))
     stage.wait(10)
 
@@ -391,7 +390,7 @@ def test_an_interrupt_before_the_first_sound_ends_the_turn_too() -> None:
 def test_an_interrupt_does_not_end_a_turn_that_is_still_being_spoken() -> None:
     stage = Stage()
 
-    stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=100))
     stage.send(ClientInterrupted())
 
     assert stage.reports == []
@@ -424,7 +423,7 @@ def test_a_newer_turns_reply_ends_an_older_one_even_if_nobody_said_so() -> None:
     stage.transcribe()
     stage.write("A long answer.")
     stage.voice(300)
-    stage.speak(0.2, after_s=REOPEN_S)
+    stage.speak(0.2, after_s=1)
     stage.write("Short.", turn=2)
     stage.wait(TurnRules().take_up_after_s)
     stage.voice(10, turn=2)
@@ -433,7 +432,7 @@ def test_a_newer_turns_reply_ends_an_older_one_even_if_nobody_said_so() -> None:
     assert [(report.turn, report.outcome) for report in stage.reports] == [(1, "interrupted"), (2, "answered")]
     [said] = stage.said
     assert isinstance(said, InterruptTurn)
-    assert (said.turn, said.phrase, said.played_ms) == (1, 0, 1000 * REOPEN_S)
+    assert (said.turn, said.phrase, said.played_ms) == (1, 0, 1000)
 
 
 @pytest.mark.parametrize(
@@ -568,8 +567,8 @@ def test_a_closed_session_leaves_no_turn_open() -> None:
     stage = Stage()
 
     stage.speak()
-    stage.wait(REOPEN_S)
-    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.wait(1)
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
     stage.send(SessionClosed())
 
     assert [(report.turn, report.outcome, report.reason) for report in stage.reports] == [
@@ -603,7 +602,7 @@ def test_frames_of_another_epoch_are_not_played() -> None:
 def test_a_reply_to_a_turn_that_is_still_being_spoken_is_dropped() -> None:
     stage = Stage()
 
-    stage.send(SpeechBegan(speaker="user", voiced_at=100, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=100))
     stage.voice(10)
 
     assert stage.played == 0
@@ -628,7 +627,7 @@ def guess(stage: Stage, text: str = "hello", *, covers_seq: int = 60, revision: 
 
 def test_a_reply_begun_early_is_noticed_by_nobody_until_its_speaker_has_finished_and_then_at_once() -> None:
     stage = Stage()
-    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
     stage.fall_silent(after_s=1)
 
     guess(stage)
@@ -649,7 +648,7 @@ def test_a_reply_begun_early_is_noticed_by_nobody_until_its_speaker_has_finished
 
 def test_who_speaks_on_never_hears_the_reply_to_half_of_it() -> None:
     stage = Stage()
-    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
     stage.fall_silent(after_s=1)
 
     guess(stage, covers_seq=40)
@@ -669,7 +668,7 @@ def test_who_speaks_on_never_hears_the_reply_to_half_of_it() -> None:
 
 def test_a_reply_that_needed_no_change_after_a_noise_is_a_hit_once_the_agent_says_so() -> None:
     stage = Stage()
-    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
     stage.fall_silent(after_s=1)
 
     guess(stage, covers_seq=40)
@@ -685,7 +684,7 @@ def test_a_reply_that_needed_no_change_after_a_noise_is_a_hit_once_the_agent_say
 
 def test_a_candidate_that_covers_all_is_the_transcript_and_the_final_only_frees_the_frames() -> None:
     stage = Stage()
-    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
     stage.fall_silent(after_s=1)
 
     guess(stage)
@@ -716,7 +715,7 @@ def test_who_goes_on_within_the_reopen_window_goes_on_in_the_same_turn_and_the_r
     stage = Stage()
     answered(stage)
 
-    stage.speak(1.0)
+    stage.speak(1.0, reopens=True)
     quiet_from = stage.played
     stage.transcribe("2-1", text="and tomorrow")
     stage.wait(0.1)
@@ -739,7 +738,7 @@ def test_a_noise_within_the_reopen_window_only_holds_the_reply_up() -> None:
     stage = Stage()
     answered(stage)
 
-    stage.speak(0.2)
+    stage.speak(0.2, reopens=True)
     stage.answer(utterance="2-1")
     stage.wait(7)
 
@@ -747,20 +746,22 @@ def test_a_noise_within_the_reopen_window_only_holds_the_reply_up() -> None:
     assert (report.outcome, report.revision, report.played_ms) == ("answered", 0, 6000)
 
 
-def test_after_the_reopen_window_it_is_another_turn() -> None:
+def test_who_goes_on_after_their_turn_is_over_begins_another_although_an_older_one_waits() -> None:
     stage = Stage()
-    answered(stage)
+    stage.speak()
+    stage.transcribe()
+    stage.speak(0.2)
+    stage.send(TurnDismissed(**fenced(turn=2), outcome="empty"))
 
-    stage.wait(REOPEN_S)
-    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, reopens=True))
 
-    assert sorted(stage.state.turns) == [1, 2]
+    assert sorted(stage.state.turns) == [1, 3]
 
 
 def test_a_client_that_wants_quiet_while_somebody_goes_on_still_gets_the_answer_to_that() -> None:
     stage = Stage()
     answered(stage)
-    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, reopens=True))
     stage.fall_silent(after_s=1)
 
     stage.send(ClientInterrupted())
@@ -782,7 +783,7 @@ def test_a_reply_gives_way_as_soon_as_somebody_speaks_and_is_over_when_they_spea
     answered(stage)
     stage.wait(1)
 
-    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now - 0.13, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now - 0.13))
     played = stage.played
     assert any(isinstance(event, door.Cut) for event in stage.told)
     stage.wait(0.3)
@@ -816,7 +817,7 @@ def test_one_short_word_is_enough_to_end_a_reply() -> None:
     answered(stage)
     stage.wait(1)
 
-    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
     stage.fall_silent(after_s=0.2)
     stage.send(CandidateTranscript(**fenced(turn=2), utterance="2-1", speaker="user", text="Stop.", covers_seq=20))
 
@@ -842,7 +843,7 @@ def test_a_pause_between_two_short_sounds_does_not_make_them_longer() -> None:
     answered(stage)
     stage.wait(1)
 
-    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
     stage.fall_silent(after_s=0.2)
     stage.wait(0.2)
     stage.send(SpeechResumed(speaker="user", voiced_at=stage.now))
@@ -856,9 +857,9 @@ def test_nothing_is_said_to_somebody_who_speaks_although_it_is_ready() -> None:
     stage = Stage()
     stage.speak()
     stage.transcribe()
-    stage.wait(REOPEN_S)
+    stage.wait(1)
 
-    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
     stage.write("Too late.")
     stage.voice(20)
     stage.wait(0.4)
@@ -868,7 +869,7 @@ def test_nothing_is_said_to_somebody_who_speaks_although_it_is_ready() -> None:
 
 def begin(stage: Stage) -> None:
     if "user" not in stage.state.speaking:
-        stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, continues=False))
+        stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
 
 
 def cut(stage: Stage) -> None:

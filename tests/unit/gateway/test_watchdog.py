@@ -64,7 +64,7 @@ class Listener:
             self.log += [(self.now, effect) for effect in effects]
 
     def ask(self) -> None:
-        self.send(SpeechBegan(speaker="user", voiced_at=self.now, continues=False))
+        self.send(SpeechBegan(speaker="user", voiced_at=self.now))
         self.wait(1)
         self.send(
             SpeechEnded(speaker="user", last_seq=74, voiced_seq=49, voiced_until=self.now - 0.5, reason="endpoint")
@@ -259,7 +259,7 @@ def test_the_reply_to_the_next_question_ends_the_apology() -> None:
     listener = Listener()
 
     listener.wait(12.2)
-    listener.send(SpeechBegan(speaker="user", voiced_at=listener.now, continues=False))
+    listener.send(SpeechBegan(speaker="user", voiced_at=listener.now))
     listener.wait(0.3)
     listener.send(SpeechEnded(speaker="user", last_seq=9, voiced_seq=8, voiced_until=listener.now, reason="endpoint"))
     listener.reply(turn=2)

@@ -25,7 +25,7 @@ _MEDIA_MASK: Final = 0xFFFF_FFFF
 class Ears(Protocol):
     """Whoever wants to know what a microphone hears. Times are monotonic seconds of capture."""
 
-    def speech_began(self, speaker: str, voiced_at: float, *, continues: bool) -> str:
+    def speech_began(self, speaker: str, voiced_at: float, *, continues: bool, reopens: bool) -> str:
         """An utterance begins; return its id. Its frames follow, pre-roll first."""
         ...
 
@@ -201,7 +201,7 @@ class Microphone:
 
     def _begin(self, began: Began) -> None:
         voiced_at = self._clock.captured_at(began.first_voiced)
-        utterance = self._ears.speech_began(self._speaker, voiced_at, continues=began.continues)
+        utterance = self._ears.speech_began(self._speaker, voiced_at, continues=began.continues, reopens=began.reopens)
         self._running = self._kept[utterance] = Recording(utterance, began.first_frame, self._epoch)
         heard_already = self._state.frames - began.first_frame
         if not began.continues and not began.reopens:

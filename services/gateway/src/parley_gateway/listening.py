@@ -52,11 +52,9 @@ class Listening(Decision):
         return None if number is None else self.state.turns.get(number)
 
     def _reopened(self, event: SpeechBegan) -> Turn | None:
-        """Return the newest turn, to go on with, if it is this speaker's and they had not really finished."""
-        turn = next(reversed(self.open_turns), None)
-        if turn is None or turn.speaker != event.speaker or turn.moments.decided_at is None:
-            return None
-        if event.voiced_at - turn.moments.decided_at > self.state.rules.reopen_s:
+        """Return the newest turn, to go on with, if it is this speaker's and they had only paused."""
+        turn = self.state.turns.get(self.state.next_turn - 1)
+        if not event.reopens or turn is None or turn.speaker != event.speaker or not turn.is_committed:
             return None
         return replace(
             turn,
@@ -113,9 +111,10 @@ class Listening(Decision):
             case PartialTranscript():
                 self.tell(door.Partial(turn=message.turn, utterance=message.utterance, text=message.text))
             case CandidateTranscript():
-                known = turn.candidates.get(message.utterance)
-                if known is None or known.covers_seq < message.covers_seq:
-                    self.change(turn.number, candidates={**turn.candidates, message.utterance: message})
+                known = turn.candidate
+                is_news = known is None or known.utterance != message.utterance or known.covers_seq < message.covers_seq
+                if is_news and message.utterance == turn.utterances[-1]:
+                    self.change(turn.number, candidate=message)
                     self._take_candidate(turn.number)
             case FinalTranscript():
                 self._transcribe(turn.number, message)
@@ -123,8 +122,10 @@ class Listening(Decision):
     def _take_candidate(self, number: int) -> None:
         """Take the candidate for the final, if its speaker has finished and nothing voiced followed it."""
         turn = self.state.turns[number]
-        candidate = turn.candidates.get(turn.utterances[-1])
-        if turn.is_committed and candidate is not None and candidate.covers_seq >= turn.voiced_seq:
+        candidate = turn.candidate
+        if not turn.is_committed or candidate is None or candidate.utterance != turn.utterances[-1]:
+            return
+        if candidate.covers_seq >= turn.voiced_seq:
             self._transcribe(number, candidate)
 
     def _transcribe(self, number: int, message: FinalTranscript | CandidateTranscript) -> None:

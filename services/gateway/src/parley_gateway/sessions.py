@@ -334,11 +334,12 @@ class Session:
 
     # Ears of the microphone.
 
-    def speech_began(self, speaker: str, voiced_at: float, *, continues: bool) -> str:
+    def speech_began(self, speaker: str, voiced_at: float, *, continues: bool, reopens: bool) -> str:
         """See Ears."""
         # Anew for each utterance: a wall clock may jump.
         self._state = replace(self._state, unix_offset_s=_unix_offset_s())
-        self._decide(turn_events.SpeechBegan(speaker=speaker, voiced_at=voiced_at, continues=continues))
+        began = turn_events.SpeechBegan(speaker=speaker, voiced_at=voiced_at, continues=continues, reopens=reopens)
+        self._decide(began)
         return self._state.utterance_of(speaker)
 
     def speech_paused(self, speaker: str, last_seq: int, voiced_until: float) -> None:

@@ -94,7 +94,6 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
             max_utterance_s=self.max_utterance_s,
             hold_after_s=self.hold_after_s,
             fail_after_s=self.fail_after_s,
-            reopen_s=self.reopen_ms / 1000,
             # Only after the hangover is it certain that a voice has not fallen silent.
             barge_in_s=(self.barge_in_ms + self.hangover_ms) / 1000,
             take_up_after_s=self.take_up_after_s,

@@ -14,12 +14,15 @@ from parley_gateway.reports import Moments
 
 
 class SpeechBegan(msgspec.Struct, frozen=True, kw_only=True):
-    """An utterance began: of a new turn, or of the speaker's running one with `continues`."""
+    """An utterance began, of a new turn unless it says otherwise."""
 
     speaker: str
     voiced_at: float
     """When its first voiced sample was captured."""
-    continues: bool
+    continues: bool = False
+    """Whether it goes on in the speaker's running turn, whose utterance was cut."""
+    reopens: bool = False
+    """Whether it comes so soon after an endpoint that its speaker had only paused."""
 
 
 class SpeechPaused(msgspec.Struct, frozen=True, kw_only=True):

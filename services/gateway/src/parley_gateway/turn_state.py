@@ -24,8 +24,6 @@ class TurnRules(msgspec.Struct, frozen=True, kw_only=True):
     max_utterance_s: float = 30.0
     hold_after_s: float = 4.0
     """After so long without a sound somebody is told that it takes a moment."""
-    reopen_s: float = 1.0
-    """Who goes on within this of their endpoint had not finished."""
     barge_in_s: float = 0.5
     """Speech over a reply that lasts so long ends it."""
     take_up_after_s: float = 2.0
@@ -72,8 +70,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     utterances: tuple[str, ...]
     voiced_seq: int = -1
     """The last voiced frame of the last utterance, once that has ended."""
-    candidates: Mapping[str, CandidateTranscript] = {}
-    """The latest of each utterance that is not transcribed."""
+    candidate: CandidateTranscript | None = None
+    """The latest of the last utterance that had one."""
     transcribed: frozenset[str] = frozenset()
     forgotten: frozenset[str] = frozenset()
     """The utterances whose frames nobody will ask for any more."""

@@ -46,6 +46,7 @@ from parley_gateway import turn_state as gateway_state
 from parley_gateway import turns as gateway_turns
 from parley_gateway.canned import Canned
 from parley_gateway.phrases import SILENCE
+from parley_gateway.utterances import UtteranceRules
 from parley_testkit.conversation.circumstances import NONE, Misfortune, Person, Record
 from parley_testkit.conversation.listener import Listener, Sound
 from parley_testkit.conversation.wiring import LISTENERS, Key, subscription
@@ -57,6 +58,7 @@ GATEWAY_RULES: Final = gateway_state.TurnRules(playback=cues.PlaybackRules(ahead
 _RULES: Final = turn_state.Rules(
     language="en", system_prompt="", num_predict=60, max_context_turns=20, num_ctx=4096, speculation="tts"
 )
+_REOPEN_S: Final = UtteranceRules().reopen_ms / 1000
 _FIRST_VOICED: Final = 2
 _VOICED_A_BREATH: Final = 3
 _IDENTITY: Final = struct.Struct("<6h")
@@ -121,6 +123,8 @@ class World:
         self._is_speaking = self._is_pausing = self._is_away = False
         self._voiced_seq = _FIRST_VOICED
         """The last voiced frame of what is being said."""
+        self._finished_at: float | None = None
+        """When the person had finished, as the gateway that is there found."""
         self._anticipated: frozenset[tuple[str, int]] = frozenset()
         self._queues: dict[Key, tuple[Message | Frame, ...]] = {}
         """What waits for a receiver, by (receiver, sender, subscription…)."""
@@ -150,6 +154,7 @@ class World:
                 self._is_speaking,
                 self._is_pausing,
                 self._voiced_seq,
+                self._finished_at,
                 self._anticipated,
                 self._is_away,
                 self.agent,
@@ -345,7 +350,8 @@ class World:
             case "speaks", []:
                 self._person = self._person._replace(questions=self._person.questions - 1)
                 self._is_speaking, self._is_pausing, self._voiced_seq = True, False, _FIRST_VOICED
-                self._gateway_takes(gateway_events.SpeechBegan(speaker="me", voiced_at=self.now, continues=False))
+                reopens = self._finished_at is not None and self.now - self._finished_at <= _REOPEN_S
+                self._gateway_takes(gateway_events.SpeechBegan(speaker="me", voiced_at=self.now, reopens=reopens))
             case "speaks", _:
                 self._person = self._person._replace(breaths=self._person.breaths - 1)
                 self._speech_ends("max_length")
@@ -361,7 +367,7 @@ class World:
                 self._voiced_seq += _VOICED_A_BREATH
                 self._gateway_takes(gateway_events.SpeechResumed(speaker="me", voiced_at=self.now))
             case "stops", _:
-                self._is_speaking = False
+                self._is_speaking, self._finished_at = False, self.now
                 self._speech_ends("endpoint")
             case "wants", _:
                 self._person = self._person._replace(interrupts=self._person.interrupts - 1)
@@ -415,7 +421,7 @@ class World:
             self._keep("gateway", message, message_id)
         elif verb == "dies":
             self._spend(crashes=1)
-            self.gateway, self._is_speaking, self._is_away = None, False, False
+            self.gateway, self._is_speaking, self._is_away, self._finished_at = None, False, False, None
             self.listener = Listener(before=self.listener.sounds, dry_at=self.now)
             self._outbox = ()
             self._drop_queues("gateway")
