@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable, Mapping
-from typing import Literal, TypedDict
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +27,7 @@ from parley_contract.messages import (
     SegmentEnded,
     TranscribeUtterance,
     TurnDismissed,
+    TurnFields,
     TurnInterrupted,
     TurnReport,
     UtteranceEnded,
@@ -60,15 +61,8 @@ SESSION = "0123456789ab"
 LOUD = struct.pack("<320h", *[3000] * 320)
 
 
-class Fence(TypedDict):
-    session: str
-    epoch: int
-    turn: int
-    revision: int
-
-
-def fenced(turn: int = 1, epoch: int = 2, revision: int = 0) -> Fence:
-    return Fence(session=SESSION, epoch=epoch, turn=turn, revision=revision)
+def fenced(turn: int = 1, epoch: int = 2, revision: int = 0) -> TurnFields:
+    return TurnFields(session=SESSION, epoch=epoch, turn=turn, revision=revision)
 
 
 class Stage:

@@ -6,23 +6,15 @@ For tests of the asr service. It hears nothing by itself: what is an utterance, 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, TypedDict
+from typing import Final
 
 from parley_contract.frames import FRAME_MS, Frame
-from parley_contract.messages import ResendFrames, SegmentEnded, TranscribeUtterance, UtteranceEnded
+from parley_contract.messages import ResendFrames, SegmentEnded, SpeechFields, TranscribeUtterance, UtteranceEnded
 from parley_contract.subjects import ANY
 from parley_runtime.bus import Bus
 from parley_runtime.telemetry import Carrier
 
 FRAME_S: Final = FRAME_MS / 1000
-
-
-class _Speech(TypedDict):
-    session: str
-    epoch: int
-    turn: int
-    utterance: str
-    speaker: str
 
 
 class Microphone:
@@ -90,8 +82,8 @@ class Microphone:
             finally:
                 answering.cancel()
 
-    def _about(self, utterance: str) -> _Speech:
-        return _Speech(session=self._session, epoch=1, turn=1, utterance=utterance, speaker="anna")
+    def _about(self, utterance: str) -> SpeechFields:
+        return SpeechFields(session=self._session, epoch=1, turn=1, utterance=utterance, speaker="anna", revision=0)
 
     async def _answer(self, asked: ResendFrames) -> None:
         self.asked.append(asked)

@@ -32,6 +32,8 @@ from parley_contract.messages import (
     SegmentEnded,
     SessionOpened,
     SessionRefused,
+    SpeechFields,
+    SpeechMessage,
     SynthesizePhrase,
     TranscribeUtterance,
     TurnInterrupted,
@@ -94,15 +96,7 @@ class AsrActor:
 
     async def suppose(self, paused: SegmentEnded, text: str) -> None:
         """Say what was said up to a pause, as if it were all."""
-        candidate = CandidateTranscript(
-            session=paused.session,
-            epoch=paused.epoch,
-            turn=paused.turn,
-            utterance=paused.utterance,
-            speaker=paused.speaker,
-            text=text,
-            covers_seq=paused.last_seq + 5,
-        )
+        candidate = CandidateTranscript(**_speech(paused), text=text, covers_seq=paused.last_seq + 5)
         await self._bus.publish(self._bus.subjects.transcript(paused.session, paused.utterance), candidate)
 
     async def _transcribe(self, asked: TranscribeUtterance) -> None:
@@ -117,16 +111,8 @@ class AsrActor:
                 except TimeoutError:
                     await self._ask_again(asked, min(set(range(len(got) + 1)) - set(got)))
             collecting.cancel()
-        final = FinalTranscript(
-            session=asked.session,
-            epoch=asked.epoch,
-            turn=asked.turn,
-            utterance=asked.utterance,
-            speaker=asked.speaker,
-            outcome="speech",
-            text=self.text.format(frames=len(got) - 1),
-            last_seq=len(got) - 2,
-        )
+        text = self.text.format(frames=len(got) - 1)
+        final = FinalTranscript(**_speech(asked), outcome="speech", text=text, last_seq=len(got) - 2)
         await self._bus.record(
             self._bus.subjects.transcript(asked.session, asked.utterance),
             final,
@@ -145,15 +131,19 @@ class AsrActor:
                 more.set()
 
     async def _ask_again(self, asked: TranscribeUtterance, first: int) -> None:
-        again = ResendFrames(
-            session=asked.session,
-            epoch=asked.epoch,
-            turn=asked.turn,
-            utterance=asked.utterance,
-            speaker=asked.speaker,
-            from_seq=first,
-        )
+        again = ResendFrames(**_speech(asked), from_seq=first)
         await self._bus.publish(self._bus.subjects.resend(asked.session), again)
+
+
+def _speech(about: SpeechMessage) -> SpeechFields:
+    return SpeechFields(
+        session=about.session,
+        epoch=about.epoch,
+        turn=about.turn,
+        revision=about.revision,
+        utterance=about.utterance,
+        speaker=about.speaker,
+    )
 
 
 def _name(asked: TranscribeUtterance) -> str:

@@ -1,6 +1,6 @@
 """What the reducer decided to say, as messages of the bus. Pure; `worker` sends them."""
 
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 from parley_agent import turn_events
 from parley_agent.engines import Usage
@@ -12,6 +12,7 @@ from parley_contract.messages import (
     ReplyStarted,
     SynthesizePhrase,
     TurnDismissed,
+    TurnFields,
     TurnInterrupted,
     TurnMessage,
     TurnReport,
@@ -37,13 +38,6 @@ class Speaker(NamedTuple):
     model: str
 
 
-class _Fence(TypedDict):
-    session: str
-    epoch: int
-    turn: int
-    revision: int
-
-
 def announce(effect: Said, speaker: Speaker, *, usage: Usage, at: float) -> Announcement:
     """Put an effect into words.
 
@@ -53,7 +47,7 @@ def announce(effect: Said, speaker: Speaker, *, usage: Usage, at: float) -> Anno
         usage: tokens of the turn's generation, for ReplyEnded.
         at: Unix seconds, for the figure of how long a phrase waited.
     """
-    fence = _Fence(session=speaker.session, epoch=speaker.epoch, turn=effect.turn, revision=effect.revision)
+    fence = TurnFields(session=speaker.session, epoch=speaker.epoch, turn=effect.turn, revision=effect.revision)
     message, kept_as = _message(effect, fence, speaker, usage, at)
     match message:
         case SynthesizePhrase():
@@ -68,7 +62,9 @@ def announce(effect: Said, speaker: Speaker, *, usage: Usage, at: float) -> Anno
     return Announcement(subject, message, f"{prefix}-{kept_as}" if kept_as else None)
 
 
-def _message(effect: Said, fence: _Fence, speaker: Speaker, usage: Usage, at: float) -> tuple[TurnMessage, str | None]:
+def _message(
+    effect: Said, fence: TurnFields, speaker: Speaker, usage: Usage, at: float
+) -> tuple[TurnMessage, str | None]:
     match effect:
         case turn_events.SayReplyStarted():
             started = ReplyStarted(

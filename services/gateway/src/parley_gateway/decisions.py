@@ -3,30 +3,12 @@
 `listening` and `turns` build on it. Pure.
 """
 
-from typing import TypedDict
-
 from msgspec.structs import replace
 
 from parley_contract import door
-from parley_contract.messages import TurnMessage
+from parley_contract.messages import SpeechFields, TurnFields, TurnMessage
 from parley_gateway.turn_events import Effect, Record, Tell
 from parley_gateway.turn_state import Turn, Turns
-
-
-class TurnFields(TypedDict):
-    """What every message about a turn has."""
-
-    session: str
-    epoch: int
-    turn: int
-    revision: int
-
-
-class SpeechFields(TurnFields):
-    """What every message about an utterance has."""
-
-    utterance: str
-    speaker: str
 
 
 class Decision:

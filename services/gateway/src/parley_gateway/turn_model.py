@@ -19,10 +19,10 @@ from typing import Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import structlog
 
 from parley_contract.frames import RATE_HZ
+from parley_gateway import onnx
 
 log: Final = structlog.get_logger()
 
@@ -63,15 +63,8 @@ class SmartTurnModel:
         Raises:
             OSError: there is no such file.
         """
-        if not path.is_file():
-            raise FileNotFoundError(f"no audio turn model at {path}: `parley models pull` fetches it")
-        options = onnxruntime.SessionOptions()
-        # Whisper needs the other cores in the very same moment: in a pause everything happens at once.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        # A plan of all its memory at once takes 10 MiB more and is no faster.
-        options.enable_mem_pattern = False
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        # A plan of its memory takes 10 MiB.
+        self._session = onnx.load(path, "audio turn model", plans_memory=False)
         self.judge(b"")
 
     def judge(self, pcm: bytes) -> float:

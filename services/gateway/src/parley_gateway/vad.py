@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
-import onnxruntime
 
 from parley_contract.frames import RATE_HZ
+from parley_gateway import onnx
 from parley_gateway.segments import BLOCK_SAMPLES, WINDOW_SAMPLES, SpeechWindow
 
 _CONTEXT_SAMPLES: Final = 64
@@ -32,7 +32,7 @@ class VoiceDetector(Protocol):
 
 
 class SileroModel:
-    """The loaded model; `detector` makes as many independent detectors as there are speakers."""
+    """The loaded model, 70 us a window; `detector` makes as many independent detectors as there are speakers."""
 
     def __init__(self, path: Path) -> None:
         """Load the model (1.3 MB, 28 MiB resident).
@@ -40,13 +40,7 @@ class SileroModel:
         Raises:
             OSError: there is no such file.
         """
-        if not path.is_file():
-            raise FileNotFoundError(f"no voice activity model at {path}: `parley models pull` fetches it")
-        options = onnxruntime.SessionOptions()
-        # A window takes 70 us on one thread; a pool would only compete with the event loop.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = onnx.load(path, "voice activity model")
 
     def detector(self) -> "SileroDetector":
         """Begin to listen to one more speaker."""

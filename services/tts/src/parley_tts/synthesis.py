@@ -6,14 +6,14 @@ acknowledgements, engines and their thread (`speaking`), what makes text speakab
 
 import contextlib
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypedDict
+from typing import Final, NamedTuple
 
 import structlog
 
 from parley_contract import telemetry as words
 from parley_contract.errors import PermanentError
 from parley_contract.frames import FRAME_SAMPLES, RATE_HZ, Flag, Frame
-from parley_contract.messages import PhraseFailed, PhraseSynthesized, SynthesizePhrase
+from parley_contract.messages import PhraseFailed, PhraseSynthesized, SynthesizePhrase, TurnFields
 from parley_contract.streams import Layout
 from parley_runtime.bus import Bus, Work
 from parley_runtime.telemetry import Span, Telemetry
@@ -46,11 +46,7 @@ class Surroundings(NamedTuple):
 Outcome = PhraseSynthesized | PhraseFailed
 
 
-class _Fence(TypedDict):
-    session: str
-    epoch: int
-    turn: int
-    revision: int
+class _Fence(TurnFields):
     attempt: int
 
 

@@ -20,7 +20,7 @@ from parley_contract.messages.agent import (
     TurnInterrupted,
 )
 from parley_contract.messages.asr import CandidateTranscript, FinalTranscript, PartialTranscript, ResendFrames
-from parley_contract.messages.base import Message, SessionMessage, SpeechMessage, TurnMessage
+from parley_contract.messages.base import Message, SessionMessage, SpeechFields, SpeechMessage, TurnFields, TurnMessage
 from parley_contract.messages.gateway import (
     CloseSession,
     Endpoint,
@@ -67,11 +67,13 @@ __all__ = [
     "SessionMessage",
     "SessionOpened",
     "SessionRefused",
+    "SpeechFields",
     "SpeechMessage",
     "Stages",
     "SynthesizePhrase",
     "TranscribeUtterance",
     "TurnDismissed",
+    "TurnFields",
     "TurnInterrupted",
     "TurnMessage",
     "TurnReport",

@@ -1,6 +1,6 @@
 """What all messages share: the fences of design section 2. Imported by the producers' files beside this one."""
 
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import msgspec
 
@@ -40,6 +40,22 @@ class TurnMessage(SessionMessage, frozen=True, kw_only=True):
     """Minted by the gateway, rising within a session."""
     revision: Count = 0
     """Raised by the agent alone; what is older is dropped."""
+
+
+class TurnFields(TypedDict):
+    """The fences of a turn: what every message about it has, to be passed on whole."""
+
+    session: str
+    epoch: int
+    turn: int
+    revision: int
+
+
+class SpeechFields(TurnFields):
+    """What every message about an utterance has."""
+
+    utterance: str
+    speaker: str
 
 
 class SpeechMessage(TurnMessage, frozen=True, kw_only=True):

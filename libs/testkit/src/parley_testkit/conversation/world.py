@@ -13,7 +13,7 @@ agents never lead a session at once here.
 import copy
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Literal, NamedTuple, TypedDict
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -36,6 +36,7 @@ from parley_contract.messages import (
     SegmentEnded,
     SynthesizePhrase,
     TranscribeUtterance,
+    TurnFields,
     TurnMessage,
     UtteranceEnded,
 )
@@ -80,13 +81,6 @@ class Reducers(NamedTuple):
 
 
 OURS: Final = Reducers()
-
-
-class _Fence(TypedDict):
-    session: str
-    epoch: int
-    turn: int
-    revision: int
 
 
 class _Saved(NamedTuple):
@@ -625,7 +619,7 @@ class World:
             self._tts = ((asked, attempt + 1), *self._tts)
         if verb == "forgets" or self._is_stale(asked):
             return
-        fence = _Fence(session=SESSION, epoch=asked.epoch, turn=asked.turn, revision=asked.revision)
+        fence = TurnFields(session=SESSION, epoch=asked.epoch, turn=asked.turn, revision=asked.revision)
         if verb == "fails":
             self._keep("tts", PhraseFailed(**fence, phrase=asked.phrase, reason="it broke"), _outcome_id(asked))
             return
