@@ -21,6 +21,7 @@ from parley_testkit.talker import Talker, talking
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SIZE = 50
+KEPT_KIB = 4 * 1024
 SETTINGS = {"MAX_SESSIONS": str(SIZE), "RESUME_GRACE_S": "0.2"}
 
 
@@ -112,9 +113,10 @@ async def test_those_who_vanish_in_the_middle_of_a_reply_leave_nothing_behind(
     gateway: ServiceProcess, others: Neighbours, hello: bytes
 ) -> None:
     others.tts.frames = 500
-    before, after = open_files(gateway), list[int]()
+    before, after = open_files(gateway), [resident_kib(gateway)]
 
-    for _ in range(3):
+    # What a crowd would leave behind, 16 MiB, it would leave every time; what the allocator keeps it keeps once or twice.
+    while len(after) < 3 or (len(after) < 7 and after[-1] - after[-2] > KEPT_KIB):
         async with crowd(gateway) as talkers:
             await say_one_after_the_other(talkers, hello)
             for talker in talkers:
@@ -127,6 +129,5 @@ async def test_those_who_vanish_in_the_middle_of_a_reply_leave_nothing_behind(
     async with asyncio.timeout(10):
         while open_files(gateway) > before:  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(0.05)
-    # The first crowd leaves what the allocator keeps for the next one.
-    assert after[2] - after[1] < 4 * 1024
-    assert after[2] < 180 * 1024
+    assert after[-1] - after[-2] <= KEPT_KIB, after
+    assert after[-1] < 180 * 1024
