@@ -115,7 +115,7 @@ async def test_those_who_vanish_in_the_middle_of_a_reply_leave_nothing_behind(
     others.tts.frames = 500
     before, after = open_files(gateway), [resident_kib(gateway)]
 
-    # What a crowd would leave behind, 16 MiB, it would leave every time; what the allocator keeps it keeps once or twice.
+    # What leaked of a crowd (16 MiB of frames) would leak every time; what the allocator keeps it keeps once or twice.
     while len(after) < 3 or (len(after) < 7 and after[-1] - after[-2] > KEPT_KIB):
         async with crowd(gateway) as talkers:
             await say_one_after_the_other(talkers, hello)
