@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import secrets
 import time
 from typing import Final, Literal
@@ -69,6 +70,7 @@ class Agent:
         self._open_turns = OpenTurns()
         self._residency: Residency | None = None
         self._streams_problem = "not made yet"
+        self._probes = itertools.count()
         self._leases: Store
         self._tools: Tools
         self._tasks = asyncio.TaskGroup()
@@ -149,7 +151,8 @@ class Agent:
         """
         leases = await self._bus.store(self._layout.leases)
         try:
-            await leases.create(f"probe-{self._name}", b"")
+            # Another key every time: one that could not be written may count as there from then on.
+            await leases.create(f"probe-{self._name}-{next(self._probes)}", b"")
         except BusUnavailableError as error:
             if not self._bus.connected:
                 raise
