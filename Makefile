@@ -36,7 +36,8 @@ soak: setup ## An hour of conversations in which no process may grow (ARGS="--mi
 
 .PHONY: test
 test: setup check ## Everything but the end-to-end tests: check, then contract and integration tests on the real parts
-	$(RUN)pytest tests --ignore=tests/unit --ignore=tests/e2e $(ARGS)
+	@# Two files side by side: real processes mostly wait for each other, and for speech that takes its time.
+	$(RUN)pytest tests --ignore=tests/unit --ignore=tests/e2e --numprocesses 2 --dist loadfile $(ARGS)
 
 .PHONY: check
 check: lint imports types unit ## Style, rooms, types and unit tests (two minutes at most)

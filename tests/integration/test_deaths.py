@@ -5,7 +5,6 @@
 
 import asyncio
 import os
-import random
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
@@ -21,7 +20,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 
 SHORT: Final = 2
 BLOWS: Final = int(os.environ.get("PARLEY_BLOWS") or SHORT)
-SEED: Final = int(os.environ.get("PARLEY_SEED") or random.SystemRandom().randrange(10**6))
+SEED: Final = int(os.environ["PARLEY_SEED"])
 STOPS_S: Final = 5.0
 """Longer than a lease and than any redelivery: by then another has taken the work over."""
 REMEMBERED_S: Final = 5.0

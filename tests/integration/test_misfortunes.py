@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import functools
 import os
-import random
 import signal
 import subprocess
 import time
@@ -27,7 +26,7 @@ from parley_testkit.persons import Deed, Person, judge, meeting
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
-SEED: Final = int(os.environ.get("PARLEY_SEED") or random.SystemRandom().randrange(10**6))
+SEED: Final = int(os.environ["PARLEY_SEED"])
 FORGETTABLE: Final = "forgettable:135m"
 VOLUME: Final = "16m"
 SHIFTED_CLOCK: Final = Path(__file__).parent / "programs/shifted_clock"
