@@ -1,0 +1,111 @@
+"""How somebody reaches the API server: a kubeconfig, and kubectl, helm and HTTP with what is in it."""
+
+import json
+import os
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from parley_testkit.control_plane.programs import Program, find_program
+
+Object = dict[str, Any]
+"""A Kubernetes object as JSON."""
+
+_COMMAND_S: Final = 60.0
+_NOT_FOUND: Final = 404
+
+
+class CommandFailedError(Exception):
+    """kubectl or helm ended with an error; the message is what it said."""
+
+
+class Access:
+    """One user's way to the API server."""
+
+    def __init__(self, kubeconfig: Path, http: httpx.Client) -> None:
+        """Use this kubeconfig, and this client that shows the same."""
+        self.kubeconfig: Final = kubeconfig
+        """For whatever else shall act as this user, as KUBECONFIG."""
+        self.http: Final = http
+        """For what a test reads in a loop: an answer in 2 ms, where a kubectl takes 100."""
+
+    def kubectl(self, *words: str, namespace: str | None = None, stdin: str | None = None) -> str:
+        """Run kubectl and return what it prints.
+
+        Raises:
+            CommandFailedError: it ended with an error.
+        """
+        return self._run("kubectl", *words, namespace=namespace, stdin=stdin)
+
+    def helm(self, *words: str, namespace: str | None = None) -> str:
+        """Run helm and return what it prints; its caches and repositories are in the control plane's folder.
+
+        Raises:
+            CommandFailedError: it ended with an error.
+        """
+        return self._run("helm", *words, namespace=namespace, stdin=None)
+
+    def apply(self, *manifests: Object, namespace: str | None = None) -> None:
+        """Apply objects as `kubectl apply` does.
+
+        Raises:
+            CommandFailedError: the API server refused one.
+        """
+        page = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
+        self.kubectl("apply", "--filename=-", namespace=namespace, stdin=json.dumps(page))
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """Return an object, or None if there is none.
+
+        Args:
+            kind: its version and resource, as `v1/pods` or `apps/v1/deployments`.
+            name: its name.
+            namespace: its namespace, if it is in one.
+
+        Raises:
+            httpx.HTTPStatusError: the API server refused to tell.
+        """
+        answer = self.http.get(f"{_path(kind, namespace)}/{name}")
+        return None if answer.status_code == _NOT_FOUND else dict(answer.raise_for_status().json())
+
+    def find(
+        self, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> list[Object]:
+        """Return the objects of a kind that a label and a field selector choose, in one namespace or in all.
+
+        Raises:
+            httpx.HTTPStatusError: the API server refused to tell.
+        """
+        answer = self.http.get(_path(kind, namespace), params={"labelSelector": labels, "fieldSelector": fields})
+        return list(answer.raise_for_status().json()["items"])
+
+    def _run(self, program: Program, *words: str, namespace: str | None, stdin: str | None) -> str:
+        where = [f"--namespace={namespace}"] if namespace else []
+        home = str(self.kubeconfig.parent)
+        done = subprocess.run(
+            [find_program(program), *where, *words],
+            # helm and kubectl keep what they know of servers in the home, where another one may have had the same port.
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": home, "HELM_KUBETOKEN": ""},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_COMMAND_S,
+        )
+        if done.returncode:
+            raise CommandFailedError(f"{program} {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+
+def trusting(authority: Path) -> ssl.SSLContext:
+    """Return what makes a client believe the control plane, and nobody else."""
+    return ssl.create_default_context(cafile=str(authority))
+
+
+def _path(kind: str, namespace: str | None) -> str:
+    version, _, resource = kind.rpartition("/")
+    group = "/api" if "/" not in version else "/apis"
+    return f"{group}/{version}/{f'namespaces/{namespace}/' if namespace else ''}{resource}"

@@ -1,0 +1,59 @@
+"""A namespace for one test: pods in it must be what the restricted level of Pod Security asks for, as our product's are."""
+
+from typing import Final
+
+from parley_testkit.control_plane.access import Access, Object
+from parley_testkit.control_plane.stages import FATE_OF_COMPONENT, Fate
+
+
+class Namespace:
+    """One namespace and its owner's access to it; `ControlPlane.namespace` makes it and removes it."""
+
+    def __init__(self, name: str, access: Access) -> None:
+        """Speak of a namespace that is there."""
+        self.name: Final = name
+        self._access = access
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        """Run kubectl here; errors as `Access.kubectl`."""
+        return self._access.kubectl(*words, namespace=self.name, stdin=stdin)
+
+    def helm(self, *words: str) -> str:
+        """Run helm here; errors as `Access.helm`."""
+        return self._access.helm(*words, namespace=self.name)
+
+    def apply(self, *manifests: Object) -> None:
+        """Apply objects here; errors as `Access.apply`."""
+        self._access.apply(*manifests, namespace=self.name)
+
+    def get(self, kind: str, name: str) -> Object | None:
+        """Return an object of a kind such as `v1/pods` or `apps/v1/deployments`, or None if there is none."""
+        return self._access.get(kind, name, self.name)
+
+    def find(self, kind: str, *, labels: str = "") -> list[Object]:
+        """Return the objects of a kind that a label selector chooses."""
+        return self._access.find(kind, self.name, labels=labels)
+
+    def pod(self, labels: str) -> Object | None:
+        """Return the latest pod that a label selector chooses, or None; those that are being deleted do not count."""
+        living = [pod for pod in self.find("v1/pods", labels=labels) if "deletionTimestamp" not in pod["metadata"]]
+        return max(living, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
+
+    def events(self, reason: str) -> list[str]:
+        """Return the messages of the events of one reason."""
+        return [event.get("message", "") for event in self.find("v1/events") if event["reason"] == reason]
+
+    def doom(self, component: str, fate: Fate, says: str = "") -> None:
+        """Decide what becomes of all pods that are made from now on for a component.
+
+        Args:
+            component: the value of their label `app.kubernetes.io/component`.
+            fate: what kwok plays.
+            says: what the container says as it ends, or the kubelet's reason.
+        """
+        value = f"{fate}: {says}" if says else fate
+        self._access.kubectl("annotate", "--overwrite", "namespace", self.name, f"{FATE_OF_COMPONENT}{component}={value}")
+
+    def spare(self, component: str) -> None:
+        """Let the pods that are made from now on for a component be well again."""
+        self._access.kubectl("annotate", "namespace", self.name, f"{FATE_OF_COMPONENT}{component}-")

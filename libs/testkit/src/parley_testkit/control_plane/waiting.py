@@ -1,0 +1,23 @@
+"""Waiting for what a controller will have done soon."""
+
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+_POLL_S: Final = 0.03
+
+
+def until(look: Callable[[], T], holds: Callable[[T], object], *, within_s: float = 15.0) -> T:
+    """Look again and again until what is seen holds, and return that.
+
+    Raises:
+        AssertionError: it never did; the message is what was seen last.
+    """
+    deadline = time.monotonic() + within_s
+    while not holds(seen := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s:g} s, the last that was seen is:\n{seen}")
+        time.sleep(_POLL_S)
+    return seen
