@@ -35,9 +35,13 @@ soak: setup ## An hour of conversations in which no process may grow (ARGS="--mi
 ##@ Check
 
 .PHONY: test
-test: setup check ## Everything but the end-to-end tests: check, then contract and integration tests on the real parts
+test: setup cluster check ## Everything but the end-to-end tests: check, then all that needs the real parts
 	@# Two files side by side: real processes mostly wait for each other, and for speech that takes its time.
 	$(RUN)pytest tests --ignore=tests/unit --ignore=tests/e2e --numprocesses 2 --dist loadfile $(ARGS)
+
+.PHONY: test-cluster
+test-cluster: cluster ## What runs on a real Kubernetes control plane (a minute; ARGS="-k fate")
+	$(RUN)pytest tests/cluster $(ARGS)
 
 .PHONY: check
 check: lint imports types unit ## Style, rooms, types and unit tests (two minutes at most)
@@ -77,12 +81,16 @@ fmt: python ## Put the code in its format, mend what can be mended
 ##@ Set up
 
 .PHONY: setup
-setup: # everything; says nothing when there is nothing to do
+setup: # what an assistant needs; says nothing when there is nothing to do
 	@tools/setup
 
 .PHONY: python
 python: # .venv alone
 	@tools/setup python
+
+.PHONY: cluster
+cluster: # .venv and the control plane of tests/cluster
+	@tools/setup cluster
 
 .PHONY: pins
 pins: ## Pin what the members ask for (ARGS="--upgrade" for newer versions, ARGS="--upgrade-package NAME" for one)
@@ -100,4 +108,4 @@ clean: ## Remove what was made in this checkout (the user's cache of tools and m
 
 .PHONY: help
 help: # this list
-	@awk -F':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile

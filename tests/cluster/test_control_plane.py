@@ -77,7 +77,7 @@ def condition(seen: Object | None, name: str) -> Object:
 
 
 def is_ready(seen: Object | None) -> bool:
-    return condition(seen, "Ready")["status"] == "True"
+    return bool(condition(seen, "Ready")["status"] == "True")
 
 
 def has_available(count: int) -> Any:  # noqa: ANN401  # a predicate
@@ -193,7 +193,11 @@ def test_a_claim_of_an_unknown_class_keeps_its_pod_waiting(namespace: Namespace)
     namespace.apply(lost, pod(spec=with_claim()))
 
     waiting = until(lambda: condition(namespace.get("v1/pods", "one"), "PodScheduled"), lambda seen: seen["reason"])
-    assert 'storageclass.storage.k8s.io "nowhere" not found' in waiting["message"]
+    assert "pod has unbound immediate PersistentVolumeClaims" in waiting["message"]
+    until(
+        lambda: namespace.events("ProvisioningFailed"),
+        lambda said: said == ['storageclass.storage.k8s.io "nowhere" not found'],
+    )
 
 
 def test_a_service_account_has_the_rights_of_its_role_and_the_audit_log_tells_what_it_tried(
@@ -308,7 +312,9 @@ def test_a_pod_whose_probe_fails_runs_and_is_not_ready(namespace: Namespace) -> 
 def test_a_pod_that_its_kubelet_refuses_has_failed_with_the_reason(namespace: Namespace) -> None:
     namespace.apply(pod(fate="rejected"))
 
-    seen = until(lambda: namespace.get("v1/pods", "one"), lambda seen: (seen or {})["status"]["phase"] == "Failed") or {}
+    seen = (
+        until(lambda: namespace.get("v1/pods", "one"), lambda seen: (seen or {})["status"]["phase"] == "Failed") or {}
+    )
     assert seen["status"]["reason"] == "UnexpectedAdmissionError"
     assert "cannot allocate unhealthy devices nvidia.com/gpu" in seen["status"]["message"]
 

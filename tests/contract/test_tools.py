@@ -1,4 +1,4 @@
-"""What `tools/setup` builds is what the processes look for: one range of versions, one place in the cache."""
+"""What `tools/setup` builds is what processes and tests look for: one range of versions, one place in the cache."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from parley_runtime.tools import SUPPORTED, Tool, find_tool, is_supported
+from parley_testkit.control_plane.programs import ASSETS, pinned_version
+from parley_testkit.control_plane.programs import MODULES as PROGRAMS
 
 ROOT = Path(__file__).parents[2]
 MODULES = {"nats-server": "github.com/nats-io/nats-server/v2", "ollama": "github.com/ollama/ollama"}
@@ -47,3 +49,31 @@ def test_a_tool_that_setup_built_is_found(tool: Tool, tmp_path: Path, monkeypatc
     found = find_tool(tool)
 
     assert found == built
+
+
+def words_of_setup(name: str) -> list[list[str]]:
+    written = re.search(
+        rf'^readonly {name}="(?:\\\n)?(.*?)"', (ROOT / "tools/setup").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert written
+    return [line.split() for line in written[1].splitlines()]
+
+
+def test_setup_builds_the_programs_of_which_the_control_plane_is_made() -> None:
+    built = {program: (folder, module) for program, folder, module, _ in words_of_setup("CLUSTER")}
+
+    assert built == PROGRAMS
+
+
+def test_setup_and_the_control_plane_take_the_same_programs_from_the_assets() -> None:
+    assert set(words_of_setup("ASSETS")[0]) == ASSETS
+
+
+def test_kubernetes_is_one_release_with_its_parts() -> None:
+    page = (ROOT / "tools/kubernetes/go.mod").read_text()
+    minor_and_patch = pinned_version("kubectl").removeprefix("1.")
+
+    replaced = re.findall(r"^\t(k8s\.io/\S+) => (\S+) v(\S+)$", page, re.MULTILINE)
+
+    assert len(replaced) == 31
+    assert all(name == by and version == f"0.{minor_and_patch}" for name, by, version in replaced)

@@ -71,9 +71,7 @@ class Access:
         answer = self.http.get(f"{_path(kind, namespace)}/{name}")
         return None if answer.status_code == _NOT_FOUND else dict(answer.raise_for_status().json())
 
-    def find(
-        self, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = ""
-    ) -> list[Object]:
+    def find(self, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = "") -> list[Object]:
         """Return the objects of a kind that a label and a field selector choose, in one namespace or in all.
 
         Raises:
@@ -96,7 +94,9 @@ class Access:
             timeout=_COMMAND_S,
         )
         if done.returncode:
-            raise CommandFailedError(f"{program} {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise CommandFailedError(
+                f"{program} {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
         return done.stdout
 
 

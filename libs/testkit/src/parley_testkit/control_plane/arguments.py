@@ -85,6 +85,7 @@ def kube_apiserver(folder: Path, port: int, pki: Pki) -> list[str]:
         f"--tls-cert-file={pki.server.certificate}",
         f"--tls-private-key-file={pki.server.key}",
         f"--client-ca-file={pki.authority}",
+        "--allow-privileged=true",  # as every distribution has it: Pod Security decides, by namespace
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         f"--service-cluster-ip-range={_SERVICE_NETWORK}",

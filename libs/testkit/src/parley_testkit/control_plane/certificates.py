@@ -3,7 +3,7 @@
 Made anew for each control plane, in milliseconds, and worth nothing when it is gone.
 """
 
-import datetime
+import datetime as dt
 import ipaddress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,8 +15,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from parley_cli.launches import LOOPBACK
 
-_LIFE: Final = datetime.timedelta(days=1)
-_SLACK: Final = datetime.timedelta(minutes=5)
+_LIFE: Final = dt.timedelta(days=1)
+_SLACK: Final = dt.timedelta(minutes=5)
 """Before now, for clocks that are set back."""
 
 
@@ -86,7 +86,7 @@ class Authority:
         return Identity(path, self._write_key(name, key))
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)

@@ -1,8 +1,8 @@
 """The processes of one control plane: started into one folder, watched, and gone with it.
 
 Whatever they write is worth nothing afterwards, so they are killed and not asked. If the test run itself is killed, the
-guardian of `parley up` sees its pipe break, ends them, and the shell around it removes the folder: the same shell that
-removes it after an orderly end.
+guardian that `parley up` has too sees its pipe break and ends them, and the shell around it removes the folder: the
+same shell that removes it after an orderly end.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ from typing import IO, Final
 
 _LOG_LINES: Final = 15
 _REMOVE_S: Final = 30.0
-_GUARD: Final = 'trap "" INT TERM HUP; "$0" -m parley_cli.guardian; rm -rf -- "$1"'
+_GUARDIAN: Final = "import sys; from parley_cli.guardian import end, watch; end(watch(sys.stdin), patience_s=0)"
+_GUARD: Final = 'trap "" INT TERM HUP; "$0" -c "$1"; rm -rf -- "$2"'
 
 
 class ChildDiedError(Exception):
@@ -62,7 +63,9 @@ class Children:
         """
         for name, process in self._running.items():
             if process.poll() is not None:
-                raise ChildDiedError(f"{name} ended with status {process.returncode}; the end of its log:\n{self.log(name)}")
+                raise ChildDiedError(
+                    f"{name} ended with status {process.returncode}; the end of its log:\n{self.log(name)}"
+                )
 
     def log(self, name: str) -> str:
         """Return the last lines that a process wrote."""
@@ -101,7 +104,7 @@ def children() -> Iterator[Children]:
     folder = Path(tempfile.mkdtemp(prefix="parley-control-plane-"))
     try:
         guardian = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, sys.executable, str(folder)],
+            ["/bin/sh", "-c", _GUARD, sys.executable, _GUARDIAN, str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

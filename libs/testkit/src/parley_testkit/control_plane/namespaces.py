@@ -1,4 +1,4 @@
-"""A namespace for one test: pods in it must be what the restricted level of Pod Security asks for, as our product's are."""
+"""A namespace for one test: its pods must keep to the restricted level of Pod Security, as our product's do."""
 
 from typing import Final
 
@@ -52,7 +52,9 @@ class Namespace:
             says: what the container says as it ends, or the kubelet's reason.
         """
         value = f"{fate}: {says}" if says else fate
-        self._access.kubectl("annotate", "--overwrite", "namespace", self.name, f"{FATE_OF_COMPONENT}{component}={value}")
+        self._access.kubectl(
+            "annotate", "--overwrite", "namespace", self.name, f"{FATE_OF_COMPONENT}{component}={value}"
+        )
 
     def spare(self, component: str) -> None:
         """Let the pods that are made from now on for a component be well again."""

@@ -1,4 +1,4 @@
-"""Nodes for kwok to play, with the capacity and the labels that a GPU's device plugin and feature discovery would give."""
+"""Nodes for kwok to play, with the capacity and the labels that a device plugin and GPU feature discovery give."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,8 +1,8 @@
 """A control plane from its start to its end, and what tests ask of it.
 
 It belongs to one test session; with pytest-xdist every worker is a session and has its own, on its own port and in its
-own folder, for 0.7 GB of memory each. Tests share it and each has a namespace; what is in no namespace a test names after
-itself, and removes.
+own folder, for 0.7 GB of memory each. Tests share it and each has a namespace; what is in no namespace a test names
+after itself, and removes.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -41,15 +41,24 @@ _MASTERS: Final = "system:masters"
 class ControlPlane:
     """One running control plane; `running_control_plane` is the way in."""
 
-    def __init__(self, running: Children, url: str, authority: Path, admin: Access, open_clients: contextlib.ExitStack) -> None:
+    def __init__(
+        self, running: Children, url: str, authority: Path, admin: Access, open_clients: contextlib.ExitStack
+    ) -> None:
         """Speak of one that is ready."""
         self.url: Final = url
         self.authority: Final = authority
         """The certificate that the API server is known by."""
         self.admin: Final = admin
         self.audit: Final = AuditLog(running.folder / arguments.AUDIT_LOG)
+        self.folder: Final = running.folder
+        """Logs and kubeconfigs, while it lasts."""
         self._children = running
         self._open_clients = open_clients
+
+    @property
+    def pids(self) -> Mapping[str, int]:
+        """The process ids of its parts, by name."""
+        return self._children.pids
 
     def check(self) -> None:
         """Look whether every part still runs.
@@ -80,7 +89,7 @@ class ControlPlane:
 
     @contextlib.contextmanager
     def node(self, node: Node) -> Iterator[None]:
-        """Have a node that is ready while the block lasts, and free of the pods of whoever had one of that name before."""
+        """Have a node that is ready while the block lasts, without the pods of a test that had one of that name."""
         until(lambda: self.admin.find("v1/pods", fields=f"spec.nodeName={node.name}"), _is_empty, within_s=_GONE_S)
         self.admin.apply(node.manifest())
         until(lambda: self.admin.get("v1/nodes", node.name), _is_usable)
@@ -191,7 +200,9 @@ def _until_ready(plane: ControlPlane) -> None:
             if plane.admin.http.get("/readyz").is_success:
                 return
         time.sleep(_POLL_S)
-    raise TimeoutError(f"the API server was not ready in {_START_S:g} s; the end of its log:\n{plane.log('kube-apiserver')}")
+    raise TimeoutError(
+        f"the API server was not ready in {_START_S:g} s; the end of its log:\n{plane.log('kube-apiserver')}"
+    )
 
 
 def _until_controllers_work(plane: ControlPlane) -> None:

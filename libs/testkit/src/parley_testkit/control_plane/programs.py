@@ -1,7 +1,7 @@
 """Where the programs of a control plane are: as `tools/setup cluster` built them, or in KUBEBUILDER_ASSETS.
 
-Their versions stand in `tools/*/go.mod` of this checkout and nowhere else. What is on PATH is not looked at: a test says
-the same everywhere, and whoever has envtest's binaries says so by the variable that envtest reads.
+Their versions stand in `tools/*/go.mod` of this checkout and nowhere else. What is on PATH is not looked at, so that a
+test says the same everywhere; whoever has envtest's binaries says so by the variable that envtest reads.
 """
 
 import os

@@ -1,9 +1,9 @@
 """What kwok plays: kubelets that start every pod at once, and pods that fail in the ways that real ones do.
 
 A pod's fate is the annotation `test.parley.dev/fate`, its value one of `Fate`, with `: ` and what the container or the
-kubelet says after it where a test wants that: `crash-loop: model.gguf: no such file`. Without it a pod becomes Ready, and
-a Job's pod then succeeds. A new annotation changes what happens to a living pod; one that has ended stays so. For pods
-that somebody else makes, `fate_policy` copies the annotation from their namespace.
+kubelet says after it where a test wants that: `crash-loop: model.gguf: no such file`. Without it a pod becomes Ready,
+and a Job's pod then succeeds. A new annotation changes what happens to a living pod; one that has ended stays so. For
+pods that somebody else makes, `fate_policy` copies the annotation from their namespace.
 
 `pod-status.tmpl` beside this page is what a status then looks like, from the source of the kubelet 1.34. What kwok does
 not do: it looks at no image, Secret or probe, runs nothing, and has no logs.
@@ -65,7 +65,9 @@ _STEPS: Final = (
     _Step(("none", "running"), "Ready"),
     _Step(("none",), "Succeeded", only_from="Ready", only_job=True),
     _Step(("starting",), "ContainerCreating"),
-    _Step(("unready",), "Running", says=("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")),
+    _Step(
+        ("unready",), "Running", says=("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")
+    ),
     _Step(
         ("crash-loop", "oom"),
         "CrashLoopBackOff",
@@ -98,7 +100,7 @@ addresses:
 
 def kwok_configuration() -> str:
     """Return kwok's configuration: JSON documents, as it reads YAML ones."""
-    # With any of them written down, kwok takes the others for zero. Pods: four times its default, for two hundred assistants.
+    # With one of them written down, kwok takes the others for zero. Pods at four times its default.
     options = {
         "podPlayStageParallelism": 16,
         "nodePlayStageParallelism": 4,
@@ -111,42 +113,31 @@ def kwok_configuration() -> str:
 
 def fate_policy() -> list[dict[str, Any]]:
     """Return what makes the API server write the fate of a component's pods into them as they are made."""
+    name = FATE_OF_COMPONENT.strip("/")
     key = f'"{FATE_OF_COMPONENT}" + object.metadata.?labels["{COMPONENT}"].orValue("")'
+    fated = f'Object{{metadata: Object.metadata{{annotations: {{"{FATE}": variables.fate}}}}}}'
+    pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    policy = {
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "matchConstraints": {"resourceRules": [pods]},
+        # Not as a match condition, which is not told of the namespace.
+        "variables": [{"name": "fate", "expression": f'namespaceObject.metadata.?annotations[{key}].orValue("")'}],
+        "mutations": [
+            {
+                "patchType": "ApplyConfiguration",
+                "applyConfiguration": {"expression": f'variables.fate == "" ? Object{{}} : {fated}'},
+            }
+        ],
+    }
+    version = "admissionregistration.k8s.io/v1beta1"
     return [
+        {"apiVersion": version, "kind": "MutatingAdmissionPolicy", "metadata": {"name": name}, "spec": policy},
         {
-            "apiVersion": "admissionregistration.k8s.io/v1beta1",
-            "kind": "MutatingAdmissionPolicy",
-            "metadata": {"name": FATE_OF_COMPONENT.strip("/")},
-            "spec": {
-                "failurePolicy": "Fail",
-                "reinvocationPolicy": "Never",
-                "matchConstraints": {
-                    "resourceRules": [
-                        {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-                    ]
-                },
-                "variables": [
-                    {"name": "fate", "expression": f'namespaceObject.metadata.?annotations[{key}].orValue("")'}
-                ],
-                "matchConditions": [
-                    {"name": "has-a-fate", "expression": f"({key}) in namespaceObject.metadata.?annotations.orValue({{}})"}
-                ],
-                "mutations": [
-                    {
-                        "patchType": "ApplyConfiguration",
-                        "applyConfiguration": {
-                            "expression": "Object{metadata: Object.metadata{annotations: "
-                            f'{{"{FATE}": variables.fate}}}}}}'
-                        },
-                    }
-                ],
-            },
-        },
-        {
-            "apiVersion": "admissionregistration.k8s.io/v1beta1",
+            "apiVersion": version,
             "kind": "MutatingAdmissionPolicyBinding",
-            "metadata": {"name": FATE_OF_COMPONENT.strip("/")},
-            "spec": {"policyName": FATE_OF_COMPONENT.strip("/")},
+            "metadata": {"name": name},
+            "spec": {"policyName": name},
         },
     ]
 

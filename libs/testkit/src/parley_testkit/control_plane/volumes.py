@@ -1,8 +1,8 @@
 """Plays a volume provisioner such as k3s' local-path: makes a volume once the scheduler has chosen a claim's node.
 
-`python -m parley_testkit.control_plane.volumes SERVER CA CERTIFICATE KEY` runs until it is killed. It serves the storage
-classes whose provisioner is PROVISIONER; a volume is bound to its node and deleted when its claim is, if its class says
-so. Binding, protection and release are the real controllers'. There is no folder behind a volume.
+`python -m parley_testkit.control_plane.volumes SERVER CA CERTIFICATE KEY` runs until it is killed. It serves the
+storage classes whose provisioner is PROVISIONER; a volume is bound to its node and deleted when its claim is, if its
+class says so. Binding, protection and release are the real controllers'. There is no folder behind a volume.
 """
 
 import asyncio
@@ -95,7 +95,10 @@ async def _follow(client: httpx.AsyncClient, path: str) -> AsyncIterator[dict[st
 async def _main(server: str, authority: str, certificate: str, key: str) -> None:
     context = ssl.create_default_context(cafile=authority)
     context.load_cert_chain(certificate, key)
-    async with httpx.AsyncClient(base_url=server, verify=context, trust_env=False) as client, asyncio.TaskGroup() as tasks:
+    async with (
+        httpx.AsyncClient(base_url=server, verify=context, trust_env=False) as client,
+        asyncio.TaskGroup() as tasks,
+    ):
         tasks.create_task(provision(client))
         tasks.create_task(release(client))
 

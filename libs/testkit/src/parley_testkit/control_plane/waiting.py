@@ -18,6 +18,16 @@ def until(look: Callable[[], T], holds: Callable[[T], object], *, within_s: floa
     deadline = time.monotonic() + within_s
     while not holds(seen := look()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s:g} s, the last that was seen is:\n{seen}")
+            raise AssertionError(f"not within {within_s:g} s; what was seen last:\n{_legible(seen)}")
         time.sleep(_POLL_S)
+    return seen
+
+
+def _legible(seen: object) -> object:
+    """Leave out of Kubernetes objects who wrote which field, which is most of them."""
+    match seen:
+        case {"metadata": {"managedFields": _, **metadata}, **rest}:
+            return {"metadata": metadata, **rest}
+        case [*each]:
+            return [_legible(one) for one in each]
     return seen

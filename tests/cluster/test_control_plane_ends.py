@@ -1,0 +1,86 @@
+"""A control plane leaves nothing behind, however it ends, and says what was wrong when it cannot begin."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from parley_runtime.tools import ToolMissingError
+from parley_testkit.control_plane.children import ChildDiedError, children
+from parley_testkit.control_plane.plane import ControlPlane, running_control_plane
+from parley_testkit.control_plane.programs import ASSETS, find_program
+from parley_testkit.control_plane.waiting import until
+from parley_testkit.local_assistant import are_gone
+
+RUN = """
+import json, time
+from parley_testkit.control_plane.plane import running_control_plane
+with running_control_plane() as plane:
+    print(json.dumps([str(plane.folder), list(plane.pids.values())]), flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_of_a_control_plane_whose_test_run_is_ended(end: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
+        assert run.stdout
+        folder, pids = json.loads(run.stdout.readline())
+        assert not are_gone(pids[:1])
+
+        run.send_signal(end)
+
+    assert are_gone(pids, within_s=20)
+    until(lambda: Path(folder).exists(), lambda there: not there)
+
+
+def test_an_api_server_that_does_not_start_is_an_error_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for program in ASSETS:
+        (tmp_path / program).symlink_to(find_program(program))
+    api_server = tmp_path / "kube-apiserver"
+    api_server.unlink()
+    api_server.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && echo Kubernetes v1.34.0 || { echo no space left; exit 7; }\n'
+    )
+    api_server.chmod(0o755)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    with (
+        pytest.raises(ChildDiedError, match=r"kube-apiserver ended with status 7; the end of its log:\nno space left"),
+        running_control_plane(),
+    ):
+        pass
+
+    assert not list(tmp_path.glob("parley-control-plane-*"))
+
+
+def test_a_part_that_dies_later_is_named(tmp_path: Path) -> None:
+    with children() as running:
+        running.start("scheduler", "/bin/sh", "-c", "echo leader lost; exit 1")
+
+        with pytest.raises(ChildDiedError, match="scheduler ended with status 1; the end of its log:\nleader lost"):
+            until(running.check, lambda _: False, within_s=5)
+
+
+def test_two_control_planes_at_once_do_not_meet(plane: ControlPlane) -> None:
+    with running_control_plane() as other:
+        assert other.url != plane.url
+        with other.namespace("only-there"):
+            assert plane.admin.get("v1/namespaces", "only-there") is None
+
+
+def test_a_missing_program_is_an_error_that_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+
+    with (
+        pytest.raises(ToolMissingError, match=r"etcd-[0-9.]+ was not found in .*: run tools/setup cluster"),
+        running_control_plane(),
+    ):
+        pass
