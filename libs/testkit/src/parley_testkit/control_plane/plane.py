@@ -1,7 +1,7 @@
 """A control plane from its start to its end, and what tests ask of it.
 
 It belongs to one test session; with pytest-xdist every worker is a session and has its own, on its own port and in its
-own folder, for 0.7 GB of memory each. Tests share it and each has a namespace; what is in no namespace a test names
+own folder, for 0.6 GB of memory each. Tests share it and each has a namespace; what is in no namespace a test names
 after itself, and removes.
 """
 
