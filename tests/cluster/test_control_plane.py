@@ -230,10 +230,24 @@ def test_a_pod_with_rights_that_it_does_not_need_is_refused(namespace: Namespace
 
 def test_a_namespace_is_deleted_to_the_end(plane: ControlPlane) -> None:
     with plane.namespace() as namespace:
-        namespace.apply(deployment(), claim(), job())
+        namespace.apply(deployment(spec={"terminationGracePeriodSeconds": 1}), claim(), job())
         until(lambda: namespace.get("apps/v1/deployments", "asr"), has_available(1))
 
     until(lambda: plane.admin.get("v1/namespaces", namespace.name), lambda seen: seen is None, within_s=30)
+
+
+def test_controllers_go_on_after_an_outage_of_the_api_server(plane: ControlPlane, namespace: Namespace) -> None:
+    namespace.apply(deployment("before"))
+    until(lambda: namespace.get("apps/v1/deployments", "before"), has_available(1))
+
+    with plane.outage(), pytest.raises(CommandFailedError, match="refused"):
+        namespace.kubectl("get", "pods")
+
+    namespace.apply(deployment("after"), claim(), pod(spec=with_claim()))
+    assert has_available(1)(namespace.get("apps/v1/deployments", "before"))
+    until(lambda: namespace.get("apps/v1/deployments", "after"), has_available(1), within_s=30)
+    until(lambda: namespace.get("v1/pods", "one"), is_ready, within_s=30)
+    plane.check()
 
 
 def test_helm_installs_a_chart_for_this_kubernetes_and_removes_it(

@@ -33,6 +33,7 @@ class Children:
         self.folder: Final = folder
         self._guardian = guardian
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._commands: dict[str, tuple[str | Path, ...]] = {}
 
     @property
     def pids(self) -> Mapping[str, int]:
@@ -53,7 +54,20 @@ class Children:
                 start_new_session=True,
             )
         self._running[name] = process
+        self._commands[name] = (program, *arguments)
         self._tell(f"+{process.pid}")
+
+    def kill(self, name: str) -> None:
+        """End a process at once, as a crash would, and wait until it is gone."""
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+        self._tell(f"-{process.pid}")
+
+    def start_again(self, name: str) -> None:
+        """Start a process that was killed, with all that it was given before."""
+        program, *arguments = self._commands[name]
+        self.start(name, program, *map(str, arguments))
 
     def check(self) -> None:
         """Look whether all of them still run.
@@ -73,11 +87,8 @@ class Children:
 
     def end(self) -> None:
         """Kill all of them, the last one first, and wait until they are gone and the folder too."""
-        for process in reversed(self._running.values()):
-            process.kill()
-            process.wait()
-            self._tell(f"-{process.pid}")
-        self._running.clear()
+        for name in reversed([*self._running]):
+            self.kill(name)
         with contextlib.suppress(BrokenPipeError):
             self._pipe.close()
         self._guardian.wait(_REMOVE_S)

@@ -73,6 +73,22 @@ class ControlPlane:
         return self._children.log(part)
 
     @contextlib.contextmanager
+    def outage(self) -> Iterator[None]:
+        """Have no API server while the block lasts; after it the same one answers on the same port.
+
+        Every watch breaks with it. What tests read by `admin.http` may fail once until it is back.
+
+        Raises:
+            TimeoutError: it did not come back.
+        """
+        self._children.kill("kube-apiserver")
+        try:
+            yield
+        finally:
+            self._children.start_again("kube-apiserver")
+            _until_ready(self)
+
+    @contextlib.contextmanager
     def namespace(self, name: str | None = None) -> Iterator[Namespace]:
         """Have a namespace while the block lasts; after that it is being deleted.
 

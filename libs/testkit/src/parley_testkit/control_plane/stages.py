@@ -33,7 +33,7 @@ FATE_OF_COMPONENT: Final = "fate.test.parley.dev/"
 """The annotation of a namespace; after it comes the value of its pods' label COMPONENT."""
 
 FAKE_NODE: Final = ("kwok.x-k8s.io/node", "fake")
-"""The annotation of a node whose kubelet kwok plays. Without it the kubelet is as good as dead."""
+"""The annotation of a node whose kubelet kwok plays."""
 
 _UP_AGAIN_MS: Final = 2_000
 """A real kubelet waits 10 s, then 20, up to 300, and says 10 s in the message that ours says too."""
@@ -78,7 +78,7 @@ _STEPS: Final = (
     _Step(("image-pull",), "ImagePullBackOff", says=("Failed", "Error: ImagePullBackOff")),
     _Step(("config-error",), "CreateContainerConfigError", says=("Failed", "Error: CreateContainerConfigError")),
     _Step(("failed",), "Failed"),
-    _Step(("rejected",), "Rejected", says=("UnexpectedAdmissionError", "Pod was rejected")),
+    _Step(("rejected",), "Rejected", says=("UnexpectedAdmissionError", "Allocate failed")),
 )
 
 _NODE_STATUS: Final = """
