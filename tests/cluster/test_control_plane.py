@@ -230,7 +230,7 @@ def test_a_pod_with_rights_that_it_does_not_need_is_refused(namespace: Namespace
 
 def test_a_namespace_is_deleted_to_the_end(plane: ControlPlane) -> None:
     with plane.namespace() as namespace:
-        namespace.apply(deployment(spec={"terminationGracePeriodSeconds": 1}), claim(), job())
+        namespace.apply(deployment(), claim(), job())
         until(lambda: namespace.get("apps/v1/deployments", "asr"), has_available(1))
 
     until(lambda: plane.admin.get("v1/namespaces", namespace.name), lambda seen: seen is None, within_s=30)
