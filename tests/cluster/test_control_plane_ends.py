@@ -24,7 +24,7 @@ with running_control_plane() as plane:
 """
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda end: end.name)
 def test_nothing_is_left_of_a_control_plane_whose_test_run_is_ended(end: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
         assert run.stdout

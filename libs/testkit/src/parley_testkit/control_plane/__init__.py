@@ -2,5 +2,9 @@
 
 Real are etcd, kube-apiserver with its admission, kube-controller-manager, kube-scheduler, kubectl and helm. Played are
 kubelets, by kwok (`stages`), and a volume provisioner (`volumes`). Nothing runs in a pod, no image is pulled, no packet
-is filtered: docs/decisions/0014. `tools/setup cluster` builds it, `running_control_plane` starts it.
+is filtered: docs/decisions/0014. `tools/setup cluster` builds the programs.
+
+`plane` starts it and is what tests speak to; `namespaces` is what a test has of it, `access` how its admin or a
+ServiceAccount reaches it, `nodes` machines with and without GPUs, `audit` what was asked and refused, `waiting` the one
+way to wait. The rest is how it is made: `programs`, `arguments`, `certificates`, `children`.
 """

@@ -18,7 +18,10 @@ from typing import IO, Final
 _LOG_LINES: Final = 15
 _REMOVE_S: Final = 30.0
 _GUARDIAN: Final = "import sys; from parley_cli.guardian import end, watch; end(watch(sys.stdin), patience_s=0)"
-_GUARD: Final = 'trap "" INT TERM HUP; "$0" -c "$1"; rm -rf -- "$2"'
+# Whoever was killed a moment ago may still be writing: a second try removes that too.
+_GUARD: Final = 'trap "" INT TERM HUP; "$0" -c "$1"; rm -rf -- "$2" || { sleep 1; rm -rf -- "$2"; }'
+_SETTINGS: Final = ("ETCD_", "KUBE", "KWOK_")
+"""Variables that say the same as arguments, and that were meant for somebody else's cluster."""
 
 
 class ChildDiedError(Exception):
@@ -42,11 +45,11 @@ class Children:
 
     def start(self, name: str, program: str | Path, *arguments: str) -> None:
         """Start a process of that name, in a process group of its own; what it says goes into its log."""
-        environment = {**os.environ, "HOME": str(self.folder)}
+        environment = {each: value for each, value in os.environ.items() if not each.startswith(_SETTINGS)}
         with self._log(name).open("ab") as log:
             process = subprocess.Popen(
                 [program, *arguments],
-                env=environment,
+                env={**environment, "HOME": str(self.folder)},
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
