@@ -72,7 +72,7 @@ def test_two_control_planes_at_once_do_not_meet(plane: ControlPlane) -> None:
     with running_control_plane() as other:
         assert other.url != plane.url
         with other.namespace("only-there"):
-            assert plane.admin.get("v1/namespaces", "only-there") is None
+            assert not plane.admin.get("v1/namespaces", "only-there")
 
 
 def test_a_missing_program_is_an_error_that_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,8 +58,8 @@ class Access:
         page = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
         self.kubectl("apply", "--filename=-", namespace=namespace, stdin=json.dumps(page))
 
-    def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        """Return an object, or None if there is none.
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        """Return an object; an empty one if there is none.
 
         Args:
             kind: its version and resource, as `v1/pods` or `apps/v1/deployments`.
@@ -70,7 +70,7 @@ class Access:
             httpx.HTTPStatusError: the API server refused to tell.
         """
         answer = self.http.get(f"{_path(kind, namespace)}/{name}")
-        return None if answer.status_code == _NOT_FOUND else dict(answer.raise_for_status().json())
+        return {} if answer.status_code == _NOT_FOUND else dict(answer.raise_for_status().json())
 
     def find(self, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = "") -> list[Object]:
         """Return the objects of a kind that a label and a field selector choose, in one namespace or in all.

@@ -1,9 +1,11 @@
 """A namespace for one test: its pods must keep to the restricted level of Pod Security, as our product's do."""
 
+from collections.abc import Callable
 from typing import Final
 
 from parley_testkit.control_plane.access import Access, Object
 from parley_testkit.control_plane.stages import FATE_OF_COMPONENT, Fate
+from parley_testkit.control_plane.waiting import WAIT_S, until
 
 
 class Namespace:
@@ -26,18 +28,22 @@ class Namespace:
         """Apply objects here; errors as `Access.apply`."""
         self._access.apply(*manifests, namespace=self.name)
 
-    def get(self, kind: str, name: str) -> Object | None:
-        """Return an object of a kind such as `v1/pods` or `apps/v1/deployments`, or None if there is none."""
+    def get(self, kind: str, name: str) -> Object:
+        """Return an object of a kind such as `v1/pods` or `apps/v1/deployments`; an empty one if there is none."""
         return self._access.get(kind, name, self.name)
+
+    def until(self, kind: str, name: str, holds: Callable[[Object], object], *, within_s: float = WAIT_S) -> Object:
+        """Wait until an object is as it should be, and return it; errors as `waiting.until`."""
+        return until(lambda: self.get(kind, name), holds, within_s=within_s)
 
     def find(self, kind: str, *, labels: str = "") -> list[Object]:
         """Return the objects of a kind that a label selector chooses."""
         return self._access.find(kind, self.name, labels=labels)
 
-    def pod(self, labels: str) -> Object | None:
-        """Return the latest pod that a label selector chooses, or None; those that are being deleted do not count."""
+    def pod(self, labels: str) -> Object:
+        """Return the latest pod that a label selector chooses; those that are being deleted do not count."""
         living = [pod for pod in self.find("v1/pods", labels=labels) if "deletionTimestamp" not in pod["metadata"]]
-        return max(living, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
+        return max(living, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default={})
 
     def events(self, reason: str) -> list[str]:
         """Return the messages of the events of one reason."""

@@ -24,6 +24,7 @@ from parley_testkit.control_plane.certificates import Authority, Identity
 from parley_testkit.control_plane.children import Children, children
 from parley_testkit.control_plane.namespaces import Namespace
 from parley_testkit.control_plane.nodes import Node
+from parley_testkit.control_plane.observing import is_ready
 from parley_testkit.control_plane.programs import find_program
 from parley_testkit.control_plane.stages import fate_policy
 from parley_testkit.control_plane.waiting import until
@@ -223,7 +224,7 @@ def _until_ready(plane: ControlPlane) -> None:
 
 def _until_controllers_work(plane: ControlPlane) -> None:
     deadline = time.monotonic() + _START_S
-    while plane.admin.get("v1/serviceaccounts", "default", "default") is None:
+    while not plane.admin.get("v1/serviceaccounts", "default", "default"):
         plane.check()
         if time.monotonic() > deadline:
             log = plane.log("kube-controller-manager")
@@ -235,9 +236,8 @@ def _is_empty(found: list[Object]) -> bool:
     return not found
 
 
-def _is_usable(node: Object | None) -> bool:
+def _is_usable(node: Object) -> bool:
     """Whether a node is ready, and the taint is off that it was born with."""
-    if node is None:
-        return False
-    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in node["status"].get("conditions", []))
-    return ready and not any(taint["key"] == "node.kubernetes.io/not-ready" for taint in node["spec"].get("taints", []))
+    return is_ready(node) and all(
+        taint["key"] != "node.kubernetes.io/not-ready" for taint in node["spec"].get("taints", [])
+    )

@@ -6,10 +6,12 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
+WAIT_S: Final = 15.0
+"""Ten times what the controllers take when nothing else runs on two cores."""
 _POLL_S: Final = 0.03
 
 
-def until(look: Callable[[], T], holds: Callable[[T], object], *, within_s: float = 15.0) -> T:
+def until(look: Callable[[], T], holds: Callable[[T], object], *, within_s: float = WAIT_S) -> T:
     """Look again and again until what is seen holds, and return that.
 
     Raises:
