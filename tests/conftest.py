@@ -8,7 +8,12 @@ import asyncio
 import os
 import random
 
+import hypothesis
 import pytest
+
+# No test passes or fails by how busy the machine is.
+hypothesis.settings.register_profile("parley", deadline=None)
+hypothesis.settings.load_profile("parley")
 
 pytest.register_assert_rewrite(
     "parley_testkit.bus_suite", "parley_testkit.language_model_suite", "parley_testkit.transcriber_suite"

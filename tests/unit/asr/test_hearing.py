@@ -260,7 +260,7 @@ async def test_an_utterance_keeps_to_the_language_of_its_first_window(configured
     assert languages == asked
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     words=st.lists(st.sampled_from(WORDS), max_size=60),
     pause_s=st.sampled_from([0.2, 0.3, 0.5]),

@@ -190,7 +190,7 @@ async def test_an_utterance_whose_use_is_over_costs_no_worker_anything() -> None
     assert [final.utterance for final in finals(broker)] == ["1-1"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), loss=st.sampled_from([0.0, 0.1, 0.5, 0.95]), head=st.integers(0, 150))
 def test_whatever_is_lost_doubled_or_out_of_order_the_transcript_is_whole(seed: int, loss: float, head: int) -> None:
     text = " ".join(random.Random(seed).choices(WORDS, k=6))

@@ -140,7 +140,7 @@ _PARTS = st.lists(st.tuples(st.floats(0.02, 4), st.sampled_from([0.0, 0.001, 0.0
 _LIMITS = st.builds(limits, encoder_window_s=st.sampled_from([1.5, 2.5, 8.5]), overlap_ms=st.integers(0, 4000))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parts=_PARTS, limits=_LIMITS)
 def test_every_sample_belongs_to_a_window_and_borders_are_in_order(
     parts: list[tuple[float, float]], limits: Limits
@@ -158,7 +158,7 @@ def test_every_sample_belongs_to_a_window_and_borders_are_in_order(
         assert after.start == before.end - (limits.overlap if after.shares_start else 0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parts=_PARTS, limits=_LIMITS, heard=st.floats(0, 1))
 def test_more_sound_never_moves_a_settled_window(
     parts: list[tuple[float, float]], limits: Limits, heard: float
@@ -171,7 +171,7 @@ def test_more_sound_never_moves_a_settled_window(
     assert settled == whole[: len(settled)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parts=_PARTS, limits=_LIMITS, resumed=st.integers(0, 20))
 def test_planning_goes_on_from_any_window(parts: list[tuple[float, float]], limits: Limits, resumed: int) -> None:
     samples = speech(*parts)

@@ -48,7 +48,7 @@ def test_without_misfortune_every_question_is_answered_and_remembered() -> None:
 
 @pytest.mark.parametrize("play", [*PLAYS])
 @given(choices=ANY_GAME)
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=not IS_DEEP, database=None)
+@settings(max_examples=EXAMPLES, derandomize=not IS_DEEP, database=None)
 def test_no_game_breaks_a_promise(play: str, choices: list[int]) -> None:
     person, may = PLAYS[play]
 
