@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 export PYTHONSAFEPATH := 1
 
 RUN := .venv/bin/
-MEMBERS := $(sort $(wildcard libs/* services/*) cli)
+MEMBERS := $(sort $(wildcard libs/* services/*) cli operator)
 PINS ?= requirements/dev.txt
 
 ##@ Use
@@ -77,6 +77,10 @@ chaos: setup ## Kill every process twenty times while somebody talks, and break 
 fmt: python ## Put the code in its format, mend what can be mended
 	$(RUN)ruff format
 	$(RUN)ruff check --fix
+
+.PHONY: crds
+crds: python ## Make crds/ from the typed model
+	$(RUN)python -m parley_operator.crd > crds/voiceassistants.parley.dev.yaml
 
 ##@ Set up
 

@@ -135,7 +135,10 @@ def test_the_card_goes_to_those_that_may_share_it(sharing: str, users: set[str])
 
 
 def test_a_broker_and_a_model_server_of_the_users_own_are_not_started() -> None:
-    made = by_name("{nats: {url: 'nats://there:4222'}, llm: {externalUrl: 'http://there:11434'}}")
+    made = by_name(
+        "{nats: {url: 'nats://there:4222', credentialsSecretRef: {name: keys}},"
+        " llm: {externalUrl: 'http://there:11434'}}"
+    )
 
     assert {name: component.external_url for name, component in made.items() if component.external_url} == {
         "nats": "nats://there:4222",
@@ -176,7 +179,7 @@ def test_the_system_prompt_names_the_assistant(persona: str, prompt: str) -> Non
         ("{persona: {addressing: name}}", "spec.persona.addressing"),
         ("{llm: {fallbacks: ['qwen2.5:0.5b']}}", "spec.llm.fallbacks"),
         ("{tts: {device: cuda}}", "spec.tts.device"),
-        ("{nats: {credentialsSecretRef: {name: a}}}", "spec.nats.credentialsSecretRef"),
+        ("{nats: {url: 'nats://there', credentialsSecretRef: {name: a}}}", "spec.nats.credentialsSecretRef"),
         ("{nats: {replicas: 3}}", "spec.nats.replicas"),
     ],
 )

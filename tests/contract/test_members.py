@@ -13,7 +13,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 MEMBERS = sorted(
-    page.parent for place in ("libs/*", "services/*", "cli") for page in ROOT.glob(f"{place}/pyproject.toml")
+    page.parent
+    for place in ("libs/*", "services/*", "cli", "operator")
+    for page in ROOT.glob(f"{place}/pyproject.toml")
 )
 
 

@@ -17,7 +17,9 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 MEMBERS = sorted(
-    page.parent for pattern in ("libs/*", "services/*", "cli") for page in ROOT.glob(f"{pattern}/pyproject.toml")
+    page.parent
+    for pattern in ("libs/*", "services/*", "cli", "operator")
+    for page in ROOT.glob(f"{pattern}/pyproject.toml")
 )
 FILES = sorted((ROOT / "requirements").glob("*.txt"))
 PIN = re.compile(

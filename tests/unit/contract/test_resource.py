@@ -7,6 +7,7 @@ from parley_contract.resource import load_manifest
 
 HEAD = "apiVersion: parley.dev/v1alpha1\nkind: VoiceAssistant\nmetadata: {name: libra}\n"
 
+AMOUNT = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 QUOTE_IT = "expected `str`, got `bool`: put quotes around it, for YAML takes on, off, yes and no for true and false"
 
 
@@ -74,6 +75,10 @@ def test_a_minimal_manifest_is_enough() -> None:
         ("{llm: {model: a, fallbacks: [a]}}", "spec.llm: fallbacks must not name the main model again"),
         ("{llm: {keepAlive: forever}}", "spec.llm.keepAlive: expected `str` matching regex '^(-1|[0-9]+(s|m|h))$'"),
         ("{turnTaking: {watchdog: {holdAfterS: 12}}}", "spec: turnTaking.watchdog.failAfterS must be above holdAfterS"),
+        (
+            "{nats: {url: 'nats://there:4222'}}",
+            ("spec.nats: url and credentialsSecretRef go together: a NATS of yours, and what lets the services in"),
+        ),
         ("{maxSessions: 0}", "spec.maxSessions: expected `int` >= 1"),
         ("{maxSessions: 99999999999999999999}", "spec.maxSessions: expected `int` <= 64"),
         ("{tts: {speed: .nan}}", "spec.tts.speed: expected `float` >= 0.5"),
@@ -97,11 +102,15 @@ def test_a_key_that_is_no_text_is_a_problem_and_no_crash() -> None:
         ("- a\n- b", "it holds no fields; expected one VoiceAssistant"),
         (
             HEAD.replace("libra", "Libra"),
-            "metadata.name: expected `str` matching regex '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$'",
+            "metadata.name: expected `str` matching regex '^[a-z]([a-z0-9-]*[a-z0-9])?$'",
         ),
         (
             HEAD.replace("libra", "li.bra"),
-            "metadata.name: expected `str` matching regex '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$'",
+            "metadata.name: expected `str` matching regex '^[a-z]([a-z0-9-]*[a-z0-9])?$'",
+        ),
+        (
+            HEAD.replace("libra", "2go"),
+            "metadata.name: expected `str` matching regex '^[a-z]([a-z0-9-]*[a-z0-9])?$'",
         ),
         (HEAD.replace("libra", "l" * 41), "metadata.name: expected `str` of length <= 40"),
         (HEAD.replace("VoiceAssistant", "Deployment"), "kind: 'Deployment' is not one of VoiceAssistant"),
@@ -129,20 +138,20 @@ def test_every_problem_is_reported_at_once() -> None:
 
 def test_every_item_of_a_list_and_of_a_mapping_is_reported() -> None:
     found = problems(
-        f"{HEAD}spec: {{asr: {{hotwords: [1, Parley, 2], resources: {{requests: {{cpu: 3, memory: 4}}, limit: {{}}}}}},"
-        " tts: {fallbacks: [festival, espeak, flite]}, gpu: {tolerations: [3, {key: [1]}]}}"
+        f"{HEAD}spec: {{asr: {{hotwords: [1, Parley, 2], resources: {{requests: {{cpu: x, memory: [4]}}, limit: {{}}}}"
+        "}, tts: {fallbacks: [festival, espeak, flite]}, gpu: {tolerations: [3, {key: [1]}]}}"
     )
 
     assert found == [
         "spec.asr.hotwords[0]: expected `str`, got `int`",
         "spec.asr.hotwords[2]: expected `str`, got `int`",
-        "spec.asr.resources.limit: 'limit' is not one of requests, limits",
-        "spec.asr.resources.requests.cpu: expected `str`, got `int`",
-        "spec.asr.resources.requests.memory: expected `str`, got `int`",
+        "spec.asr.resources.limit: unknown field; did you mean limits?",
+        f"spec.asr.resources.requests.cpu: expected `str` matching regex {AMOUNT!r}",
+        "spec.asr.resources.requests.memory: expected `int | str`, got `array`",
         "spec.tts.fallbacks[0]: 'festival' is not one of sherpa, espeak",
         "spec.tts.fallbacks[2]: 'flite' is not one of sherpa, espeak",
         "spec.gpu.tolerations[0]: expected `object`, got `int`",
-        "spec.gpu.tolerations[1].key: expected `int | str`, got `array`",
+        "spec.gpu.tolerations[1].key: expected `str`, got `array`",
     ]
 
 

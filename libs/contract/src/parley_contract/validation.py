@@ -135,7 +135,10 @@ def _container(annotation: object) -> tuple[object, tuple[Any, ...]]:
 
 def _pattern(annotation: object) -> str | None:
     kind = msgspec.inspect.type_info(annotation)
-    return kind.pattern if isinstance(kind, msgspec.inspect.StrType) else None
+    while isinstance(kind, msgspec.inspect.Metadata):
+        kind = kind.type
+    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    return next((text.pattern for text in kinds if isinstance(text, msgspec.inspect.StrType)), None)
 
 
 def _sentence(reason: str, annotation: object) -> str:

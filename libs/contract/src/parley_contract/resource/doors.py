@@ -1,0 +1,55 @@
+"""The ways in, and who it is that one meets there."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from parley_contract.resource.parts import Part, SecretKeyRef, Text
+
+
+class Persona(Part, frozen=True):
+    """Who the assistant is."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=60)] = "Libra"
+    """What it is called, and what `{name}` in the prompt becomes."""
+    system_prompt: Annotated[str, msgspec.Meta(max_length=8000)] = ""
+    """Fixed text before every conversation; empty takes the language's own."""
+    addressing: Literal["auto", "always", "name", "wakePhrase"] = "auto"
+    """Which utterances are meant for the assistant; `auto` is all of them while one person is there."""
+    wake_phrases: Annotated[list[Text], msgspec.Meta(max_length=16)] = []
+    """What wakes it, with `addressing: wakePhrase`."""
+
+
+class WebDoor(Part, frozen=True):
+    """The browser's way in: `/v1/talk` on port 8001."""
+
+    enabled: bool = True
+    """Whether it is open."""
+    auth_secret_ref: SecretKeyRef | None = None
+    """Bearer token that clients must show; without one everybody who reaches the port may talk."""
+
+
+class DiscordDoor(Part, frozen=True):
+    """Discord's way in."""
+
+    token_secret_ref: SecretKeyRef
+    """The bot's token. One token serves one assistant: two would both answer."""
+    guild_ids: Annotated[list[Text], msgspec.Meta(max_length=64)] = []
+    """Servers in which it listens to commands; empty for all that invited it."""
+    auto_join: Annotated[list[Text], msgspec.Meta(max_length=64)] = []
+    """Voice channels that it joins when somebody is there."""
+    text_channel: Text = ""
+    """Channel for what it writes; empty for where it was called."""
+    leave_after_idle_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 300
+    """Seconds alone in a channel after which it leaves; 0 stays."""
+
+
+class Doors(Part, frozen=True):
+    """Ways in; at least one is open."""
+
+    web: WebDoor = WebDoor()
+    discord: DiscordDoor | None = None
+
+    def __post_init__(self) -> None:
+        if not self.web.enabled and self.discord is None:
+            raise ValueError("at least one door must be open: enable web or describe discord")

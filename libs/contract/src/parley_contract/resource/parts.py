@@ -1,0 +1,48 @@
+"""What the parts of the resource are made of: names, quantities, references. Used by the pages beside it."""
+
+from typing import Annotated
+
+import msgspec
+
+Name = Annotated[str, msgspec.Meta(pattern="^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=40)]
+"""Services are named after it, so it begins with a letter; children add to it, so it has 40 characters at most."""
+Namespace = Annotated[str, msgspec.Meta(pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
+Text = Annotated[str, msgspec.Meta(max_length=253)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=60_000)]
+MebiBytes = Annotated[int, msgspec.Meta(ge=0, le=1_048_576)]
+"""At most 1 TiB."""
+Quantity = (
+    Annotated[str, msgspec.Meta(pattern="^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=32)]
+    | Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
+)
+"""As Kubernetes writes amounts: `500m`, `2`, `4Gi`."""
+Labels = Annotated[dict[Text, Text], msgspec.Meta(max_length=16)]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A part of the resource."""
+
+
+class SecretKeyRef(Part, frozen=True):
+    """One key of a Secret in the assistant's namespace."""
+
+    name: Text
+    """Name of the Secret."""
+    key: Text
+    """Key in the Secret's data."""
+
+
+class SecretRef(Part, frozen=True):
+    """A whole Secret in the assistant's namespace."""
+
+    name: Text
+    """Name of the Secret."""
+
+
+class Resources(Part, frozen=True):
+    """CPU and memory of a container, as in a pod."""
+
+    requests: Annotated[dict[Text, Quantity], msgspec.Meta(max_length=8)] = {}
+    """What the scheduler keeps free for it; without a word a small amount by component."""
+    limits: Annotated[dict[Text, Quantity], msgspec.Meta(max_length=8)] = {}
+    """What it may not go beyond; without a word there is no limit. The card's share is added by `gpu.sharing`."""
