@@ -5,13 +5,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 
 from parley_contract.components import Component, components, unsupported
 from parley_contract.profiles import Profile
-from parley_contract.resource import VoiceAssistant, load_manifest
+from parley_contract.resource import VoiceAssistant, load_manifest, resolve
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "components"
+NOT_THERE_YET = {"discord-ko": {"spec.doors.discord"}}
+"""What the samples for a cluster ask for before it is there: it shrinks."""
 SAMPLES = sorted((ROOT / "docs" / "samples").glob("*.yaml"))
 
 
@@ -25,16 +28,20 @@ def by_name(spec: str = "{}") -> dict[str, Component]:
     return {component.name: component for component in components(assistant(spec))}
 
 
-@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
-def test_every_sample_loads_and_asks_for_nothing_that_is_not_there(path: Path) -> None:
-    loaded = load_manifest(path.read_text())
+def assistants(path: Path) -> list[VoiceAssistant]:
+    return [resolve(document) for document in yaml.safe_load_all(path.read_text())]
 
-    assert unsupported(loaded) == []
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_every_sample_asks_for_nothing_that_is_not_there(path: Path) -> None:
+    lacking = {problem for loaded in assistants(path) for problem in unsupported(loaded)}
+
+    assert {problem.partition(":")[0] for problem in lacking} == NOT_THERE_YET.get(path.stem, set())
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_the_components_of_every_sample_are_the_golden_ones(path: Path) -> None:
-    made = components(load_manifest(path.read_text()))
+    made = [part for loaded in assistants(path) for part in components(loaded)]
 
     golden = GOLDEN / f"{path.stem}.json"
     assert msgspec.json.format(msgspec.json.encode(made), indent=2).decode() + "\n" == golden.read_text()
@@ -179,7 +186,6 @@ def test_the_system_prompt_names_the_assistant(persona: str, prompt: str) -> Non
         ("{persona: {addressing: name}}", "spec.persona.addressing"),
         ("{llm: {fallbacks: ['qwen2.5:0.5b']}}", "spec.llm.fallbacks"),
         ("{tts: {device: cuda}}", "spec.tts.device"),
-        ("{nats: {url: 'nats://there', credentialsSecretRef: {name: a}}}", "spec.nats.credentialsSecretRef"),
         ("{nats: {replicas: 3}}", "spec.nats.replicas"),
     ],
 )

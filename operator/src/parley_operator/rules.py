@@ -94,6 +94,7 @@ NAME_RULE: Final = Rule(
     "self.metadata.name.matches('^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$')",
     "the name must begin with a letter and have at most 40 lower-case letters, digits and hyphens, no dots: Services "
     "are named after it",
+    ".metadata.name",
 )
 """Of the resource as a whole."""
 

@@ -25,7 +25,7 @@ def test_the_laptop_profile_is_not_refused() -> None:
     "spec,field",
     [
         ({"suspend": True}, "spec.suspend"),
-        ({"nats": {"url": "nats://broker:4222"}}, "spec.nats.url"),
+        ({"nats": {"url": "nats://broker:4222", "credentialsSecretRef": {"name": "a"}}}, "spec.nats.url"),
         ({"asr": {"replicas": 2}}, "spec.asr.replicas"),
         ({"agent": {"replicas": 2}}, "spec.agent.replicas"),
         ({"doors": {"discord": {"tokenSecretRef": {"name": "a", "key": "b"}}}}, "spec.doors.discord"),

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from parley_contract.resource import SecretKeyRef, TurnTaking, VoiceAssistant
+from parley_contract.resource import DiscordDoor, SecretKeyRef, TurnTaking, VoiceAssistant
 from parley_contract.services import PORTS, Service
 
 ComponentName = Literal["nats", "ollama", "asr", "tts", "agent", "gateway"]
@@ -216,7 +216,7 @@ def _gateway(assistant: VoiceAssistant) -> Component:
         },
         connections=(_TO_NATS,),
         models=(ModelNeed(kind="vad", name="silero-vad"), *_turn_model(taking)),
-        secrets=_shared_secret(spec.doors.web.auth_secret_ref),
+        secrets=(*_shared_secret(spec.doors.web.auth_secret_ref), *_discord_token(spec.doors.discord)),
     )
 
 
@@ -232,6 +232,11 @@ def _decoded_in_silence(taking: TurnTaking) -> str:
 def _shared_secret(ref: SecretKeyRef | None) -> tuple[SecretNeed, ...]:
     """What callers of an HTTP surface have to know, under the guide's name."""
     return (SecretNeed(variable="WORKER_SHARED_SECRET", ref=ref),) if ref else ()
+
+
+def _discord_token(door: DiscordDoor | None) -> tuple[SecretNeed, ...]:
+    """Who the gateway is on Discord, under the guide's name."""
+    return (SecretNeed(variable="DISCORD_TOKEN", ref=door.token_secret_ref),) if door else ()
 
 
 def _on_gpu(assistant: VoiceAssistant, device: str, *, first: bool = False) -> bool:
@@ -254,9 +259,10 @@ def _list(values: Sequence[str]) -> str:
 
 
 def unsupported(assistant: VoiceAssistant) -> list[str]:
-    """Return what the spec asks for that this version's services cannot do, as `path: why`, for a refusal.
+    """Return what the spec asks for that this version's services cannot do, as `path: why`.
 
-    The resource has its final shape already; silently ignoring a field would be worse than refusing it.
+    The resource has its final shape already; silently ignoring a field would be a lie. `parley up` starts nothing then,
+    the operator starts the rest and says so in the condition Degraded.
     """
     spec = assistant.spec
     checks = (
@@ -267,7 +273,6 @@ def unsupported(assistant: VoiceAssistant) -> list[str]:
         ),
         (bool(spec.llm.fallbacks), "spec.llm.fallbacks: there are none yet"),
         (spec.tts.device != "cpu", "spec.tts.device: only cpu is there yet"),
-        (spec.nats.credentials_secret_ref is not None, "spec.nats.credentialsSecretRef: only seeds are there yet"),
         (spec.nats.replicas > 1, "spec.nats.replicas: only 1 is there yet"),
     )
     return [problem for found, problem in checks if found]

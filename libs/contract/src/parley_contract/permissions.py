@@ -126,7 +126,9 @@ def _claims(durable: Durable) -> tuple[str, str]:
     )
 
 
-def broker_config(assistant: str, *, public_keys: Mapping[Service, str], listen: str, store_dir: str) -> str:
+def broker_config(
+    assistant: str, *, public_keys: Mapping[Service, str], listen: str, store_dir: str, monitor: str = ""
+) -> str:
     """Write the configuration of an assistant's own nats-server.
 
     Args:
@@ -134,6 +136,7 @@ def broker_config(assistant: str, *, public_keys: Mapping[Service, str], listen:
         public_keys: the user nkey (`U…`) of every service.
         listen: `host:port`.
         store_dir: where JetStream keeps its files.
+        monitor: `host:port` of its health and figures over HTTP, which ask for no key; empty for none.
 
     Raises:
         KeyError: a service has no key.
@@ -153,6 +156,7 @@ def broker_config(assistant: str, *, public_keys: Mapping[Service, str], listen:
     config = {
         "server_name": f"parley-{assistant}",
         "listen": listen,
+        **({"http": monitor} if monitor else {}),
         "max_payload": 1024 * 1024,
         "jetstream": {"store_dir": store_dir, "max_memory_store": 256 * 1024**2, "max_file_store": 1024**3},
         "authorization": {"users": users},

@@ -73,7 +73,7 @@ class Llm(Part, frozen=True, kw_only=True):
     num_ctx: Annotated[int, msgspec.Meta(ge=512, le=262_144)]
     """Tokens of context that it has room for."""
     num_thread: Annotated[int, msgspec.Meta(ge=1, le=128)] | None
-    """CPU threads of the model; null leaves it to Ollama."""
+    """CPU threads of the model; null leaves it to Ollama (`kubectl apply` sends a null only with `--server-side`)."""
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)]
     """How freely it chooses words; 0 always takes the likeliest."""
     keep_alive: Annotated[str, msgspec.Meta(pattern="^(-1|[0-9]+(s|m|h))$", max_length=16)] = "-1"

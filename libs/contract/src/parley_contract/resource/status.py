@@ -22,7 +22,7 @@ ConditionType = Literal[
 ]
 CONDITION_TYPES: Final[tuple[ConditionType, ...]] = get_args(ConditionType)
 
-Phase = Literal["Pending", "Refused", "PullingModels", "Starting", "Ready", "Degraded", "Suspended"]
+Phase = Literal["Pending", "Refused", "PullingModels", "Starting", "Failing", "Ready", "Degraded", "Suspended"]
 """One word for people; programs read conditions."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]

@@ -54,7 +54,7 @@ class ModelCache(Part, frozen=True):
     storage_class_name: Text | None = None
     """StorageClass of the assistant's volumes; without a word the cluster's default. Cannot be changed."""
     existing_claim: Text = ""
-    """A PersistentVolumeClaim of yours to use instead; it is never changed or deleted."""
+    """A PersistentVolumeClaim of yours to use instead: it gets notes of what was pulled, and is never deleted."""
     deletion_policy: Literal["Delete", "Retain"] = "Delete"
     """Whether the volume goes with the assistant, or stays for one of the same name."""
 

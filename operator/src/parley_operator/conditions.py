@@ -1,0 +1,313 @@
+"""What is true of an assistant now: one statement per condition, from its children and from what its agent says. Pure.
+
+`status` gives these statements their times and puts them into the resource.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from parley_contract.components import ComponentName, ModelNeed
+from parley_contract.resource.status import ConditionType
+from parley_operator import reasons
+from parley_operator.actions import find
+from parley_operator.failures import Failure
+from parley_operator.judgement import Judgement
+from parley_operator.resources.objects import PULL, Context, Object, child_name, model_key
+
+_FEW_TURNS: Final = 5
+"""Of fewer turns nobody says whether the objective is met."""
+_GPU_REASONS: Final = frozenset(
+    {reasons.INSUFFICIENT_GPU, reasons.RUNTIME_CLASS_MISSING, reasons.UNSCHEDULABLE, reasons.ADMISSION_FAILED}
+)
+
+
+class Statement(NamedTuple):
+    """What a condition says."""
+
+    status: bool | None
+    """None where it cannot be known."""
+    reason: str
+    message: str
+
+
+def yes(reason: str, message: str) -> Statement:
+    """Say that it holds."""
+    return Statement(status=True, reason=reason, message=message)
+
+
+def no(reason: str, message: str) -> Statement:
+    """Say that it does not."""
+    return Statement(status=False, reason=reason, message=message)
+
+
+def unknown(reason: str, message: str) -> Statement:
+    """Say that it cannot be known."""
+    return Statement(status=None, reason=reason, message=message)
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """What was seen of an assistant."""
+
+    judgement: Judgement
+    context: Context | None = None
+    """What children were made from; None while nothing was ever accepted."""
+    children: tuple[Object, ...] = ()
+    pods: tuple[Object, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    """Of pods and children, and of what the API server did not take."""
+    agent: Mapping[str, Any] | None = None
+    """The agent's `/status`; None where it was not asked, or did not answer."""
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether nothing shall run."""
+        return self.context is not None and self.context.assistant.spec.suspend
+
+    def names(self) -> tuple[ComponentName, ...]:
+        """Return what runs in pods."""
+        return tuple(component.name for component in self.context.components) if self.context else ()
+
+    def workload(self, name: str) -> Object | None:
+        """Return the Deployment or StatefulSet of a component, if it is there."""
+        if self.context is None:
+            return None
+        kind = "StatefulSet" if name == "nats" else "Deployment"
+        return find(self.children, kind, child_name(self.context, name))
+
+    def is_ready(self, name: str) -> bool:
+        """Whether a pod of the component can do its work."""
+        there = self.workload(name) or {}
+        return int(there.get("status", {}).get("readyReplicas") or 0) > 0 and not self.is_suspended
+
+    def failure_of(self, *components: str) -> Failure | None:
+        """Return what keeps any of these from its work."""
+        return next((failure for failure in self.failures if failure.component in components), None)
+
+    def missing(self, name: str | None = None) -> tuple[ModelNeed, ...]:
+        """Return the models that are not there yet, of one component or of all."""
+        if self.context is None:
+            return ()
+        needs = [
+            need
+            for component in self.context.components
+            if name in {None, component.name}
+            for need in self.context.missing(component)
+        ]
+        return tuple({model_key(need): need for need in needs}.values())
+
+
+def statements(seen: Seen) -> dict[ConditionType, Statement]:
+    """Return what is true now, of every condition, in the order in which a reader asks."""
+    accepted = _accepted(seen.judgement)
+    if seen.context is None:
+        nothing = no(reasons.NOTHING_ACCEPTED, "nothing runs: see Accepted")
+        return {"Ready": nothing, "Accepted": accepted, "Progressing": nothing, "Degraded": _degraded(seen)}
+    parts: dict[ConditionType, Statement] = {
+        "Accepted": accepted,
+        "GPUScheduled": _gpu(seen),
+        "ModelsCached": _models(seen),
+        "ASRReady": _component(seen, "asr"),
+        "LLMReady": _llm(seen),
+        "TTSReady": _component(seen, "tts"),
+        "GatewayConnected": _component(seen, "gateway"),
+        "StreamsReady": _streams(seen),
+        "SLOMet": _slo(seen),
+    }
+    ready = _ready(seen, parts)
+    return {"Ready": ready, **parts, "Progressing": _progressing(seen, ready), "Degraded": _degraded(seen)}
+
+
+def _accepted(judgement: Judgement) -> Statement:
+    if not judgement.refusals:
+        return yes(reasons.ACCEPTED, "what was written holds")
+    said = "; ".join(refusal.message for refusal in judgement.refusals)
+    runs = f". Generation {judgement.generation} goes on running" if judgement.assistant else ""
+    return no(judgement.refusals[0].reason, f"{said}{runs}")
+
+
+def _suspended() -> Statement:
+    return no(reasons.SUSPENDED, "the assistant is suspended: set suspend to false")
+
+
+def _component(seen: Seen, name: ComponentName) -> Statement:
+    if seen.is_suspended:
+        return _suspended()
+    if seen.is_ready(name):
+        return yes(reasons.READY, f"{name} is ready")
+    if failure := seen.failure_of(name):
+        return no(failure.reason, f"{name}: {failure.message}")
+    if missing := seen.missing(name):
+        return no(reasons.PULLING, f"{name} starts when {_names(missing)} is there: see ModelsCached")
+    return no(reasons.STARTING, f"{name} is starting: {_not_ready(seen, name)}")
+
+
+def _not_ready(seen: Seen, name: ComponentName) -> str:
+    status = (seen.workload(name) or {}).get("status", {})
+    return f"{status.get('readyReplicas') or 0} of {status.get('replicas') or 0} pods are ready"
+
+
+def _gpu(seen: Seen) -> Statement:
+    assert seen.context is not None  # noqa: S101  # for the type checker: `statements` returned before
+    users = [component.name for component in seen.context.components if component.uses_gpu]
+    if not users:
+        return yes(reasons.NOT_NEEDED, "no pod computes on a card")
+    if seen.is_suspended:
+        return unknown(reasons.SUSPENDED, "no pod runs")
+    nodes = {name: node_of(seen.pods, name) for name in users}
+    if all(nodes.values()):
+        where = ", ".join(sorted(set(nodes.values())))
+        return yes(reasons.SCHEDULED, f"{' and '.join(users)} run on {where}")
+    for failure in seen.failures:
+        if failure.component in {*users, PULL} and failure.reason in _GPU_REASONS:
+            return no(failure.reason, f"{failure.component}: {failure.message}")
+    return unknown(reasons.WAITING, f"{' and '.join(name for name in users if not nodes[name])} has no node yet")
+
+
+def _models(seen: Seen) -> Statement:
+    assert seen.context is not None  # noqa: S101  # as in `_gpu`
+    claim = seen.context.assistant.spec.storage.model_cache.existing_claim
+    if not seen.context.needs():
+        return yes(reasons.NOT_NEEDED, "it needs no models")
+    if claim and seen.context.claim is None:
+        advice = f"there is no PersistentVolumeClaim {claim}: create it, or leave existingClaim out"
+        return no(reasons.CLAIM_MISSING, f"spec.storage.modelCache.existingClaim: {advice}")
+    missing = seen.missing()
+    if not missing:
+        return yes(reasons.CACHED, f"{_names(seen.context.needs())} are on the volume")
+    if failure := seen.failure_of(PULL, "models"):
+        return no(failure.reason, failure.message)
+    if seen.is_suspended:
+        return no(reasons.SUSPENDED, f"{_names(missing)} will be pulled when it is no longer suspended")
+    return no(reasons.PULLING, f"pulling {_names(missing)}: see kubectl get jobs")
+
+
+def _llm(seen: Seen) -> Statement:
+    """The model's server, and the agent, whose readiness says that the model is loaded."""
+    assert seen.context is not None  # noqa: S101  # as in `_gpu`
+    if "ollama" in seen.names():
+        server = _component(seen, "ollama")
+        if not server.status:
+            return server
+    agent = _component(seen, "agent")
+    if not agent.status:
+        return agent
+    model = (seen.agent or {}).get("model") or {}
+    if seen.agent is not None and not model.get("loaded"):
+        return no(reasons.MODEL_NOT_LOADED, f"{_llm_name(seen)} is not loaded: see the logs of Ollama")
+    return yes(reasons.READY, f"{_llm_name(seen)} is loaded")
+
+
+def _streams(seen: Seen) -> Statement:
+    if "nats" in seen.names():
+        broker = _component(seen, "nats")
+        if not broker.status:
+            return broker
+    agent = _component(seen, "agent")
+    if not agent.status:
+        return agent
+    streams = (seen.agent or {}).get("streams") or {}
+    if seen.agent is not None and not streams.get("healthy"):
+        return no(reasons.STREAMS_UNHEALTHY, str(streams.get("problem") or "the agent repairs them"))
+    return yes(reasons.READY, "the streams are there")
+
+
+def _slo(seen: Seen) -> Statement:
+    assert seen.context is not None  # noqa: S101  # as in `_gpu`
+    aim_ms = seen.context.assistant.spec.slo.e2ft_ms
+    e2ft = (seen.agent or {}).get("e2ft") or {}
+    turns, p95_ms = int(e2ft.get("turns") or 0), e2ft.get("p95_ms")
+    if turns < _FEW_TURNS or p95_ms is None:
+        return unknown(reasons.TOO_FEW_TURNS, f"{turns} turns say too little")
+    said = f"of the latest {turns} turns 95 in 100 had an E2FT of {p95_ms:.0f} ms or less; the aim is {aim_ms} ms"
+    if p95_ms <= aim_ms:
+        return yes(reasons.MET, said)
+    return no(reasons.MISSED, f"{said}: see parley trace, or choose the profile lowLatency")
+
+
+def _ready(seen: Seen, parts: Mapping[ConditionType, Statement]) -> Statement:
+    if seen.is_suspended:
+        return _suspended()
+    needed: Sequence[ConditionType] = ("ASRReady", "LLMReady", "TTSReady", "GatewayConnected", "StreamsReady")
+    # A cause before its effects: what waits for models or a card says so in its own words.
+    causes: Sequence[ConditionType] = ("ModelsCached", "GPUScheduled")
+    if all(parts[kind].status for kind in needed):
+        return yes(reasons.READY, "it hears, thinks and speaks")
+    for kind in (*causes, *needed):
+        if parts[kind].status is False:
+            return parts[kind]
+    return no(reasons.STARTING, "it is starting")
+
+
+def _progressing(seen: Seen, ready: Statement) -> Statement:
+    if seen.is_suspended:
+        return _suspended()
+    rolling = [name for name in seen.names() if _is_rolling(seen.workload(name))]
+    lasting = next((failure for failure in seen.failures if not failure.may_pass), None)
+    if ready.status and not rolling:
+        return no(reasons.SETTLED, "everything is as it should be")
+    if lasting is not None:
+        return no(lasting.reason, f"{lasting.component}: {lasting.message}")
+    if missing := seen.missing():
+        return yes(reasons.PULLING, f"pulling {_names(missing)}")
+    if ready.status:
+        return yes(reasons.ROLLING_OUT, f"{', '.join(rolling)}: new pods take the place of old ones")
+    return yes(reasons.STARTING, "it is starting")
+
+
+def _is_rolling(workload: Object | None) -> bool:
+    """Whether not all pods are of the newest template yet."""
+    if workload is None:
+        return True
+    status, wanted = workload.get("status", {}), workload.get("spec", {}).get("replicas", 1)
+    is_seen = int(status.get("observedGeneration") or 0) >= int(workload["metadata"].get("generation") or 0)
+    return not is_seen or int(status.get("updatedReplicas") or 0) < wanted
+
+
+def _degraded(seen: Seen) -> Statement:
+    """Whatever is less than it could be, although the assistant may well answer."""
+    found = list(_shortcomings(seen))
+    if not found:
+        return no(reasons.AS_EXPECTED, "nothing is less than it could be")
+    return yes(found[0][0], "; ".join(message for _, message in found))
+
+
+def _shortcomings(seen: Seen) -> Iterator[tuple[str, str]]:
+    if seen.judgement.refusals and seen.judgement.assistant is not None:
+        yield (
+            reasons.OLDER_SPEC_RUNS,
+            f"generation {seen.judgement.generation} runs, for what was written since was refused: see Accepted",
+        )
+    for failure in seen.failures:
+        yield failure.reason, f"{failure.component}: {failure.message}"
+    model = (seen.agent or {}).get("model") or {}
+    size, on_card = int(model.get("size_bytes") or 0), int(model.get("vram_bytes") or 0)
+    ollama = seen.context.all_components["ollama"] if seen.context else None
+    if ollama is not None and ollama.uses_gpu and model.get("loaded") and on_card < size:
+        share = 100 * on_card // max(size, 1)
+        advice = "make room on the card, or choose a smaller model or context"
+        said = f"only {share} % of {_llm_name(seen)} is on the card, the rest computes on the CPU: {advice}"
+        yield reasons.LLM_PARTIALLY_OFFLOADED, said
+    for note in seen.judgement.notes:
+        yield reasons.NOT_SUPPORTED_YET, note
+
+
+def _llm_name(seen: Seen) -> str:
+    return seen.context.assistant.spec.llm.model if seen.context else ""
+
+
+def _names(needs: Sequence[ModelNeed]) -> str:
+    return ", ".join(need.name for need in needs)
+
+
+def node_of(pods: Sequence[Object], component: str) -> str:
+    """Return the node of a component's first living pod that has one; empty for none."""
+    nodes = sorted(
+        str(pod.get("spec", {}).get("nodeName") or "")
+        for pod in pods
+        if (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/component") == component
+        and "deletionTimestamp" not in pod["metadata"]
+        and pod.get("status", {}).get("phase") not in {"Failed", "Succeeded"}
+    )
+    return next((node for node in nodes if node), "")

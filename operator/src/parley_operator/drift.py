@@ -1,0 +1,67 @@
+"""Whether an object on the cluster is what it should be: nothing is written where nothing has to change.
+
+The hash of what was applied last finds what we would take away; the comparison finds what somebody else changed. What
+others added, and what the API server filled in, is theirs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from parley_operator.resources.claims import amount
+from parley_operator.resources.objects import APPLIED, Object, digest
+
+_KEYS: Final = ("name", "mountPath", "containerPort", "port", "uid")
+"""What tells the entries of a list apart, as far as Kubernetes merges that list; in this order."""
+
+
+def marked(wanted: Object) -> Object:
+    """Return an object as it is applied: with the hash of what is applied."""
+    meta = wanted["metadata"]
+    return {**wanted, "metadata": {**meta, "annotations": {**meta.get("annotations", {}), APPLIED: digest(wanted)}}}
+
+
+def differs(wanted: Object, there: Mapping[str, Any]) -> bool:
+    """Say whether an object that is there has to be applied again."""
+    annotations = there.get("metadata", {}).get("annotations") or {}
+    return annotations.get(APPLIED) != digest(wanted) or not covers(there, wanted)
+
+
+def covers(there: object, wanted: object) -> bool:
+    """Say whether everything that is wanted is there; there may be more."""
+    if isinstance(wanted, Mapping):
+        if not isinstance(there, Mapping):
+            return not wanted and there is None
+        # The API server leaves out what says nothing: false, an empty list.
+        return all(covers(there.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return _covers_list(there if isinstance(there, list) else [], wanted)
+    if there is None:
+        return not wanted
+    return there == wanted or _is_same_amount(there, wanted)
+
+
+def _covers_list(there: Sequence[object], wanted: Sequence[object]) -> bool:
+    key = _key(wanted)
+    if key is None:
+        return len(there) == len(wanted) and all(map(covers, there, wanted))
+    by_key = {entry.get(key): entry for entry in there if isinstance(entry, Mapping)}
+    return all(isinstance(entry, Mapping) and covers(by_key.get(entry[key], ""), entry) for entry in wanted)
+
+
+def _key(entries: Sequence[object]) -> str | None:
+    for key in _KEYS:
+        if entries and all(isinstance(entry, Mapping) and key in entry for entry in entries):
+            return key
+    return None
+
+
+def _is_same_amount(there: object, wanted: object) -> bool:
+    """Say whether two quantities are the same, whichever way they are written."""
+    try:
+        return _milli(str(there)) == _milli(str(wanted))
+    except (KeyError, ValueError):
+        return False
+
+
+def _milli(quantity: str) -> int:
+    return round(float(quantity[:-1])) if quantity.endswith("m") else amount(quantity) * 1000

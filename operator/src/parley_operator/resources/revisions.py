@@ -1,0 +1,28 @@
+"""ControllerRevisions: the spec that was accepted last, as it was written, so that a refused one leaves it running."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from parley_operator.resources.objects import Context, Object, digest, metadata
+
+
+def revision(context: Context, written: Mapping[str, Any], generation: int) -> Object:
+    """Make the record of an accepted spec; its name says what is in it, for its content can never change."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": metadata(context, f"spec-{generation}-{digest(written)[:6]}", "spec"),
+        "data": {"spec": dict(written)},
+        "revision": generation,
+    }
+
+
+def newest(revisions: Iterable[Object]) -> Object | None:
+    """Return the record of the spec that was accepted last."""
+    return max(revisions, key=lambda each: (each.get("revision", 0), each["metadata"]["name"]), default=None)
+
+
+def written_in(found: Object) -> Mapping[str, Any]:
+    """Return the spec in a record."""
+    spec: Mapping[str, Any] = found.get("data", {}).get("spec", {})
+    return spec

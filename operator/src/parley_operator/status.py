@@ -1,0 +1,199 @@
+"""The status of an assistant, whole, from what was seen of it. Pure: the time is passed in, the last status too.
+
+Whoever writes it compares first: a status that says the same is not written again.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from parley_contract.resource.status import (
+    ComponentStatus,
+    ComponentStatuses,
+    Condition,
+    ConditionType,
+    E2ft,
+    Effective,
+    Phase,
+    Status,
+    VramStatus,
+)
+from parley_operator import reasons
+from parley_operator.conditions import Seen, Statement, node_of, statements
+
+_MESSAGE_CHARS: Final = 4096
+"""What the schema takes."""
+_WORDS: Final = {True: "True", False: "False", None: "Unknown"}
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True):
+    """An event to post on the assistant: something became so."""
+
+    is_warning: bool
+    reason: str
+    """The condition's name where it became true, its reason where it did not."""
+    message: str
+
+
+def status(seen: Seen, previous: Mapping[str, Any], now: dt.datetime) -> Status:
+    """Say how an assistant fares.
+
+    Args:
+        seen: what was seen.
+        previous: the status as it is on the cluster; empty for none.
+        now: wall clock, with a time zone.
+    """
+    told = statements(seen)
+    return Status(
+        observed_generation=seen.judgement.observed_generation,
+        accepted_generation=seen.judgement.generation,
+        phase=_phase(seen, told),
+        conditions=_conditions(told, seen.judgement.observed_generation, previous, now),
+        components=_components(seen),
+        vram=_vram(seen),
+        effective=_effective(seen),
+        sessions=_sessions(seen, previous),
+        e2ft=_e2ft(seen, previous),
+    )
+
+
+def news(previous: Mapping[str, Any], current: Status) -> tuple[News, ...]:
+    """Return what to post: each change once, so that a look that sees the same says nothing.
+
+    Progress is no event of its own, and an objective is met or missed too often for one.
+    """
+    before = {each.get("type"): (each.get("status"), each.get("reason")) for each in previous.get("conditions") or []}
+    found = []
+    for condition in current.conditions:
+        if condition.type in {"Progressing", "SLOMet"} or condition.status == "Unknown":
+            continue
+        was = before.get(condition.type)
+        is_good = (condition.status == "True") != (condition.type == "Degraded")
+        is_new = was is None or was[0] != condition.status or (not is_good and was[1] != condition.reason)
+        # What merely has not begun is no news, nor is that nothing was ever wrong.
+        is_worth = condition.reason not in _QUIET if not is_good else was is not None or condition.type != "Degraded"
+        if is_new and is_worth:
+            reason = condition.type if condition.status == "True" and is_good else condition.reason
+            found.append(News(is_warning=not is_good, reason=reason, message=condition.message))
+    return tuple(found)
+
+
+_QUIET: Final = frozenset(
+    {reasons.STARTING, reasons.PULLING, reasons.WAITING, reasons.SUSPENDED, reasons.NOTHING_ACCEPTED}
+)
+
+
+def as_document(current: Status) -> dict[str, Any]:
+    """Return a status as it is written: without what says nothing."""
+    made: dict[str, Any] = _without_none(msgspec.to_builtins(current))
+    return made
+
+
+def _without_none(value: Any) -> Any:  # noqa: ANN401  # any document
+    if isinstance(value, dict):
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    return [_without_none(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _conditions(
+    told: Mapping[ConditionType, Statement], generation: int, previous: Mapping[str, Any], now: dt.datetime
+) -> list[Condition]:
+    before = {each.get("type"): each for each in previous.get("conditions") or []}
+    at = now.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = []
+    for kind, statement in told.items():
+        word = _WORDS[statement.status]
+        was = before.get(kind, {})
+        since = was.get("lastTransitionTime", at) if was.get("status") == word else at
+        made.append(
+            Condition(
+                type=kind,
+                status=word,  # type: ignore[arg-type]  # one of three words
+                reason=statement.reason,
+                message=statement.message[:_MESSAGE_CHARS],
+                last_transition_time=since,
+                observed_generation=generation,
+            )
+        )
+    return made
+
+
+def _phase(seen: Seen, told: Mapping[ConditionType, Statement]) -> Phase:
+    if seen.context is None:
+        return "Refused" if seen.judgement.refusals else "Pending"
+    if seen.is_suspended:
+        return "Suspended"
+    if told["Ready"].status:
+        return "Degraded" if told["Degraded"].status else "Ready"
+    if any(not failure.may_pass for failure in seen.failures):
+        return "Failing"
+    if seen.failures or told["ModelsCached"].reason == reasons.CLAIM_MISSING:
+        return "Pending"
+    return "PullingModels" if seen.missing() else "Starting"
+
+
+def _components(seen: Seen) -> ComponentStatuses:
+    return ComponentStatuses(**{name: _component(seen, name) for name in seen.names()})
+
+
+def _component(seen: Seen, name: str) -> ComponentStatus:
+    workload = seen.workload(name) or {}
+    containers = workload.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or [{}]
+    failure = seen.failure_of(name)
+    return ComponentStatus(
+        ready=seen.is_ready(name),
+        ready_replicas=int(workload.get("status", {}).get("readyReplicas") or 0),
+        image=str(containers[0].get("image", "")),
+        node=node_of(seen.pods, name),
+        message=failure.message if failure else "",
+    )
+
+
+def _vram(seen: Seen) -> VramStatus | None:
+    if seen.context is None or not seen.context.uses_gpu:
+        return None
+    used = ((seen.agent or {}).get("model") or {}).get("vram_bytes")
+    node = next((node_of(seen.pods, part.name) for part in seen.context.components if part.uses_gpu), "")
+    return VramStatus(node=node, used_mi_b=None if used is None else int(used) // 2**20)
+
+
+def _effective(seen: Seen) -> Effective:
+    if seen.context is None:
+        return Effective()
+    spec, parts = seen.context.assistant.spec, seen.context.all_components
+    nodes = sorted({node for name in seen.names() if (node := node_of(seen.pods, name))})
+    voice = spec.tts.voice or spec.language
+    return Effective(
+        asr_model=spec.asr.model,
+        compute_type=spec.asr.compute_type,
+        asr_device="gpu" if parts["asr"].uses_gpu else "cpu",
+        llm_model=spec.llm.model,
+        llm_device="external" if spec.llm.external_url else "gpu" if parts["ollama"].uses_gpu else "cpu",
+        tts_engine=spec.tts.engine,
+        tts_voice=voice,
+        models=f"{spec.asr.model}, {spec.llm.model}, {voice}",
+        nodes=", ".join(nodes),
+    )
+
+
+def _sessions(seen: Seen, previous: Mapping[str, Any]) -> int:
+    """Return what the agent counts; what it said last, where it was not asked; none where nothing runs."""
+    if seen.agent is not None:
+        return int(seen.agent.get("sessions") or 0)
+    return int(previous.get("sessions") or 0) if seen.is_ready("agent") else 0
+
+
+def _e2ft(seen: Seen, previous: Mapping[str, Any]) -> E2ft:
+    if seen.agent is None:
+        before = previous.get("e2ft") or {}
+        return E2ft(p50_ms=before.get("p50Ms"), p95_ms=before.get("p95Ms"), turns=int(before.get("turns") or 0))
+    told = seen.agent.get("e2ft") or {}
+    return E2ft(
+        p50_ms=_rounded(told.get("p50_ms")), p95_ms=_rounded(told.get("p95_ms")), turns=int(told.get("turns") or 0)
+    )
+
+
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
