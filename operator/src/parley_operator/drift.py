@@ -49,8 +49,10 @@ def _covers_list(there: Sequence[object], wanted: Sequence[object]) -> bool:
 
 
 def _key(entries: Sequence[object]) -> str | None:
+    """Return what tells the entries apart; None where nothing does, and their order counts."""
     for key in _KEYS:
-        if entries and all(isinstance(entry, Mapping) and key in entry for entry in entries):
+        values = [entry.get(key) for entry in entries if isinstance(entry, Mapping)]
+        if entries and len({str(value) for value in values if value is not None}) == len(entries):
             return key
     return None
 

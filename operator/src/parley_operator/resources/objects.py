@@ -38,7 +38,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
 
     namespace: str = "parley-system"
     """Where the operator runs: it may ask every service how it is."""
-    labels: Mapping[str, str] = {"app.kubernetes.io/name": FIELD_MANAGER}
+    labels: Mapping[str, str] = msgspec.field(default_factory=lambda: {"app.kubernetes.io/name": FIELD_MANAGER})
     """The operator's pods."""
     registry: str = ""
     """Registry and path before the names of our images, where an assistant names none."""
@@ -103,9 +103,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return tuple(needs.values())
 
     def missing(self, component: Component) -> tuple[ModelNeed, ...]:
-        """Return the models without which a component need not start."""
+        """Return the models without which a component need not start: its own, and those of whom it asks.
+
+        So the agent goes on with the language model before until the next one is there.
+        """
         wanted = {model_key(need) for need in self.needs()} - self.pulled
-        return tuple(need for need in component.models if model_key(need) in wanted)
+        asked = (self.all_components[connection.to] for connection in component.connections)
+        return tuple(need for part in (component, *asked) for need in part.models if model_key(need) in wanted)
 
 
 def model_key(need: ModelNeed) -> str:
