@@ -4,7 +4,7 @@ The hash of what was applied last finds what we would take away; the comparison 
 others added, and what the API server filled in, is theirs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from parley_operator.resources.claims import amount
@@ -27,32 +27,32 @@ def differs(wanted: Object, there: Mapping[str, Any]) -> bool:
 
 
 def covers(there: object, wanted: object) -> bool:
-    """Say whether everything that is wanted is there; there may be more."""
-    if isinstance(wanted, Mapping):
-        if not isinstance(there, Mapping):
-            return not wanted and there is None
+    """Say whether everything that is wanted is there; there may be more. Both are made of JSON's own types."""
+    if there == wanted:
+        return True
+    if isinstance(wanted, dict):
         # The API server leaves out what says nothing: false, an empty list.
-        return all(covers(there.get(key), value) for key, value in wanted.items())
+        return all(covers(there.get(key), wanted[key]) for key in wanted) if isinstance(there, dict) else not wanted
     if isinstance(wanted, list):
         return _covers_list(there if isinstance(there, list) else [], wanted)
-    if there is None:
-        return not wanted
-    return there == wanted or _is_same_amount(there, wanted)
+    return not wanted if there is None else _is_same_amount(there, wanted)
 
 
-def _covers_list(there: Sequence[object], wanted: Sequence[object]) -> bool:
+def _covers_list(there: list[Any], wanted: list[Any]) -> bool:
     key = _key(wanted)
     if key is None:
         return len(there) == len(wanted) and all(map(covers, there, wanted))
-    by_key = {entry.get(key): entry for entry in there if isinstance(entry, Mapping)}
-    return all(isinstance(entry, Mapping) and covers(by_key.get(entry[key], ""), entry) for entry in wanted)
+    by_key = {entry.get(key): entry for entry in there if isinstance(entry, dict)}
+    return all(entry[key] in by_key and covers(by_key[entry[key]], entry) for entry in wanted)
 
 
-def _key(entries: Sequence[object]) -> str | None:
+def _key(entries: list[Any]) -> str | None:
     """Return what tells the entries apart; None where nothing does, and their order counts."""
+    if not entries or not all(isinstance(entry, dict) for entry in entries):
+        return None
     for key in _KEYS:
-        values = [entry.get(key) for entry in entries if isinstance(entry, Mapping)]
-        if entries and len({str(value) for value in values if value is not None}) == len(entries):
+        values = {entry.get(key) for entry in entries if isinstance(entry.get(key), str | int)}
+        if len(values) == len(entries):
             return key
     return None
 

@@ -71,14 +71,15 @@ def plan(judgement: Judgement, observed: Observed, installation: Installation, n
     if judgement.assistant is None:
         return Plan(actions=())
     context = _context(judgement, observed, installation)
+    wanted = tuple(children(context))
     pulls = Pulls(context, observed.children, now)
     actions = (
         *_accepted(context, judgement, observed.children),
         *_seeds(context, observed),
-        *_applied(context, observed.children),
+        *_applied(wanted, observed.children),
         *pulls.created(),
         *pulls.removed(),
-        *_strays(context, observed.children),
+        *_strays(context, wanted, observed.children),
         *_older(context, judgement, observed.children),
     )
     return Plan(actions=actions, context=context, look_again_after_s=pulls.look_again_after_s())
@@ -120,19 +121,19 @@ def _seeds(context: Context, observed: Observed) -> Iterator[Action]:
             yield Create(object=secrets.seed(context, service, pair))
 
 
-def _applied(context: Context, there: Iterable[Object]) -> Iterator[Action]:
+def _applied(wanted: Iterable[Object], there: Iterable[Object]) -> Iterator[Action]:
     known = {_key(each): each for each in there}
-    for wanted in children(context):
-        seen = known.get(_key(wanted))
-        if seen is None or differs(wanted, seen):
-            yield Apply(object=marked(wanted))
+    for each in wanted:
+        seen = known.get(_key(each))
+        if seen is None or differs(each, seen):
+            yield Apply(object=marked(each))
 
 
-def _strays(context: Context, there: Iterable[Object]) -> Iterator[Action]:
+def _strays(context: Context, wanted: Iterable[Object], there: Iterable[Object]) -> Iterator[Action]:
     """Remove what was made for something that is not wanted any more."""
-    wanted = {_key(each) for each in children(context)}
+    kept = {_key(each) for each in wanted}
     for each in there:
-        if each["kind"] in _REMOVED and _key(each) not in wanted and is_ours(context, each):
+        if each["kind"] in _REMOVED and _key(each) not in kept and is_ours(context, each):
             yield delete(each)
 
 

@@ -95,7 +95,7 @@ def test_a_seed_that_somebody_else_made_first_ends_the_plan_and_the_next_one_use
         there.do(action)
 
     with pytest.raises(AlreadyThereError):
-        [there.do(action) for action in late.actions]
+        there.do_all(late.actions)
     there.settle()
 
     keys = {name: each["toy"] for name, each in there.of_kind("Secret").items()}

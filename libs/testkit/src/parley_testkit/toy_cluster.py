@@ -7,7 +7,7 @@ but for its status and what others put on it. What is true of a real one is test
 import base64
 import copy
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from parley_contract.services import SERVICES, Service
@@ -82,6 +82,15 @@ class ToyCluster:
             self._put(action)
         elif (there := self.objects.get((action.kind, action.name))) and there["metadata"]["uid"] == action.uid:
             del self.objects[action.kind, action.name]
+
+    def do_all(self, actions: Iterable[Action]) -> None:
+        """Carry out actions up to the first that fails.
+
+        Raises:
+            AlreadyThereError: one was to make what is there.
+        """
+        for action in actions:
+            self.do(action)
 
     def settle(self, rounds: int = 20) -> list[Action]:
         """Plan and carry out until there is nothing to do, with every Job done at once; return what was done."""
