@@ -86,15 +86,19 @@ _QUIET: Final = frozenset(
 
 
 def as_document(current: Status) -> dict[str, Any]:
-    """Return a status as it is written: without what says nothing."""
-    made: dict[str, Any] = _without_none(msgspec.to_builtins(current))
+    """Return a status as it is applied: without what says nothing.
+
+    To be applied on the server's side by its one writer, which removes what is missing here; merged, old words would
+    stay.
+    """
+    made: dict[str, Any] = _without_nothing(msgspec.to_builtins(current))
     return made
 
 
-def _without_none(value: Any) -> Any:  # noqa: ANN401  # any document
+def _without_nothing(value: Any) -> Any:  # noqa: ANN401  # any document
     if isinstance(value, dict):
-        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
-    return [_without_none(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _without_nothing(inner) for key, inner in value.items() if inner is not None and inner != ""}
+    return [_without_nothing(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _conditions(

@@ -342,10 +342,10 @@ def test_a_start_is_told_by_what_becomes_true_and_not_by_what_is_not_yet() -> No
     assert {(each.is_warning, each.reason) for each in first} == {(False, "Accepted"), (False, "GPUScheduled")}
 
 
-def test_a_status_as_it_is_written_holds_no_null() -> None:
-    def nulls(value: object) -> bool:
+def test_a_status_as_it_is_applied_holds_nothing_empty() -> None:
+    def has_nothing(value: object) -> bool:
         if isinstance(value, dict):
-            return any(nulls(inner) for inner in value.values())
-        return any(map(nulls, value)) if isinstance(value, list) else value is None
+            return any(has_nothing(inner) for inner in value.values())
+        return any(map(has_nothing, value)) if isinstance(value, list) else value is None or value == ""
 
-    assert not nulls(as_document(status(seen(running()), {}, NOW)))
+    assert not has_nothing(as_document(status(seen(running()), {}, NOW)))
