@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from parley_operator.resources.objects import Installation
 from parley_runtime.tools import SUPPORTED, Tool, find_tool, is_supported
 from parley_testkit.control_plane.programs import ASSETS, pinned_version
 from parley_testkit.control_plane.programs import MODULES as PROGRAMS
@@ -36,6 +37,13 @@ def test_setup_and_the_processes_accept_the_same_versions(tool: Tool) -> None:
 @pytest.mark.parametrize("tool", SUPPORTED)
 def test_the_pinned_version_is_a_supported_one(tool: Tool) -> None:
     assert is_supported(tool, tuple(map(int, pinned(tool).split("."))))
+
+
+@pytest.mark.parametrize("tool, image", [("nats-server", "nats_image"), ("ollama", "ollama_image")])
+def test_a_cluster_runs_the_pinned_versions_too(tool: Tool, image: str) -> None:
+    reference: str = getattr(Installation(), image)
+
+    assert reference.rpartition(":")[2].removesuffix("-alpine") == pinned(tool)
 
 
 @pytest.mark.parametrize("tool", SUPPORTED)

@@ -27,7 +27,7 @@ from parley_runtime.broker import public_key
 from parley_runtime.connections import HttpConnection, WebSocketConnection
 from parley_runtime.http import Health, service_app
 from parley_runtime.logs import configure_logs
-from parley_runtime.nats_bus import NatsBus
+from parley_runtime.nats_bus import NatsBus, are_credentials
 from parley_runtime.settings import ServiceSettings, load_settings
 from parley_runtime.telemetry import Telemetry
 
@@ -286,7 +286,8 @@ def _seed(path: Path) -> str:
         seed = path.read_text().strip()
     except OSError as error:
         raise PermanentError(f"NATS_SEED_FILE {path} cannot be read: {error.strerror}") from error
-    public_key(seed)
+    if not are_credentials(seed):
+        public_key(seed)
     return seed
 
 

@@ -23,7 +23,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper")
     """`<namespace>_<name>`, the token in subjects and stream names."""
     nats_url: str
     nats_seed_file: Path
-    """File with the service's nkey seed (`SU…`)."""
+    """File with the service's nkey seed (`SU…`), or with the credentials (`.creds`) that the admin of a NATS made."""
     host: str = "127.0.0.1"
     """Address the HTTP surface listens on; loopback unless somebody decides otherwise."""
     port: Port

@@ -70,7 +70,6 @@ def address(context: Context, component: Component) -> str:
 
 def _service(context: Context, component: Component, service: Service) -> Container:
     secret, key = bus_key(context, service)
-    variable = "NATS_CREDS_FILE" if key.endswith(".creds") else "NATS_SEED_FILE"
     key_volume: Object = {
         "name": "bus-key",
         # 0440: the group is the pod's own.
@@ -85,7 +84,7 @@ def _service(context: Context, component: Component, service: Service) -> Contai
                 connection.variable: address(context, context.all_components[connection.to])
                 for connection in component.connections
             },
-            variable: f"{_KEY_FOLDER}/{key}",
+            "NATS_SEED_FILE": f"{_KEY_FOLDER}/{key}",
             "HOST": "0.0.0.0",  # noqa: S104  # the pod's own network; policies say who reaches it
             "PORT": str(component.port),
             **({"MODEL_STORE": pods.MODELS} if component.models else {}),

@@ -4,6 +4,6 @@
 sets. Nothing here knows what a message means.
 """
 
-from parley_runtime.nats_bus.bus import NatsBus
+from parley_runtime.nats_bus.bus import NatsBus, are_credentials
 
-__all__ = ["NatsBus"]
+__all__ = ["NatsBus", "are_credentials"]

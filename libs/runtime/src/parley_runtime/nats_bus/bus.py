@@ -9,11 +9,11 @@ import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import nats.errors
 import structlog
-from nats.aio.client import Client
+from nats.aio.client import Client, RawCredentials
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
@@ -72,7 +72,7 @@ class NatsBus(Bus):
             assistant: as `assistant_key` makes it.
             telemetry: where drops and reconnects are counted.
             url: `nats://host:port`.
-            seed: the service's nkey seed.
+            seed: the service's nkey seed, or its credentials as an admin's NATS gives them (the text of a `.creds`).
 
         Raises:
             BusUnavailableError: the broker does not know the key.
@@ -83,7 +83,7 @@ class NatsBus(Bus):
             await client.connect(
                 url,
                 name=f"parley-{service}",
-                nkeys_seed_str=seed,
+                **_key(seed),
                 inbox_prefix=inbox_prefix(service).encode(),
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type]  # declared int, given to asyncio.sleep
@@ -249,6 +249,16 @@ class _NatsWork:
     async def in_progress(self) -> None:
         with translated("could not claim any longer"):
             await self._msg.in_progress()
+
+
+def are_credentials(text: str) -> bool:
+    """Whether a key is a user's credentials, a JWT and its seed, and not a bare seed."""
+    return text.lstrip().startswith("-----BEGIN NATS USER JWT-----")
+
+
+def _key(seed: str) -> dict[str, Any]:
+    """Say to nats-py what lets the service in."""
+    return {"user_credentials": RawCredentials(seed)} if are_credentials(seed) else {"nkeys_seed_str": seed}
 
 
 async def _settle(client: Client) -> None:

@@ -1,0 +1,74 @@
+"""A NATS of the owner's lets the services in by the credentials that its admin made, with the same rights."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from parley_contract.errors import BusUnavailableError
+from parley_contract.services import Service
+from parley_contract.streams import layout
+from parley_contract.subjects import ANY
+from parley_runtime.nats_bus import NatsBus
+from parley_runtime.telemetry import Telemetry
+from parley_runtime.tools import find_tool
+from parley_testkit.bus_suite.samples import heartbeat
+from parley_testkit.nats_accounts import write_account
+from parley_testkit.nats_server import ASSISTANT, free_port
+
+
+class Account:
+    """A running NATS, and the credentials that it knows."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
+        self.url = f"nats://127.0.0.1:{port}"
+
+    def bus(
+        self, service: Service, *, with_key_of: Service | None = None
+    ) -> contextlib.AbstractAsyncContextManager[NatsBus]:
+        seed = (self.folder / f"{with_key_of or service}.creds").read_text()
+        return NatsBus.connect(service, ASSISTANT, Telemetry(service, ASSISTANT), url=self.url, seed=seed)
+
+
+@pytest.fixture
+async def account(tmp_path: Path) -> AsyncIterator[Account]:
+    port = free_port()
+    config = write_account(tmp_path, ASSISTANT, port=port)
+    with (tmp_path / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(find_tool("nats-server"), "-c", config, stdout=log, stderr=log)
+    try:
+        yield Account(tmp_path, port)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_services_meet_there_with_their_credentials(account: Account) -> None:
+    async with account.bus("agent") as agent, account.bus("gateway") as gateway:
+        await agent.ensure(layout(ASSISTANT))
+        async with agent.messages(agent.subjects.heartbeat(ANY)) as heard:
+            await gateway.publish(gateway.subjects.heartbeat("s1"), heartbeat())
+            async with asyncio.timeout(5):
+                received = await anext(heard)
+
+    assert received.message == heartbeat()
+
+
+async def test_the_rights_are_those_of_the_service_whose_credentials_they_are(account: Account) -> None:
+    async with account.bus("asr") as asr:
+        with pytest.raises(BusUnavailableError):
+            await asr.ensure(layout(ASSISTANT))
+
+
+async def test_credentials_that_are_not_known_any_more_end_the_service_with_a_sentence(
+    account: Account, tmp_path: Path
+) -> None:
+    write_account(tmp_path / "another", ASSISTANT, port=1)
+    (tmp_path / "asr.creds").write_text((tmp_path / "another/asr.creds").read_text())
+
+    with pytest.raises(BusUnavailableError, match="does not know this service's key"):
+        async with asyncio.timeout(10), account.bus("asr") as asr:
+            await asr.ensure(layout(ASSISTANT))
