@@ -19,9 +19,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from parley_contract import door
+from parley_contract.catalogue import find_model
 from parley_contract.frames import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, RATE_HZ
 from parley_contract.messages import TurnReport
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 

@@ -21,10 +21,10 @@ from parley_cli.places import Place
 from parley_cli.ports import free_port
 from parley_cli.screen import Screen
 from parley_cli.supervisor import supervised
+from parley_contract.catalogue import find_model
 from parley_contract.components import components
 from parley_contract.services import SERVICES, Service
 from parley_runtime.broker import write_broker_files
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_runtime.tools import find_tool

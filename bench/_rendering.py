@@ -26,8 +26,8 @@ from _loudness import SPEECH_DB, Samples
 from rich.progress import track
 
 from parley_cli.screen import Screen
+from parley_contract.catalogue import find_model
 from parley_contract.frames import RATE_HZ
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_runtime.tools import cache_dir

@@ -31,11 +31,11 @@ from rich.progress import track
 from parley_asr.engines.whisper import LoadOptions, load
 from parley_cli.reports import percentile
 from parley_cli.screen import Screen
+from parley_contract.catalogue import find_model
 from parley_contract.endings import ending
 from parley_contract.frames import RATE_HZ
 from parley_gateway.endpointing import Evidence, SmartRules, Weights, learned
 from parley_gateway.turn_model import SmartTurnModel, TurnModel
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 

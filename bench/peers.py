@@ -43,8 +43,8 @@ from parley_cli.ports import free_port
 from parley_cli.preparing import Wish
 from parley_cli.screen import Screen
 from parley_cli.starting import running
+from parley_contract.catalogue import find_model
 from parley_contract.resource import VoiceAssistant
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_runtime.tools import cache_dir

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from parley_contract import telemetry as words
+from parley_contract.catalogue import find_model
 from parley_contract.frames import RATE_HZ, Frame
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.asr_process import LAPTOP, sample, speaking

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 import pytest
 
+from parley_contract.catalogue import find_model
 from parley_contract.frames import RATE_HZ, Frame
 from parley_runtime.bus import Bus
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.asr_process import LAPTOP, sample, speaking

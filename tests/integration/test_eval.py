@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from parley_runtime.catalogue import find_model
+from parley_contract.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.asr_process import LAPTOP

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from parley_contract.catalogue import find_model
 from parley_contract.messages import (
     CloseSession,
     Heartbeat,
@@ -25,7 +26,6 @@ from parley_contract.messages import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.nats_server import NatsServer, running_nats

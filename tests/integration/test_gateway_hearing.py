@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from parley_contract.catalogue import find_model
 from parley_gateway.segments import WINDOW_SAMPLES
 from parley_gateway.utterances import Began, Ended, FrameHeard, Happening, Hearing, UtteranceRules, step
 from parley_gateway.vad import SileroModel, VoiceDetector
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.loudness import LoudnessDetector

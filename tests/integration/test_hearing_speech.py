@@ -16,8 +16,8 @@ from parley_asr.hearing import Hearing, Listening, Understood
 from parley_asr.windows import Limits, limits
 from parley_cli.questions import sample_questions
 from parley_cli.scoring import Score, scored
+from parley_contract.catalogue import find_model
 from parley_contract.frames import RATE_HZ
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_runtime.sounds import Readable, read_pcm

@@ -20,7 +20,7 @@ from rich.console import Console
 from parley_cli import catalogue_commands
 from parley_cli.places import Place, Running
 from parley_cli.screen import Screen
-from parley_runtime.catalogue import find_model
+from parley_contract.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import OllamasModelError
 from parley_testkit.local_assistant import PARLEY, are_gone

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from parley_runtime.catalogue import Hub, Model, ModelFile, Wheels, find_model
+from parley_contract.catalogue import Hub, Model, ModelFile, Wheels, find_model
 from parley_runtime.fetching import OfflineError, SourceUnavailableError
 from parley_runtime.models import ModelDamagedError, ModelStore
 from parley_runtime.pulls import BeingPulledError, DiskFullError, Progress, StoreUnusableError, pull, remove

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from parley_runtime.catalogue import find_model
+from parley_contract.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.local_assistant import PARLEY, environment, local_assistant

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from parley_contract import telemetry as words
+from parley_contract.catalogue import find_model
 from parley_contract.frames import FRAME_BYTES, Frame
 from parley_contract.messages import Message, PhraseFailed, PhraseSynthesized, SynthesizePhrase, TurnInterrupted
 from parley_contract.subjects import ANY
 from parley_runtime.bus import Bus
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_runtime.telemetry import Carrier

@@ -10,7 +10,7 @@ from parley_asr.engines import Decoding, Transcriber
 from parley_asr.engines.whisper import LoadOptions
 from parley_asr.engines.whisper import load as load_whisper
 from parley_cli.scoring import Score, scored
-from parley_runtime.catalogue import find_model
+from parley_contract.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.piper_voices import VoiceUnusableError
 from parley_runtime.pulls import pull

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from websockets.exceptions import ConnectionClosed
 
-from parley_runtime.catalogue import find_model
+from parley_contract.catalogue import find_model
 from parley_runtime.connections import HEAD_S
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull

@@ -15,8 +15,8 @@ from parley_asr.engines import Decoded, Decoding, ModelUnusableError, Samples, T
 from parley_asr.engines.whisper import LoadOptions, load, max_length, nearest_compute_type
 from parley_asr.hearing import Hearing, Listening, Understood
 from parley_asr.windows import limits, plan
+from parley_contract.catalogue import find_model
 from parley_contract.frames import RATE_HZ
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.asr_process import sample

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from parley_runtime.catalogue import Model, catalogue, find_model
+from parley_contract.catalogue import Model, catalogue, find_model
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/choose-a-model.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from parley_contract.catalogue import Hub, Model, ModelFile, UnknownModelError, Wheel, Wheels, catalogue, find_model
 from parley_contract.profiles import LANGUAGES, PROFILES
 from parley_runtime import piper_voices
-from parley_runtime.catalogue import Hub, Model, ModelFile, UnknownModelError, Wheel, Wheels, catalogue, find_model
 from parley_runtime.models import ModelDamagedError, ModelMissingError, ModelStore, record
 from parley_runtime.pulls import plan
 

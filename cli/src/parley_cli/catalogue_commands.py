@@ -15,9 +15,9 @@ from parley_cli.places import all_running
 from parley_cli.preparing import USUAL_OLLAMA
 from parley_cli.pulling import Pulling, pull_all
 from parley_cli.screen import Screen
+from parley_contract.catalogue import Model, catalogue, find_model
 from parley_contract.errors import PermanentError
 from parley_runtime import pulls
-from parley_runtime.catalogue import Model, catalogue, find_model
 from parley_runtime.fetching import refuse_offline
 from parley_runtime.models import ModelStore, recorded
 

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from parley_runtime.catalogue import Hub, Model, Ollama, Source, Wheels
+from parley_contract.catalogue import Hub, Model, Ollama, Source, Wheels
 from parley_runtime.models import State
 
 Here = State | Literal["ask Ollama"]

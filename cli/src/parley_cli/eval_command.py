@@ -34,7 +34,7 @@ from parley_cli.scoring import scored
 from parley_cli.screen import Screen
 from parley_cli.talk_command import read_token
 from parley_cli.transcribing import NotTranscribedError, Service, connected
-from parley_runtime.catalogue import find_model
+from parley_contract.catalogue import find_model
 from parley_runtime.models import ModelStore
 
 _FAILED: Final = 1

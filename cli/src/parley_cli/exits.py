@@ -5,8 +5,8 @@ from typing import Final
 from rich.console import Console
 
 from parley_cli.errors import BadRequestError
+from parley_contract.catalogue import UnknownModelError
 from parley_contract.errors import InvalidDocumentError
-from parley_runtime.catalogue import UnknownModelError
 
 FAILED: Final = 1
 REFUSED: Final = 2

@@ -15,8 +15,8 @@ from typing import Final
 import httpx
 import msgspec
 
+from parley_contract.catalogue import Model
 from parley_contract.errors import PermanentError
-from parley_runtime.catalogue import Model
 
 _BLOCK_BYTES: Final = 1024 * 1024
 _SILENCE_S: Final = 120.0

@@ -20,11 +20,11 @@ from parley_cli.launches import LOOPBACK, Machine
 from parley_cli.places import Place
 from parley_cli.ports import claim, free_port, lock_of
 from parley_cli.refusals import RefusedError
+from parley_contract.catalogue import Model, UnknownModelError, find_model
 from parley_contract.components import Component, ComponentName, components
 from parley_contract.resource import VoiceAssistant
 from parley_contract.services import PORTS
 from parley_runtime.broker import write_broker_files
-from parley_runtime.catalogue import Model, UnknownModelError, find_model
 from parley_runtime.models import ModelDamagedError, ModelMissingError, ModelStore
 from parley_runtime.tools import ToolMissingError, cache_dir, find_tool, is_supported
 

@@ -9,8 +9,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from parley_cli.interrupts import in_thread_of_its_own
 from parley_cli.language_models import Advance
 from parley_cli.screen import Screen
+from parley_contract.catalogue import Model
 from parley_runtime import pulls
-from parley_runtime.catalogue import Model
 from parley_runtime.models import ModelStore
 
 _MEGABYTE: Final = 1_000_000

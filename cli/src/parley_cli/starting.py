@@ -19,8 +19,8 @@ from parley_cli.preparing import Prepared, Wish, prepare
 from parley_cli.pulling import Pulling, pull_all
 from parley_cli.screen import Screen
 from parley_cli.supervisor import Supervisor, supervised
+from parley_contract.catalogue import UnknownModelError, find_model
 from parley_contract.resource import VoiceAssistant
-from parley_runtime.catalogue import UnknownModelError, find_model
 from parley_runtime.fetching import refuse_offline
 
 _PATIENCE_S: Final = 5.0

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from parley_contract.catalogue import Kind, UnknownModelError, find_model
 from parley_contract.components import components, unsupported
 from parley_contract.errors import InvalidDocumentError
 from parley_contract.resource import API_VERSION, KIND, VoiceAssistant, resolve
@@ -21,7 +22,8 @@ from parley_operator.resources.revisions import newest, written_in
 Value = tuple[str, str]
 """A Secret and a key in it."""
 
-_KIND_OF_PATH: Final = {"asr": "spec.asr.model", "voice": "spec.tts.voice"}
+_PATHS: Final[Mapping[Kind, str]] = {"asr": "spec.asr.model", "voice": "spec.tts.voice"}
+"""Where the names of models stand that we keep; Ollama may know more language models than the catalogue."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +35,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Secrets that are there, of the same."""
     token_owner: str = ""
     """`namespace/name` of the assistant that had this one's Discord token first; empty for none."""
-    models: Mapping[str, frozenset[str]] = {}
-    """Names that the catalogue knows, by kind; a kind that is not here is not judged."""
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,10 +159,11 @@ def _refusals(assistant: VoiceAssistant, facts: Facts) -> Iterator[Refusal]:
         advice = f"{facts.token_owner} uses the same token, and both would answer: make another bot, or delete that one"
         yield Refusal(reason=reasons.TOKEN_IN_USE, message=f"spec.doors.discord.tokenSecretRef: {advice}")
     for need in (need for component in components(assistant) for need in component.models):
-        known = facts.models.get(need.kind)
-        if known is not None and need.name not in known and "/" not in need.name:
-            advice = f"there is no {need.name}; known are {', '.join(sorted(known))}"
-            yield Refusal(reason=reasons.UNKNOWN_MODEL, message=f"{_KIND_OF_PATH.get(need.kind, 'spec')}: {advice}")
+        if need.kind in _PATHS and "/" not in need.name:
+            try:
+                find_model(need.name, need.kind)
+            except UnknownModelError as error:
+                yield Refusal(reason=reasons.UNKNOWN_MODEL, message=f"{_PATHS[need.kind]}: {error}")
 
 
 def _references(assistant: VoiceAssistant) -> Iterator[tuple[str, str, str]]:

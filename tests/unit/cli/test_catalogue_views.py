@@ -6,7 +6,7 @@ import json
 from rich.console import Console, RenderableType
 
 from parley_cli.catalogue_views import Here, Shown, as_json, details, listing
-from parley_runtime.catalogue import catalogue, find_model
+from parley_contract.catalogue import catalogue, find_model
 
 
 def shown(name: str, here: Here = "missing") -> Shown:

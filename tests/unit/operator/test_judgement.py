@@ -11,7 +11,6 @@ from parley_testkit.first_plans import resource
 EVERYTHING = Facts(
     values=frozenset({("vault", "token")}),
     secrets=frozenset({"vault"}),
-    models={"asr": frozenset({"small", "tiny", "tiny.en"}), "voice": frozenset({"en_US-joe-medium"})},
 )
 DISCORD = {"doors": {"discord": {"tokenSecretRef": {"name": "vault", "key": "token"}}}}
 
@@ -50,16 +49,16 @@ def test_what_fits_is_accepted_as_it_was_written() -> None:
             "spec.maxSessions: expected `int` >= 1",
         ),
         (
-            {"tts": {"voice": "en_US-nobody"}},
+            {"tts": {"voice": "en_US-jo-medium"}},
             EVERYTHING,
             "UnknownModel",
-            "spec.tts.voice: there is no en_US-nobody; known are en_US-joe-medium",
+            "spec.tts.voice: no voice 'en_US-jo-medium' is in the catalogue; did you mean en_US-joe-medium?",
         ),
         (
-            {"asr": {"model": "enormous"}},
+            {"asr": {"model": "smal"}},
             EVERYTHING,
             "UnknownModel",
-            "spec.asr.model: there is no enormous; known are small, tiny, tiny.en",
+            "spec.asr.model: no asr 'smal' is in the catalogue; did you mean small?",
         ),
         (
             {"asr": {"authSecretRef": {"name": "safe", "key": "token"}}},

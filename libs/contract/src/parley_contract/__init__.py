@@ -1,1 +1,1 @@
-"""What Parley's processes agree on: words, messages, subjects, streams, permissions and the resource. No I/O."""
+"""What Parley's processes agree on: words, messages, subjects, streams, permissions, models, the resource. No I/O."""

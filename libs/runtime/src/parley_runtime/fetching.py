@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from parley_contract.catalogue import Hub, Model, Wheels
 from parley_contract.errors import PermanentError, RetryableError
-from parley_runtime.catalogue import Hub, Model, Wheels
 from parley_runtime.tools import cache_dir
 
 _OFFLINE: Final = "HF_HUB_OFFLINE"

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
+from parley_contract.catalogue import Kind, Model, ModelFile, find_model
 from parley_contract.errors import PermanentError
 from parley_runtime import piper_voices
-from parley_runtime.catalogue import Kind, Model, ModelFile, find_model
 from parley_runtime.tools import cache_dir
 
 State = Literal["present", "incomplete", "missing"]

@@ -17,9 +17,9 @@ from typing import Final, Literal
 
 import msgspec
 
+from parley_contract.catalogue import Hub, Model, Wheels
 from parley_contract.errors import PermanentError
 from parley_runtime import fetching, piper_voices
-from parley_runtime.catalogue import Hub, Model, Wheels
 from parley_runtime.fetching import SourceUnavailableError
 from parley_runtime.models import ModelDamagedError, ModelStore, State, folder_problems, record, recorded
 

@@ -16,11 +16,11 @@ from typing import Final
 import numpy as np
 
 from parley_asr.engines import Samples
+from parley_contract.catalogue import find_model
 from parley_contract.frames import RATE_HZ
 from parley_contract.messages import FinalTranscript, PartialTranscript
 from parley_contract.subjects import ANY
 from parley_runtime.bus import Bus, Received
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.microphone import Microphone

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from parley_contract.catalogue import find_model
 from parley_contract.components import components
 from parley_contract.resource import load_manifest
 from parley_contract.services import Service
-from parley_runtime.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.nats_server import NatsServer, running_nats

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from parley_cli.language_models import LanguageModels, ollama_version
-from parley_runtime.catalogue import find_model
+from parley_contract.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_runtime.tools import cache_dir, find_tool

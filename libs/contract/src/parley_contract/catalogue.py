@@ -1,7 +1,8 @@
 """What models there are: names, files with hashes, where they come from, under which licence. Values only.
 
-The list itself is `catalogue.toml` beside this page. `models` keeps the files, `pulls` fetches them; services that need
-a model by name ask `models.ModelStore`. Nothing here touches a network or the store.
+The list itself is `catalogue.toml` beside this page. `parley_runtime.models` keeps the files, `pulls` fetches them;
+services that need a model by name ask `models.ModelStore`, and the operator sees by it whether a name can be right.
+Nothing here touches a network or the store.
 """
 
 import difflib
@@ -140,7 +141,7 @@ class _Page(msgspec.Struct, frozen=True):
 @functools.cache
 def catalogue() -> tuple[Model, ...]:
     """Return all models, in the order of the page."""
-    page = resources.files("parley_runtime").joinpath("catalogue.toml").read_text("utf-8")
+    page = resources.files("parley_contract").joinpath("catalogue.toml").read_text("utf-8")
     return msgspec.toml.decode(page, type=_Page).model
 
 
