@@ -11,6 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from parley_operator import reasons
+from parley_operator.actions import find
+from parley_operator.resources.claims import is_bound
 from parley_operator.resources.objects import MODEL, PULL, Object, component_of
 
 _SAID_CHARS: Final = 600
@@ -18,7 +20,7 @@ _SAID_CHARS: Final = 600
 _LOG_CHARS: Final = 300
 """How much of what a process said last: its end, where the reason stands."""
 
-_MAY_PASS: Final = frozenset({reasons.UNSCHEDULABLE, reasons.INSUFFICIENT_GPU})
+_MAY_PASS: Final = frozenset({reasons.UNSCHEDULABLE, reasons.INSUFFICIENT_GPU, reasons.VOLUME_PENDING})
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +45,7 @@ def failures(*, pods: Iterable[Object], children: Sequence[Object], events: Iter
     Args:
         pods: of the assistant; one that is being deleted is over.
         children: its Deployments, StatefulSets, Jobs and claims.
-        events: warnings about any of these and their ReplicaSets, the latest last.
+        events: about any of these, the latest last: warnings, and `FailedBinding`, which Kubernetes posts as normal.
     """
     living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
     found = [
@@ -94,6 +96,9 @@ def _unscheduled(component: str, pod: Object, said: str) -> Failure:
         return Failure(
             component=component, reason=reasons.INSUFFICIENT_GPU, message=f"{advice}. The scheduler says: {_said(said)}"
         )
+    if "unbound immediate PersistentVolumeClaims" in said:
+        advice = "the pod waits for its volume to be made: see kubectl get pvc"
+        return Failure(component=component, reason=reasons.VOLUME_PENDING, message=advice)
     if "persistentvolumeclaim" in said.lower():
         advice = "the pod waits for its volume: see the claims with kubectl get pvc"
         return Failure(component=component, reason=reasons.VOLUME_FAILED, message=f"{advice}. {_said(said)}")
@@ -210,8 +215,8 @@ def _of_event(event: Object, children: Sequence[Object], pods: Sequence[Object])
         if about.get("kind") in {"Job", "StatefulSet"} and not _has_pod(about, pods):
             yield _refused(component, said)
     elif reason in {"ProvisioningFailed", "FailedBinding"}:
-        claim = next((each for each in children if each["metadata"]["name"] == about.get("name")), {})
-        if claim.get("status", {}).get("phase") != "Bound":
+        claim = find(children, "PersistentVolumeClaim", str(about.get("name")))
+        if not is_bound(claim):
             yield _unprovisioned(component, said)
     elif reason in {"FailedMount", "FailedAttachVolume"} and not _runs(about, pods):
         if match := re.search(r'secret "([^"]+)" not found', said):

@@ -62,26 +62,38 @@ def status(seen: Seen, previous: Mapping[str, Any], now: dt.datetime) -> Status:
 def news(previous: Mapping[str, Any], current: Status) -> tuple[News, ...]:
     """Return what to post: each change once, so that a look that sees the same says nothing.
 
-    Progress is no event of its own, and an objective is met or missed too often for one.
+    Progress is no event of its own, and an objective is met or missed too often for one. What the whole lacks only
+    because a part does is said of the part.
     """
     before = {each.get("type"): (each.get("status"), each.get("reason")) for each in previous.get("conditions") or []}
-    found = []
-    for condition in current.conditions:
+    found: list[News] = []
+    for condition in sorted(current.conditions, key=lambda each: each.type in _WHOLE):
         if condition.type in {"Progressing", "SLOMet"} or condition.status == "Unknown":
             continue
-        was = before.get(condition.type)
-        is_good = (condition.status == "True") != (condition.type == "Degraded")
-        is_new = was is None or was[0] != condition.status or (not is_good and was[1] != condition.reason)
-        # What merely has not begun is no news, nor is that nothing was ever wrong.
-        is_worth = condition.reason not in _QUIET if not is_good else was is not None or condition.type != "Degraded"
-        if is_new and is_worth:
-            reason = condition.type if condition.status == "True" and is_good else condition.reason
-            found.append(News(is_warning=not is_good, reason=reason, message=condition.message))
+        was, now = before.get(condition.type), (condition.status, condition.reason)
+        if (condition.status == "True") == (condition.type != "Degraded"):
+            # That nothing was ever wrong is no news.
+            if (was is None and condition.type != "Degraded") or (was is not None and was[0] != condition.status):
+                reason = condition.type if condition.status == "True" else condition.reason
+                found.append(News(is_warning=False, reason=reason, message=condition.message))
+        elif was != now and condition.reason not in _QUIET:
+            is_told = condition.type in _WHOLE and condition.reason in {each.reason for each in found}
+            if not is_told and condition.message not in {each.message for each in found}:
+                found.append(News(is_warning=True, reason=condition.reason, message=condition.message))
     return tuple(found)
 
 
+_WHOLE: Final[frozenset[ConditionType]] = frozenset({"Ready", "Degraded"})
+"""Conditions that say of the whole what others say of parts."""
 _QUIET: Final = frozenset(
-    {reasons.STARTING, reasons.PULLING, reasons.WAITING, reasons.SUSPENDED, reasons.NOTHING_ACCEPTED}
+    {
+        reasons.STARTING,
+        reasons.PULLING,
+        reasons.WAITING,
+        reasons.VOLUME_PENDING,
+        reasons.SUSPENDED,
+        reasons.NOTHING_ACCEPTED,
+    }
 )
 
 

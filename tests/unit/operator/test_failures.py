@@ -78,6 +78,11 @@ def found(*, pods: list[Object] = [], children: list[Object] = [], events: list[
         ),
         (unscheduled(UNTOLERATED), "Unschedulable", ["gpu.tolerations", UNTOLERATED[:-1]]),
         (
+            unscheduled("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"),
+            "VolumePending",
+            ["waits for its volume"],
+        ),
+        (
             unscheduled('persistentvolumeclaim "mine" not found'),
             "VolumeFailed",
             ["kubectl get pvc", 'persistentvolumeclaim "mine" not found'],
@@ -183,13 +188,15 @@ def test_an_old_event_of_a_deployment_that_has_its_pods_again_says_nothing() -> 
 def test_a_claim_without_a_volume_says_why(reason: str, message: str, becomes: str, says: str) -> None:
     claim = child("PersistentVolumeClaim", "models", "models", phase="Pending")
     said = event("PersistentVolumeClaim", "libra-models", reason, message)
+    # Nothing keeps other kinds from having the same name, as those of the broker do.
+    namesake = child("Service", "models", "models")
 
-    [failure] = found(children=[claim], events=[said])
+    [failure] = found(children=[namesake, claim], events=[said])
 
     assert (failure.component, failure.reason) == ("models", becomes)
     assert says in failure.message
     bound = child("PersistentVolumeClaim", "models", "models", phase="Bound")
-    assert found(children=[bound], events=[said]) == ()
+    assert found(children=[namesake, bound], events=[said]) == ()
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def written(generation: int = 1, /, **spec: object) -> Object:
 def revision(number: int, /, **spec: object) -> Object:
     return {
         "kind": "ControllerRevision",
-        "metadata": {"name": f"libra-spec-{number}-abc"},
+        "metadata": {"name": f"libra-spec-{number}-abc", "labels": {"app.kubernetes.io/component": "spec"}},
         "data": {"spec": {"profile": "laptop", **spec}},
         "revision": number,
     }
@@ -116,6 +116,19 @@ def test_the_last_accepted_one_runs_when_what_is_written_is_refused() -> None:
     assert judgement.assistant.spec.max_sessions == 3
     assert (judgement.generation, judgement.observed_generation) == (3, 4)
     assert judgement.refusals
+
+
+def test_a_record_that_a_statefulset_made_of_itself_is_none_of_ours() -> None:
+    of_broker = {
+        "kind": "ControllerRevision",
+        "metadata": {"name": "libra-nats-6fb4f656dc", "labels": {"app.kubernetes.io/component": "nats"}},
+        "data": {"spec": {"template": {}}},
+        "revision": 9,
+    }
+
+    judgement = judge(written(4, maxSessions=0), (revision(3, maxSessions=3), of_broker), EVERYTHING)
+
+    assert judgement.generation == 3
 
 
 def test_what_was_accepted_runs_on_without_the_secret_that_it_had() -> None:

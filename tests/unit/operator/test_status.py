@@ -324,10 +324,13 @@ def test_trouble_and_its_end_are_news_once_each() -> None:
     trouble = news(as_document(good), bad)
     relief = news(as_document(bad), status(seen(there, agent=AGENT), as_document(bad), NOW))
 
-    assert {(each.is_warning, each.reason) for each in trouble} == {(True, "CrashLooping")}
+    # The whole is not ready and degraded for the same reason: said once.
+    assert [(each.is_warning, each.reason, each.message) for each in trouble] == [
+        (True, "CrashLooping", "asr: this is why")
+    ]
     assert [(each.is_warning, each.reason) for each in relief] == [
-        (False, "Ready"),
         (False, "ASRReady"),
+        (False, "Ready"),
         (False, "AsExpected"),
     ]
     assert news(as_document(bad), bad) == ()
