@@ -185,8 +185,8 @@ def _last_words(job: str, pods: Iterable[Object]) -> str:
 
 
 def _refused(component: str, said: str) -> Failure:
-    """Say why the API server takes no pod."""
-    said = _said(said)
+    """Say why the API server takes no pod; not of which, for each try has another name."""
+    said = re.sub(r'^.*?pods "[^"]*" is forbidden: ', "", _said(said))
     if match := re.search(r'RuntimeClass "([^"]*)" not found', said):
         advice = "install NVIDIA's container runtime (k3s makes the class by itself), or set gpu.runtimeClassName to ''"
         return Failure(
