@@ -20,6 +20,9 @@ _SAID_CHARS: Final = 600
 _LOG_CHARS: Final = 300
 """How much of what a process said last: its end, where the reason stands."""
 
+_TERMINAL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f]")
+"""Colours and cursors (ECMA-48's control sequences), and control characters."""
+
 _MAY_PASS: Final = frozenset({reasons.UNSCHEDULABLE, reasons.INSUFFICIENT_GPU, reasons.VOLUME_PENDING})
 
 
@@ -282,11 +285,16 @@ def _runs(about: Mapping[str, Any], pods: Iterable[Object]) -> bool:
 
 def _said(message: object) -> str:
     """Return somebody's message on one line, of bounded length, without its last stop."""
-    text = " ".join(str(message or "").split()).rstrip(".")
+    text = _line(message).rstrip(".")
     return text if len(text) <= _SAID_CHARS else f"{text[:_SAID_CHARS]}…"
 
 
 def _tail(message: object) -> str:
     """Return the end of what a process said."""
-    text = " ".join(str(message or "").split())
+    text = _line(message)
     return text if len(text) <= _LOG_CHARS else f"…{text[-_LOG_CHARS:]}"
+
+
+def _line(message: object) -> str:
+    """Return text on one line, without what a process says to a terminal alone."""
+    return " ".join(_TERMINAL.sub(" ", str(message or "")).split())

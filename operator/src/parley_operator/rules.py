@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from parley_contract.profiles import LANGUAGES, PROFILES
+from parley_contract.resource import Asr, ModelCache, Spec, Watchdog, WebDoor
 
 
 class Rule(NamedTuple):
@@ -31,6 +32,12 @@ def _has(path: str) -> str:
 def _either(path: str, otherwise: str) -> str:
     """Return the field's value, or what holds where it was not written."""
     return f"({_has(path)} ? self.{path} : {otherwise})"
+
+
+def _default(part: type[msgspec.Struct], field: str) -> str:
+    """Return the typed model's own default."""
+    [found] = [each for each in msgspec.structs.fields(part) if each.encode_name == field]
+    return _literal(found.default)
 
 
 def _brought(path: str, tables: Mapping[str, Mapping[str, object]], chosen_by: str, default: str) -> str:
@@ -55,8 +62,8 @@ def _literal(value: object) -> str:
     return msgspec.json.encode(value).decode().replace('"', "'")
 
 
-_LANGUAGE: Final = _either("language", "'en'")
-_PROFILE: Final = _either("profile", "'balanced'")
+_LANGUAGE: Final = _either("language", _default(Spec, "language"))
+_PROFILE: Final = _either("profile", _default(Spec, "profile"))
 
 
 def _by_profile(path: str) -> str:
@@ -90,6 +97,11 @@ def _not_among(path: str, value: str, otherwise: str = "[]") -> str:
     return f"!({_has(path)} ? {value} in self.{path} : {value} in {otherwise})"
 
 
+_OVERLAP_MS: Final = _either("asr.windowOverlapMs", _default(Asr, "windowOverlapMs"))
+_WINDOW_S: Final = _by_language("asr.encoderWindowS")
+_HOLD_S: Final = _either("turnTaking.watchdog.holdAfterS", _default(Watchdog, "holdAfterS"))
+_FAIL_S: Final = _either("turnTaking.watchdog.failAfterS", _default(Watchdog, "failAfterS"))
+
 NAME_RULE: Final = Rule(
     "self.metadata.name.matches('^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$')",
     "the name must begin with a letter and have at most 40 lower-case letters, digits and hyphens, no dots: Services "
@@ -100,12 +112,12 @@ NAME_RULE: Final = Rule(
 
 SPEC_RULES: Final = (
     Rule(
-        f"{_either('doors.web.enabled', 'true')} || ({_has('doors.discord')})",
+        f"{_either('doors.web.enabled', _default(WebDoor, 'enabled'))} || ({_has('doors.discord')})",
         "at least one door must be open: enable web or describe discord",
         ".doors",
     ),
     Rule(
-        f"double({_either('asr.windowOverlapMs', '120')}) < double({_by_language('asr.encoderWindowS')}) * 1000.0",
+        f"double({_OVERLAP_MS}) < double({_WINDOW_S}) * 1000.0",
         "windowOverlapMs must be below encoderWindowS",
         ".asr.windowOverlapMs",
     ),
@@ -127,8 +139,7 @@ SPEC_RULES: Final = (
         ".tts.fallbacks",
     ),
     Rule(
-        f"double({_either('turnTaking.watchdog.failAfterS', '12.0')}) > "
-        f"double({_either('turnTaking.watchdog.holdAfterS', '4.0')})",
+        f"double({_FAIL_S}) > double({_HOLD_S})",
         "failAfterS must be above holdAfterS",
         ".turnTaking.watchdog",
     ),
@@ -143,7 +154,7 @@ SPEC_RULES: Final = (
         f".{_CACHE}.storageClassName",
     ),
     Rule(
-        _grown(f"{_CACHE}.size", "'20Gi'"),
+        _grown(f"{_CACHE}.size", _default(ModelCache, "size")),
         "volumes can only grow: give at least the size that it has",
         f".{_CACHE}.size",
     ),

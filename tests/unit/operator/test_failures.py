@@ -256,6 +256,14 @@ def test_the_same_trouble_of_two_pods_is_said_once() -> None:
     assert len(found(pods=[unscheduled(UNTOLERATED), unscheduled(UNTOLERATED)])) == 1
 
 
+def test_what_a_process_says_to_a_terminal_is_left_out() -> None:
+    said = "\x1b[?2026h\x1b[1Gpulling manifest \x1b[K\x1b[?25h\nError: no such\tmodel\x00"
+
+    [crash] = found(pods=[waiting("CrashLoopBackOff", last={"terminated": {"exitCode": 1, "message": said}})])
+
+    assert crash.message.endswith("it said last: pulling manifest Error: no such model")
+
+
 def test_long_messages_are_cut_where_a_reader_would() -> None:
     log = "x" * 5000 + " the reason"
     [crash] = found(pods=[waiting("CrashLoopBackOff", last={"terminated": {"exitCode": 1, "message": log}})])
