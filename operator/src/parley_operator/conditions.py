@@ -106,14 +106,14 @@ def statements(seen: Seen) -> dict[ConditionType, Statement]:
         return {"Ready": nothing, "Accepted": accepted, "Progressing": nothing, "Degraded": _degraded(seen)}
     parts: dict[ConditionType, Statement] = {
         "Accepted": accepted,
-        "GPUScheduled": _gpu(seen),
-        "ModelsCached": _models(seen),
+        "GPUScheduled": _gpu(seen, seen.context),
+        "ModelsCached": _models(seen, seen.context),
         "ASRReady": _component(seen, "asr"),
         "LLMReady": _llm(seen),
         "TTSReady": _component(seen, "tts"),
         "GatewayConnected": _component(seen, "gateway"),
         "StreamsReady": _streams(seen),
-        "SLOMet": _slo(seen),
+        "SLOMet": _slo(seen, seen.context),
     }
     ready = _ready(seen, parts)
     return {"Ready": ready, **parts, "Progressing": _progressing(seen, ready), "Degraded": _degraded(seen)}
@@ -148,9 +148,8 @@ def _not_ready(seen: Seen, name: ComponentName) -> str:
     return f"{status.get('readyReplicas') or 0} of {status.get('replicas') or 0} pods are ready"
 
 
-def _gpu(seen: Seen) -> Statement:
-    assert seen.context is not None  # noqa: S101  # for the type checker: `statements` returned before
-    users = [component.name for component in seen.context.components if component.uses_gpu]
+def _gpu(seen: Seen, context: Context) -> Statement:
+    users = [component.name for component in context.components if component.uses_gpu]
     if not users:
         return yes(reasons.NOT_NEEDED, "no pod computes on a card")
     if seen.is_suspended:
@@ -165,17 +164,16 @@ def _gpu(seen: Seen) -> Statement:
     return unknown(reasons.WAITING, f"{' and '.join(name for name in users if not nodes[name])} has no node yet")
 
 
-def _models(seen: Seen) -> Statement:
-    assert seen.context is not None  # noqa: S101  # as in `_gpu`
-    claim = seen.context.assistant.spec.storage.model_cache.existing_claim
-    if not seen.context.needs():
+def _models(seen: Seen, context: Context) -> Statement:
+    claim = context.assistant.spec.storage.model_cache.existing_claim
+    if not context.needs():
         return yes(reasons.NOT_NEEDED, "it needs no models")
-    if claim and seen.context.claim is None:
+    if claim and context.claim is None:
         advice = f"there is no PersistentVolumeClaim {claim}: create it, or leave existingClaim out"
         return no(reasons.CLAIM_MISSING, f"spec.storage.modelCache.existingClaim: {advice}")
     missing = seen.missing()
     if not missing:
-        return yes(reasons.CACHED, f"{_names(seen.context.needs())} are on the volume")
+        return yes(reasons.CACHED, f"{_names(context.needs())} are on the volume")
     if failure := seen.failure_of(PULL, "models"):
         return no(failure.reason, failure.message)
     if seen.is_suspended:
@@ -185,7 +183,6 @@ def _models(seen: Seen) -> Statement:
 
 def _llm(seen: Seen) -> Statement:
     """The model's server, and the agent, whose readiness says that the model is loaded."""
-    assert seen.context is not None  # noqa: S101  # as in `_gpu`
     if "ollama" in seen.names():
         server = _component(seen, "ollama")
         if not server.status:
@@ -213,9 +210,8 @@ def _streams(seen: Seen) -> Statement:
     return yes(reasons.READY, "the streams are there")
 
 
-def _slo(seen: Seen) -> Statement:
-    assert seen.context is not None  # noqa: S101  # as in `_gpu`
-    aim_ms = seen.context.assistant.spec.slo.e2ft_ms
+def _slo(seen: Seen, context: Context) -> Statement:
+    aim_ms = context.assistant.spec.slo.e2ft_ms
     e2ft = (seen.agent or {}).get("e2ft") or {}
     turns, p95_ms = int(e2ft.get("turns") or 0), e2ft.get("p95_ms")
     if turns < _FEW_TURNS or p95_ms is None:

@@ -51,6 +51,9 @@ def failures(*, pods: Iterable[Object], children: Sequence[Object], events: Iter
         events: about any of these, the latest last: warnings, and `FailedBinding`, which Kubernetes posts as normal.
     """
     living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    # What a node gave up stays to be read, long after another pod has taken its place.
+    replaced = {component_of(pod) for pod in living if pod.get("status", {}).get("phase") == "Running"}
+    living = [pod for pod in living if not (_is_given_up(pod) and component_of(pod) in replaced)]
     found = [
         *(failure for child in children for failure in _of_child(child, living)),
         *(failure for event in events for failure in _of_event(event, children, living)),
@@ -63,9 +66,14 @@ def failures(*, pods: Iterable[Object], children: Sequence[Object], events: Iter
 # --- Pods ------------------------------------------------------------------------------------------------------------
 
 
+def _is_given_up(pod: Object) -> bool:
+    """Whether a node gave the pod up; a pull's may simply have failed, which its Job counts."""
+    return pod.get("status", {}).get("phase") == "Failed" and component_of(pod) != PULL
+
+
 def _of_pod(pod: Object) -> Iterator[Failure]:
     component, status = component_of(pod), pod.get("status", {})
-    if status.get("phase") == "Failed" and component != PULL:
+    if _is_given_up(pod):
         yield _ended(component, status)
         return
     for condition in status.get("conditions") or []:

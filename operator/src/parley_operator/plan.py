@@ -11,7 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
+from parley_contract.resource import VoiceAssistant
 from parley_contract.services import Service
+from parley_operator import reasons
 from parley_operator.actions import Action, Apply, Create, delete, find, is_ours, of_kind
 from parley_operator.drift import differs, marked
 from parley_operator.judgement import Judgement
@@ -19,6 +21,12 @@ from parley_operator.pulls import Pulls, finished_pulls
 from parley_operator.resources import children, claims, revisions, secrets
 from parley_operator.resources.objects import Context, Installation, Object, value_hash
 from parley_operator.resources.secrets import NkeyPair
+
+WAIT_FOR_OTHERS_S: Final = 10.0
+"""So often is looked whether a Secret came, or another assistant went, that an assistant was refused for."""
+LOOK_AGAIN_S: Final = 300.0
+"""So often is looked whether Secrets changed: the operator may get those that it knows by name, and watch none."""
+_OF_OTHERS: Final = frozenset({reasons.SECRET_MISSING, reasons.KEY_MISSING, reasons.TOKEN_IN_USE})
 
 _REMOVED: Final = frozenset(
     {
@@ -55,12 +63,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     actions: tuple[Action, ...]
     context: Context | None = None
     """What children are made from; None while nothing was ever accepted."""
-    look_again_after_s: float | None = None
-    """When there may be more to do although nothing happens until then."""
+    look_again_after_s: float
+    """When there may be more to do although nothing that is watched happens until then."""
 
 
 def plan(judgement: Judgement, observed: Observed, installation: Installation, now: dt.datetime) -> Plan:
-    """Decide what to do.
+    """Decide what to do. For an assistant that is being deleted nothing is: Kubernetes removes what it owns.
 
     Args:
         judgement: what shall run.
@@ -68,9 +76,10 @@ def plan(judgement: Judgement, observed: Observed, installation: Installation, n
         installation: what was decided at installation.
         now: wall clock, with a time zone, for when failed pulls are tried again.
     """
+    waits_s = WAIT_FOR_OTHERS_S if {refusal.reason for refusal in judgement.refusals} & _OF_OTHERS else LOOK_AGAIN_S
     if judgement.assistant is None:
-        return Plan(actions=())
-    context = _context(judgement, observed, installation)
+        return Plan(actions=(), look_again_after_s=waits_s)
+    context = _context(judgement.assistant, observed, installation)
     wanted = tuple(children(context))
     pulls = Pulls(context, observed.children, now)
     actions = (
@@ -82,12 +91,11 @@ def plan(judgement: Judgement, observed: Observed, installation: Installation, n
         *_strays(context, wanted, observed.children),
         *_older(context, judgement, observed.children),
     )
-    return Plan(actions=actions, context=context, look_again_after_s=pulls.look_again_after_s())
+    return Plan(actions=actions, context=context, look_again_after_s=min(waits_s, pulls.look_again_after_s()))
 
 
-def _context(judgement: Judgement, observed: Observed, installation: Installation) -> Context:
-    assert judgement.assistant is not None  # noqa: S101  # for the type checker: `plan` returned before
-    bare = Context(assistant=judgement.assistant, uid=observed.uid, installation=installation)
+def _context(assistant: VoiceAssistant, observed: Observed, installation: Installation) -> Context:
+    bare = Context(assistant=assistant, uid=observed.uid, installation=installation)
     fresh = {
         service: observed.new_keys[service]
         for service in secrets.missing_seeds(bare)

@@ -1,6 +1,7 @@
 """Which models are pulled when. Part of the plan, beside which it has the only clock: failed pulls wait."""
 
 import datetime as dt
+import math
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -56,10 +57,10 @@ class Pulls:
             if name not in wanted or wanted[name] in self._noted or is_due:
                 yield delete(job)
 
-    def look_again_after_s(self) -> float | None:
-        """Say when the next failed Job has waited long enough."""
+    def look_again_after_s(self) -> float:
+        """Say when the next failed Job has waited long enough; never, where none failed."""
         waited = [self._waited_s(job) for job in self._there.values()]
-        return min((max(0.0, RETRY_PULL_AFTER_S - each) for each in waited if each is not None), default=None)
+        return min((max(0.0, RETRY_PULL_AFTER_S - each) for each in waited if each is not None), default=math.inf)
 
     def _waited_s(self, job: Object) -> float | None:
         """Return how long ago a Job failed; None for one that did not."""

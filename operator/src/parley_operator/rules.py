@@ -2,7 +2,7 @@
 
 The typed model says the same (`__post_init__`) for who comes past the API server: `parley up`, and the operator itself.
 Rules see what was written, before the profile is laid under it; what a profile or a language would fill in is written
-into the rule from the same tables. Tested against a real API server with docs/samples/bad.
+into the rule from the same tables. docs/samples/bad has a manifest for each rule, with what the API server answers.
 """
 
 from collections.abc import Mapping

@@ -252,6 +252,13 @@ def test_a_pod_on_its_way_out_and_one_that_runs_have_nothing_to_say() -> None:
     assert found(pods=[leaving, restarted]) == ()
 
 
+def test_what_a_node_gave_up_is_forgotten_once_another_pod_runs() -> None:
+    given_up = pod(phase="Failed", reason="UnexpectedAdmissionError", message="no healthy devices")
+
+    assert len(found(pods=[given_up, pod(name="libra-asr-7d9-y", phase="Pending")])) == 1
+    assert found(pods=[given_up, pod(name="libra-asr-7d9-y", phase="Running")]) == ()
+
+
 def test_the_same_trouble_of_two_pods_is_said_once() -> None:
     assert len(found(pods=[unscheduled(UNTOLERATED), unscheduled(UNTOLERATED)])) == 1
 

@@ -235,9 +235,10 @@ def test_a_failed_pull_is_tried_again_after_ten_minutes() -> None:
     name = next(iter(there.of_kind("Job")))
     there.end_job(name, "Failed")
 
-    assert there.plan().look_again_after_s == 600
+    there.now += dt.timedelta(seconds=400)
+    assert there.plan().look_again_after_s == 200
     assert f"delete Job/{name}" not in to_do(there)
-    there.now += dt.timedelta(seconds=600)
+    there.now += dt.timedelta(seconds=200)
     assert f"delete Job/{name}" in to_do(there)
     there.do(next(action for action in there.plan().actions if isinstance(action, Delete)))
     assert f"create Job/{name}" in to_do(there)
@@ -345,6 +346,14 @@ def test_of_what_was_never_accepted_nothing_is_made() -> None:
     plan = cluster(language="ko").plan()
 
     assert (plan.actions, plan.context) == ((), None)
+
+
+def test_a_secret_that_is_waited_for_is_looked_for_soon_and_one_that_is_there_seldom() -> None:
+    there = cluster(asr={"authSecretRef": {"name": "vault", "key": "asr"}})
+    before = there.plan().look_again_after_s
+    there.secrets["vault", "asr"] = b"one"
+
+    assert (before, there.plan().look_again_after_s) == (10, 300)
 
 
 def test_what_an_assistant_of_ones_own_server_had_is_removed_but_for_its_volumes() -> None:

@@ -9,7 +9,6 @@ from typing import Final
 
 import msgspec
 
-from parley_contract.components import ComponentName
 from parley_contract.resource import Resources
 from parley_operator.resources.claims import models_claim
 from parley_operator.resources.objects import READS, Context, Object, child_name, digest, selector
@@ -37,7 +36,7 @@ Larger models want more: that is what `resources` is for."""
 class Container(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between pods."""
 
-    component: ComponentName | str
+    component: str
     """The label, and what resources are kept by default."""
     image: str
     command: tuple[str, ...] = ()
