@@ -134,11 +134,13 @@ def _suspended() -> Statement:
 def _component(seen: Seen, name: ComponentName) -> Statement:
     if seen.is_suspended:
         return _suspended()
+    missing = seen.missing(name)
     if seen.is_ready(name):
-        return yes(reasons.READY, f"{name} is ready")
+        until = f", and goes on with what it has until {_names(missing)} is there" if missing else ""
+        return yes(reasons.READY, f"{name} is ready{until}")
     if failure := seen.failure_of(name):
         return no(failure.reason, f"{name}: {failure.message}")
-    if missing := seen.missing(name):
+    if missing:
         return no(reasons.PULLING, f"{name} starts when {_names(missing)} is there: see ModelsCached")
     return no(reasons.STARTING, f"{name} is starting: {_not_ready(seen, name)}")
 
@@ -193,7 +195,7 @@ def _llm(seen: Seen) -> Statement:
     model = (seen.agent or {}).get("model") or {}
     if seen.agent is not None and not model.get("loaded"):
         return no(reasons.MODEL_NOT_LOADED, f"{_llm_name(seen)} is not loaded: see the logs of Ollama")
-    return yes(reasons.READY, f"{_llm_name(seen)} is loaded")
+    return agent if seen.missing("agent") else yes(reasons.READY, f"{_llm_name(seen)} is loaded")
 
 
 def _streams(seen: Seen) -> Statement:
@@ -241,11 +243,12 @@ def _progressing(seen: Seen, ready: Statement) -> Statement:
         return _suspended()
     rolling = [name for name in seen.names() if _is_rolling(seen.workload(name))]
     lasting = next((failure for failure in seen.failures if not failure.may_pass), None)
-    if ready.status and not rolling:
+    missing = seen.missing()
+    if ready.status and not rolling and not missing:
         return no(reasons.SETTLED, "everything is as it should be")
     if lasting is not None:
         return no(lasting.reason, f"{lasting.component}: {lasting.message}")
-    if missing := seen.missing():
+    if missing:
         return yes(reasons.PULLING, f"pulling {_names(missing)}")
     if ready.status:
         return yes(reasons.ROLLING_OUT, f"{', '.join(rolling)}: new pods take the place of old ones")

@@ -152,6 +152,18 @@ def test_while_models_are_pulled_that_is_why_it_is_not_ready() -> None:
     assert "tiny.en" in message(current, "ASRReady")
 
 
+def test_while_another_model_is_pulled_the_one_before_answers_and_nothing_else_is_said() -> None:
+    there = running()
+    there.write({"profile": "laptop", "llm": {"model": "qwen2.5:0.5b"}})
+    there.do_all(there.plan().actions)
+
+    current = status(seen(there, agent=AGENT), {}, NOW)
+
+    assert (told(current)["Ready"], told(current)["ModelsCached"]) == (("True", "Ready"), ("False", "Pulling"))
+    assert told(current)["Progressing"] == ("True", "Pulling")
+    assert message(current, "LLMReady") == "agent is ready, and goes on with what it has until qwen2.5:0.5b is there"
+
+
 def test_a_claim_that_is_not_there_is_asked_for() -> None:
     there = cluster(storage={"modelCache": {"existingClaim": "mine"}})
     there.do_all(there.plan().actions)
