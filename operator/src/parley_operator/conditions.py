@@ -18,6 +18,7 @@ from parley_operator.resources.objects import PULL, Context, Object, child_name,
 
 _FEW_TURNS: Final = 5
 """Of fewer turns nobody says whether the objective is met."""
+_ON_ITS_WAY: Final = frozenset({reasons.PULLING, reasons.STARTING, reasons.VOLUME_PENDING})
 _GPU_REASONS: Final = frozenset(
     {reasons.INSUFFICIENT_GPU, reasons.RUNTIME_CLASS_MISSING, reasons.UNSCHEDULABLE, reasons.ADMISSION_FAILED}
 )
@@ -232,10 +233,9 @@ def _ready(seen: Seen, parts: Mapping[ConditionType, Statement]) -> Statement:
     causes: Sequence[ConditionType] = ("ModelsCached", "GPUScheduled")
     if all(parts[kind].status for kind in needed):
         return yes(reasons.READY, "it hears, thinks and speaks")
-    for kind in (*causes, *needed):
-        if parts[kind].status is False:
-            return parts[kind]
-    return no(reasons.STARTING, "it is starting")
+    lacking = [parts[kind] for kind in (*causes, *needed) if parts[kind].status is False]
+    # What merely takes a while is no answer where something is wrong.
+    return min(lacking, key=lambda part: part.reason in _ON_ITS_WAY, default=no(reasons.STARTING, "it is starting"))
 
 
 def _progressing(seen: Seen, ready: Statement) -> Statement:

@@ -107,12 +107,13 @@ def _unscheduled(component: str, pod: Object, said: str) -> Failure:
         return Failure(
             component=component, reason=reasons.INSUFFICIENT_GPU, message=f"{advice}. The scheduler says: {_said(said)}"
         )
-    if "unbound immediate PersistentVolumeClaims" in said:
-        advice = "the pod waits for its volume to be made: see kubectl get pvc"
-        return Failure(component=component, reason=reasons.VOLUME_PENDING, message=advice)
-    if "persistentvolumeclaim" in said.lower():
+    if re.search(r'persistentvolumeclaim "[^"]*" not found', said):
         advice = "the pod waits for its volume: see the claims with kubectl get pvc"
         return Failure(component=component, reason=reasons.VOLUME_FAILED, message=f"{advice}. {_said(said)}")
+    # Volumes are being made, or the claim changed while one was: the scheduler tries again by itself.
+    if "persistentvolumeclaim" in said.lower():
+        advice = "the pod waits for its volume to be made: see kubectl get pvc"
+        return Failure(component=component, reason=reasons.VOLUME_PENDING, message=advice)
     advice = "no node takes the pod: compare its requests, gpu.nodeSelector and gpu.tolerations with the nodes"
     return Failure(
         component=component, reason=reasons.UNSCHEDULABLE, message=f"{advice}. The scheduler says: {_said(said)}"

@@ -83,6 +83,14 @@ def found(*, pods: list[Object] = [], children: list[Object] = [], events: list[
             ["waits for its volume"],
         ),
         (
+            unscheduled(
+                'running PreBind plugin "VolumeBinding": Operation cannot be fulfilled on persistentvolumeclaims '
+                '"libra-models": the object has been modified'
+            ),
+            "VolumePending",
+            ["waits for its volume"],
+        ),
+        (
             unscheduled('persistentvolumeclaim "mine" not found'),
             "VolumeFailed",
             ["kubectl get pvc", 'persistentvolumeclaim "mine" not found'],

@@ -152,6 +152,16 @@ def test_while_models_are_pulled_that_is_why_it_is_not_ready() -> None:
     assert "tiny.en" in message(current, "ASRReady")
 
 
+def test_what_is_wrong_comes_before_what_takes_a_while() -> None:
+    there = cluster()
+    there.do_all(there.plan().actions)
+
+    current = status(seen(there, failure("nats", "CrashLooping")), {}, NOW)
+
+    assert told(current)["ModelsCached"] == ("False", "Pulling")
+    assert told(current)["Ready"] == ("False", "CrashLooping")
+
+
 def test_while_another_model_is_pulled_the_one_before_answers_and_nothing_else_is_said() -> None:
     there = running()
     there.write({"profile": "laptop", "llm": {"model": "qwen2.5:0.5b"}})

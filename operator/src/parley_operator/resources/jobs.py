@@ -32,7 +32,8 @@ def pull(context: Context, need: ModelNeed) -> Object:
         "kind": "Job",
         "metadata": {**made, "annotations": {MODEL: need.name}},
         "spec": {
-            "backoffLimit": 3,
+            # One more try at once; after that its failure shall be known, and the plan tries again later.
+            "backoffLimit": 1,
             "activeDeadlineSeconds": TIMEOUT_S,
             "template": pods.template(context, _container(context, need), restart="Never"),
         },
