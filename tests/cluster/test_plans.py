@@ -12,7 +12,7 @@ from parley_operator.resources.objects import Object
 from parley_testkit.control_plane.access import Access
 from parley_testkit.control_plane.namespaces import Namespace
 from parley_testkit.control_plane.nodes import GPU, Node
-from parley_testkit.control_plane.plane import ControlPlane
+from parley_testkit.control_plane.plane import STORAGE_CLASS, ControlPlane
 from parley_testkit.control_plane.stages import Fate
 from parley_testkit.control_plane.waiting import until
 from parley_testkit.operator_by_hand import Hand
@@ -241,13 +241,16 @@ def test_deleting_an_assistant_takes_everything_with_it(plane: ControlPlane, nam
 def test_a_retained_volume_stays_and_the_next_one_of_that_name_pulls_nothing(
     plane: ControlPlane, namespace: Namespace
 ) -> None:
-    spec = {**LAPTOP, "storage": {"modelCache": {"deletionPolicy": "Retain"}}}
-    write(namespace, spec)
+    cache = {"deletionPolicy": "Retain", "storageClassName": STORAGE_CLASS}
+    write(namespace, {**LAPTOP, "storage": {"modelCache": cache}})
     hand(plane, namespace).until(is_phase("Ready"))
     namespace.kubectl("delete", "va", "libra")
     until(lambda: namespace.find("apps/v1/deployments"), lambda found: not found, within_s=30)
     namespace.doom("pull", "failed")
 
-    write(namespace, spec)
+    # It names no class, and the volume shall go with it.
+    write(namespace, LAPTOP)
 
     hand(plane, namespace).until(is_phase("Ready"))
+    [owner] = namespace.get("v1/persistentvolumeclaims", "libra-models")["metadata"]["ownerReferences"]
+    assert owner["name"] == "libra"

@@ -3,12 +3,11 @@
 Whoever carries them out stops at the first that fails; the next look begins with what is there.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from parley_operator.resources.objects import Context, Object
+from parley_operator.resources.objects import Object
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -46,12 +45,6 @@ def delete(child: Object) -> Delete:
         namespace=meta["namespace"],
         uid=meta["uid"],
     )
-
-
-def is_ours(context: Context, child: Mapping[str, Any]) -> bool:
-    """Whether this assistant owns an object: what only has its labels is left alone."""
-    owners = child["metadata"].get("ownerReferences") or []
-    return any(owner.get("uid") == context.uid for owner in owners)
 
 
 def of_kind(there: Iterable[Object], kind: str) -> Iterator[Object]:

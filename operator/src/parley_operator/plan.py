@@ -14,12 +14,12 @@ import msgspec
 from parley_contract.resource import VoiceAssistant
 from parley_contract.services import Service
 from parley_operator import reasons
-from parley_operator.actions import Action, Apply, Create, delete, find, is_ours, of_kind
+from parley_operator.actions import Action, Apply, Create, delete, find, of_kind
 from parley_operator.drift import differs, marked
 from parley_operator.judgement import Judgement
 from parley_operator.pulls import Pulls, finished_pulls
 from parley_operator.resources import children, claims, revisions, secrets
-from parley_operator.resources.objects import Context, Installation, Object, value_hash
+from parley_operator.resources.objects import Context, Installation, Object, is_ours, value_hash
 from parley_operator.resources.secrets import NkeyPair
 
 WAIT_FOR_OTHERS_S: Final = 10.0

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from parley_contract.components import ModelNeed
-from parley_operator.actions import Action, Create, delete, find, is_ours, of_kind
+from parley_operator.actions import Action, Create, delete, find, of_kind
 from parley_operator.resources import claims, jobs
-from parley_operator.resources.objects import MODEL, Context, Object, child_name, model_key
+from parley_operator.resources.objects import MODEL, Context, Object, child_name, is_ours, model_key
 
 RETRY_PULL_AFTER_S: Final = 600.0
 """A failed pull is tried again after so long: an index may be away for a while, and a name stays wrong for ever."""

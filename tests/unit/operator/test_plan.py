@@ -299,7 +299,16 @@ def test_a_retained_claim_has_no_owner_and_the_next_assistant_finds_its_models_a
     assert "Job" not in kinds(done, "create")
     adopted = second.objects["PersistentVolumeClaim", "libra-models"]["spec"]
     assert adopted["resources"]["requests"]["storage"] == "40Gi"
+    # What was written once cannot be left out, or the API server would be asked to change it.
     assert adopted["storageClassName"] == "fast"
+    assert to_do(second) == []
+
+
+def test_a_class_that_the_api_server_filled_in_is_left_alone() -> None:
+    there = settled()
+    there.objects["PersistentVolumeClaim", "libra-models"]["spec"]["storageClassName"] = "default-of-the-cluster"
+
+    assert to_do(there) == []
 
 
 def test_a_claim_of_the_owners_gets_notes_and_nothing_else() -> None:

@@ -7,7 +7,7 @@ next assistant of this name finds it as it is. A claim of the owner's gets that 
 from collections.abc import Iterator
 from typing import Final
 
-from parley_operator.resources.objects import PULLED, Context, Object, child_name, metadata, model_key
+from parley_operator.resources.objects import PULLED, WRITTEN_CLASS, Context, Object, child_name, metadata, model_key
 
 BROKER_SIZE: Final = "2Gi"
 """JetStream takes 1 GiB at most (`broker_config`), and the volume is never more than half full."""
@@ -69,14 +69,15 @@ def _models(context: Context) -> Iterator[Object]:
             }
         return
     made = metadata(context, "models", "models", is_owned=cache.deletion_policy == "Delete")
+    name = _class_of(context.claim, cache.storage_class_name)
     yield {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {**made, "annotations": _notes(context)},
+        "metadata": {**made, "annotations": {**_notes(context), **({} if name is None else {WRITTEN_CLASS: name})}},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": _size(context.claim, cache.size)}},
-            **_class_there(context.claim, cache.storage_class_name),
+            **_class(name),
         },
     }
 
@@ -94,11 +95,13 @@ def _size(claim: Object | None, wanted: str) -> str:
     return there if amount(there) >= amount(wanted) else wanted
 
 
-def _class_there(claim: Object | None, wanted: str | None) -> Object:
-    """Return the class of a claim that is there, which cannot be changed, or the one that is wanted."""
-    if claim is not None:
-        wanted = claim.get("spec", {}).get("storageClassName")
-    return _class(wanted)
+def _class_of(claim: Object | None, wanted: str | None) -> str | None:
+    """Return the class to write: of a claim that is there, the one that was written when it was made.
+
+    No class can be changed, and none that was written can be left out again; one that the API server filled in is not
+    ours to write.
+    """
+    return wanted if claim is None else _annotations(claim).get(WRITTEN_CLASS)
 
 
 def _class(name: str | None) -> Object:

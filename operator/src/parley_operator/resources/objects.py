@@ -26,6 +26,8 @@ MODEL: Final = f"{DOMAIN}/model"
 """Annotation of a pull Job: what it pulls."""
 PULLED: Final = f"models.{DOMAIN}"
 """Prefix of the annotations of a claim that say which models are on it."""
+WRITTEN_CLASS: Final = f"{DOMAIN}/storage-class"
+"""Annotation of the models' claim: the class that was named when it was made, if one was."""
 PULL: Final = "pull"
 """Component of pull Jobs."""
 
@@ -186,6 +188,12 @@ def value_hash(uid: str, value: bytes) -> str:
     Keyed by the assistant and only 32 bits long: enough to see a change, too little to learn or recognize a value.
     """
     return hashlib.blake2b(value, digest_size=4, key=uid.encode()[:64]).hexdigest()
+
+
+def is_ours(context: Context, child: Mapping[str, Any]) -> bool:
+    """Whether this assistant owns an object: what only has its labels is left alone."""
+    owners = child["metadata"].get("ownerReferences") or []
+    return any(owner.get("uid") == context.uid for owner in owners)
 
 
 def digest(value: object) -> str:
