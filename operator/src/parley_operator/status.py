@@ -21,7 +21,8 @@ from parley_contract.resource.status import (
     VramStatus,
 )
 from parley_operator import reasons
-from parley_operator.conditions import Seen, Statement, node_of, statements
+from parley_operator.conditions import Statement, statements
+from parley_operator.seen import Seen, node_of
 
 _MESSAGE_CHARS: Final = 4096
 """What the schema takes."""

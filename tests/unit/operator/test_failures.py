@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from parley_operator.failures import Failure, failures
+from parley_operator.failures import failures
+from parley_operator.pod_failures import Failure
 from parley_operator.resources.objects import Object
 
 QUOTA = (

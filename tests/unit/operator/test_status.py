@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from parley_contract.resource.status import CONDITION_TYPES, Status
-from parley_operator.conditions import Seen
-from parley_operator.failures import Failure
+from parley_operator.pod_failures import Failure
 from parley_operator.resources.objects import Object
+from parley_operator.seen import Seen
 from parley_operator.status import as_document, news, status
 from parley_testkit.first_plans import NOW
 from parley_testkit.toy_cluster import ToyCluster

@@ -13,7 +13,6 @@ from typing import Final
 from parley_contract.resource.status import Status
 from parley_contract.services import SERVICES
 from parley_operator.actions import Action, Create, Delete
-from parley_operator.conditions import Seen
 from parley_operator.failures import failures
 from parley_operator.judgement import Facts, judge, values_to_read
 from parley_operator.plan import Observed, plan
@@ -26,6 +25,7 @@ from parley_operator.resources.objects import (
     value_hash,
 )
 from parley_operator.resources.secrets import SEED_KEY, NkeyPair
+from parley_operator.seen import Seen
 from parley_operator.status import as_document, status
 from parley_runtime.broker import new_seed, public_key
 from parley_testkit.control_plane.access import Access
