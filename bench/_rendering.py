@@ -31,7 +31,7 @@ from parley_contract.frames import RATE_HZ
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_runtime.tools import cache_dir
-from parley_tts.engines import Speech, Synthesizer, espeak, sherpa
+from parley_tts.engines import Speech, Synthesizer, espeak, piper
 from parley_tts.speakable import speakable
 
 _VERSION: Final = 1
@@ -182,7 +182,7 @@ def _without_noise(folder: Path) -> Synthesizer:
         config = msgspec.json.decode(page.read_bytes())
         config["inference"] |= {"noise_scale": 0.0, "noise_w": 0.0}
         page.write_bytes(msgspec.json.encode(config))
-        return sherpa.load(Path(scratch))
+        return piper.load(Path(scratch))
 
 
 def _place(folder: Path, voice: VoiceName, line: Line) -> Path:

@@ -41,7 +41,7 @@ from parley_runtime.pulls import pull
 from parley_runtime.sounds import read_pcm
 from parley_runtime.telemetry import Telemetry
 from parley_tts.engines import Samples as Sound
-from parley_tts.engines import Speech, sherpa
+from parley_tts.engines import Speech, piper
 from parley_tts.shaping import Shaper
 from parley_tts.speakable import speakable
 
@@ -106,7 +106,7 @@ def corpus(store: ModelStore) -> list[Spoken]:
     samples = pull(store, find_model("audioeval")) / "en"
     recorded = [Spoken(_read(samples / f"{name}.wav"), text) for name, text in _RECORDED.items()]
     asked = [Spoken(_read(question.wav), question.expected or "") for question in sample_questions()]
-    voice = sherpa.load(pull(store, find_model(VOICE)))
+    voice = piper.load(pull(store, find_model(VOICE)))
     return [*recorded, *asked, *(Spoken(_said(voice, text), text) for text in SENTENCES)]
 
 
@@ -115,7 +115,7 @@ def _read(path: Path) -> Samples:
     return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
 
 
-def _said(voice: sherpa.SherpaSynthesizer, text: str) -> Samples:
+def _said(voice: piper.PiperSynthesizer, text: str) -> Samples:
     sound, shaper = list[Sound](), Shaper(voice.voice.rate_hz)
 
     def take(piece: Sound) -> bool:

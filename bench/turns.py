@@ -246,7 +246,7 @@ def versions() -> dict[str, str]:
         "version_parley": metadata.version("parley-gateway"),
         "version_faster_whisper": metadata.version("faster-whisper"),
         "version_ollama": ollama,
-        "version_sherpa_onnx": metadata.version("sherpa-onnx"),
+        "version_onnxruntime": metadata.version("onnxruntime"),
     }
 
 

@@ -93,7 +93,7 @@ def test_null_is_a_value_and_overrides_too() -> None:
 @pytest.mark.parametrize(
     "language, window_s, engine, voice, fallbacks, models",
     [
-        ("en", "10.0", "sherpa", "en_US-joe-medium", '["espeak"]', ("en_US-joe-medium",)),
+        ("en", "10.0", "piper", "en_US-joe-medium", '["espeak"]', ("en_US-joe-medium",)),
         ("ko", "30.0", "espeak", "", "", ()),
     ],
 )

@@ -37,7 +37,7 @@ spec:
   persona: {systemPrompt: "[Speak, {name}!]\\nBe 1, null and true."}
   asr: {hotwords: [Parley, "one, two"], replicas: 2, authSecretRef: {name: asr, key: token}}
   llm: {numThread: null, keepAlive: 5m}
-  tts: {engine: espeak, voice: "", fallbacks: [sherpa]}
+  tts: {engine: espeak, voice: "", fallbacks: [piper]}
   doors: {web: {authSecretRef: {name: door, key: token}}}
   telemetry: {otlpEndpoint: "http://collector:4318", captureText: true, sampleRatio: 0.1}
 """
@@ -105,7 +105,7 @@ def test_values_arrive_as_they_were_written() -> None:
     assert (read["tts"]["TTS_ENGINE"], read["tts"]["TTS_VOICE"], list(read["tts"]["TTS_FALLBACKS"])) == (
         "espeak",
         "",
-        ["sherpa"],
+        ["piper"],
     )
     assert [read[service]["WORKER_SHARED_SECRET"] for service in ("asr", "gateway")] == ["hush", "hush"]
     for service in SERVICES:

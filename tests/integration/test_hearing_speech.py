@@ -22,7 +22,7 @@ from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_runtime.sounds import Readable, read_pcm
 from parley_tts.engines import Samples as Sound
-from parley_tts.engines import Speech, sherpa
+from parley_tts.engines import Speech, piper
 from parley_tts.shaping import Shaper
 
 MONOLOGUE = (
@@ -52,8 +52,8 @@ def recited(text: str) -> Samples:
 
 
 @functools.cache
-def joe() -> sherpa.SherpaSynthesizer:
-    return sherpa.load(pull(ModelStore.at(), find_model("en_US-joe-medium")))
+def joe() -> piper.PiperSynthesizer:
+    return piper.load(pull(ModelStore.at(), find_model("en_US-joe-medium")))
 
 
 def said(text: str) -> Samples:

@@ -26,7 +26,7 @@ from parley_testkit.service_process import ServiceProcess, running_service
 
 LAPTOP: Final = {
     "LANGUAGE": "en",
-    "TTS_ENGINE": "sherpa",
+    "TTS_ENGINE": "piper",
     "TTS_VOICE": "en_US-joe-medium",
     "TTS_FALLBACKS": '["espeak"]',
 }
@@ -145,7 +145,7 @@ async def test_a_phrase_in_the_queue_becomes_speech_in_frames(nats: NatsServer, 
     assert (end.sequence, end.is_end) == (outcome.frames, True)
     assert 3 < outcome.frames * 0.02 < 6
     assert loudness(sound) > 0.02
-    assert (outcome.engine, outcome.attempt) == ("sherpa", 1)
+    assert (outcome.engine, outcome.attempt) == ("piper", 1)
     assert 0 < outcome.first_audio_s <= outcome.synthesis_s
 
 
@@ -200,7 +200,7 @@ async def test_a_phrase_of_a_dead_worker_is_spoken_by_another_from_its_beginning
             [outcome] = synthesized(await listener.outcomes())
         again = [(frame.sequence, at) for _, frame, at in listener.frames if frame.attempt == 2]
 
-    assert (outcome.attempt, outcome.engine) == (2, "sherpa")
+    assert (outcome.attempt, outcome.engine) == (2, "piper")
     assert [sequence for sequence, _ in again] == list(range(outcome.frames + 1))
     assert again[0][1] - died_at < 8
 
@@ -294,8 +294,8 @@ async def test_a_synthesis_is_accounted_for_without_what_was_said(
     synthesis = next(span for span in spans if span.name == words.SYNTHESIS)
     assert synthesis.parent_id == parent_id
     assert {words.PHRASE, words.ENGINE, words.AUDIO_S, words.FIRST_AUDIO_S, words.RTF} <= synthesis.attributes.keys()
-    assert status["voices"][0] == {"engine": "sherpa", "voice": "en_US-joe-medium"}
-    assert 'parley_tts_phrases_total{engine="sherpa",outcome="spoken"} 1.0' in metrics
-    assert 'parley_tts_first_audio_seconds_count{engine="sherpa"} 1.0' in metrics
+    assert status["voices"][0] == {"engine": "piper", "voice": "en_US-joe-medium"}
+    assert 'parley_tts_phrases_total{engine="piper",outcome="spoken"} 1.0' in metrics
+    assert 'parley_tts_first_audio_seconds_count{engine="piper"} 1.0' in metrics
     assert '"event": "phrase spoken"' in tts.log()
     assert not any("weather" in place for place in (tts.log(), metrics, str(spans)))

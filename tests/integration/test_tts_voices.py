@@ -12,10 +12,12 @@ from parley_asr.engines.whisper import load as load_whisper
 from parley_cli.scoring import Score, scored
 from parley_contract.catalogue import find_model
 from parley_runtime.models import ModelStore
-from parley_runtime.piper_voices import VoiceUnusableError
+from parley_runtime.piper_voices import VoiceUnusableError, derived, read_voice
 from parley_runtime.pulls import pull
 from parley_testkit.synthesizer_suite import LONG, SynthesizerSuite, spoken
-from parley_tts.engines import CannotSpeakError, EngineUnusableError, Samples, Speech, Synthesizer, espeak, sherpa
+from parley_tts.engines import CannotSpeakError, EngineUnusableError, Samples, Speech, Synthesizer, espeak
+from parley_tts.engines.piper import PiperModel, PiperSynthesizer
+from parley_tts.engines.piper import load as load_piper
 from parley_tts.shaping import AUDIBLE, Shaper
 
 SENTENCES = (
@@ -40,11 +42,11 @@ def whisper() -> Transcriber:
 
 
 @pytest.fixture(scope="module")
-def piper(joe: Path) -> Synthesizer:
-    return sherpa.load(joe)
+def piper(joe: Path) -> PiperSynthesizer:
+    return load_piper(joe)
 
 
-class TestSherpa(SynthesizerSuite):
+class TestPiper(SynthesizerSuite):
     @pytest.fixture
     def synthesizer(self, piper: Synthesizer) -> Synthesizer:
         return piper
@@ -56,9 +58,9 @@ class TestEspeak(SynthesizerSuite):
         return espeak.load()
 
 
-@pytest.fixture(params=["sherpa", "espeak"])
+@pytest.fixture(params=["piper", "espeak"])
 def voice(request: pytest.FixtureRequest, piper: Synthesizer) -> Synthesizer:
-    return piper if request.param == "sherpa" else espeak.load()
+    return piper if request.param == "piper" else espeak.load()
 
 
 def shaped(voice: Synthesizer, text: str) -> Samples:
@@ -141,7 +143,7 @@ def test_a_voice_that_somebody_brings_is_made_loadable_without_touching_its_fold
     for name in ("en_US-joe-medium.onnx", "en_US-joe-medium.onnx.json"):
         shutil.copy(joe / name, tmp_path)
 
-    voice = sherpa.load(tmp_path)
+    voice = load_piper(tmp_path)
 
     assert len(spoken(voice, "Hello.")) > 0
     assert len(list(tmp_path.iterdir())) == 2
@@ -149,13 +151,13 @@ def test_a_voice_that_somebody_brings_is_made_loadable_without_touching_its_fold
 
 def test_a_folder_without_a_voice_says_what_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(VoiceUnusableError, match="there must be one"):
-        sherpa.load(tmp_path)
+        load_piper(tmp_path)
 
 
 def test_without_espeak_the_error_says_what_to_install(joe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
-    for load in (lambda: sherpa.load(joe), espeak.load):
+    for load in (lambda: load_piper(joe), espeak.load):
         with pytest.raises(EngineUnusableError, match="apt-get install espeak-ng"):
             load()
 

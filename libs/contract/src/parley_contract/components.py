@@ -148,7 +148,7 @@ def _asr(assistant: VoiceAssistant) -> Component:
 
 def _tts(assistant: VoiceAssistant) -> Component:
     tts = assistant.spec.tts
-    needs_voice = "sherpa" in (tts.engine, *tts.fallbacks)
+    needs_voice = "piper" in (tts.engine, *tts.fallbacks)
     return Component(
         name="tts",
         service="tts",

@@ -61,7 +61,7 @@ PROFILES: Final[Mapping[str, Mapping[str, object]]] = {
 LANGUAGES: Final[Mapping[str, Mapping[str, object]]] = {
     "en": {
         "asr": {"encoderWindowS": 10.0},
-        "tts": {"engine": "sherpa", "voice": "en_US-joe-medium", "fallbacks": ["espeak"]},
+        "tts": {"engine": "piper", "voice": "en_US-joe-medium", "fallbacks": ["espeak"]},
     },
     # No other language keeps its accuracy with a short window until measured (design section 7).
     "other": {"asr": {"encoderWindowS": 30.0}, "tts": {"engine": "espeak", "voice": "", "fallbacks": []}},

@@ -5,7 +5,7 @@ Services call `ModelStore.locate` to find their files, `parley models` lists and
 
     <root>/<kind>/<name>/…           all files of the model, put there by one rename after every hash was right
     <root>/<kind>/<name>/SHA256SUMS  hashes of the files of which the catalogue has none, as they were when pulled
-    <root>/<kind>/<name>/sherpa/     of voices: what `piper_voices` derived from them
+    <root>/<kind>/<name>/streaming/  of voices: what `piper_voices` derived from them
 """
 
 import hashlib

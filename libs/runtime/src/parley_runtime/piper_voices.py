@@ -1,13 +1,20 @@
-"""Piper voices as sherpa-onnx wants them: a table of phonemes, and the model with its facts written into it.
+"""Piper voices on disk: what their configuration says, and the halves of their model that are made from it.
 
-A Piper voice is `<voice>.onnx` with `<voice>.onnx.json` beside it; sherpa-onnx reads no JSON. `pulls` derives the two
-files once, below `sherpa/` in the voice's folder; for a voice that somebody brought, the tts service derives them.
-The originals stay as they are, so their hashes stay true.
+A Piper voice is `<voice>.onnx` with `<voice>.onnx.json` beside it. We speak with its model cut in two (decision 0016).
+`pulls` derives the halves once, below `streaming/` in the voice's folder; for a voice that somebody brought, the tts
+service derives them elsewhere. The originals stay as they are, so their hashes stay true. Not here: how a model is cut
+(`voice_halves`).
+
+    streaming/encoder.onnx   phonemes to latent
+    streaming/decoder.onnx   latent to sound, its metadata saying how much of the one makes how much of the other
+    streaming/SHA256SUMS     of both, and of the original that they were made from
 """
 
 import hashlib
+import os
 import shutil
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,10 +22,18 @@ import msgspec
 
 from parley_contract.errors import PermanentError
 
-DERIVED: Final = "sherpa"
-_METADATA_FIELD: Final = 14
-"""`metadata_props` of ONNX's ModelProto, a repeated StringStringEntryProto with key = 1 and value = 2 (onnx.proto)."""
-_LENGTH_DELIMITED: Final = 2
+DERIVED: Final = "streaming"
+ENCODER: Final = "encoder.onnx"
+DECODER: Final = "decoder.onnx"
+HOP_SAMPLES: Final = "hop_samples"
+CONTEXT_FRAMES: Final = "context_frames"
+"""Keys of the decoder's metadata; `voice_halves.Decoder` says what they mean."""
+BEGIN, PAD, END = "^", "_", "$"
+"""What stands at the beginning of a sentence, behind each phoneme, and at the end, as phonemes of their own."""
+_SUMS: Final = "SHA256SUMS"
+"""In the form that `sha256sum -c` reads."""
+_DERIVED_BEFORE: Final = "sherpa"
+"""What Parley made of a voice until it cut models itself: 63 MB that nobody reads any more."""
 
 
 class VoiceUnusableError(PermanentError):
@@ -47,7 +62,6 @@ class PiperConfig(msgspec.Struct, frozen=True):
     phoneme_id_map: dict[str, Annotated[tuple[int, ...], msgspec.Meta(min_length=1)]]
     """Phoneme, a single character, to the model's input ids."""
     inference: _Inference = _Inference()
-    num_speakers: int = 1
     phoneme_type: str = "espeak"
 
 
@@ -83,100 +97,99 @@ def read_voice(folder: Path) -> PiperVoice:
         raise VoiceUnusableError(
             f"{models[0].name} wants {config.phoneme_type} phonemes; only espeak's are spoken here"
         )
+    if lacking := [mark for mark in (BEGIN, PAD, END) if mark not in config.phoneme_id_map]:
+        raise VoiceUnusableError(f"{config_path} has no ids for {' '.join(lacking)} in its phoneme_id_map")
     return PiperVoice(model=models[0], config=config)
 
 
-class SherpaFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """What sherpa-onnx loads."""
+class Halves(msgspec.Struct, frozen=True, kw_only=True):
+    """The two halves of a voice's model, there or not."""
 
-    model: Path
-    tokens: Path
+    encoder: Path
+    decoder: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie, and nothing else."""
+        return self.encoder.parent
 
 
-def derived(folder: Path) -> SherpaFiles:
-    """Return where the derived files of a voice's folder belong, there or not."""
-    return SherpaFiles(model=folder / DERIVED / "model.onnx", tokens=folder / DERIVED / "tokens.txt")
+def derived(folder: Path) -> Halves:
+    """Return where the halves of a voice's folder belong, there or not."""
+    return Halves(encoder=folder / DERIVED / ENCODER, decoder=folder / DERIVED / DECODER)
 
 
-def is_derived(voice: PiperVoice, files: SherpaFiles) -> bool:
-    """Whether the derived files are there and as long as they must be."""
+def is_derived(voice: PiperVoice, halves: Halves) -> bool:
+    """Whether the halves are there and were made from this very model; reads it (0.1 s for 63 MB)."""
+    return _recorded(halves).get(_original(voice)) == _sha256(voice.model)
+
+
+def derive(voice: PiperVoice, halves: Halves) -> None:
+    """Make the halves, or leave what was there; a reader finds both or none. Blocks for three seconds.
+
+    Raises:
+        VoiceUnusableError: the model cannot be cut.
+        OSError: they cannot be written.
+    """
+    partial = halves.folder.with_name(f".{halves.folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     try:
-        return files.model.stat().st_size == voice.model.stat().st_size + len(
-            metadata(voice.config)
-        ) and files.tokens.read_text("utf-8") == token_table(voice.config)
-    except FileNotFoundError:
-        return False
-
-
-def derive(voice: PiperVoice, files: SherpaFiles) -> None:
-    """Write the derived files, each by a rename, so that a reader never sees half of one."""
-    files.model.parent.mkdir(parents=True, exist_ok=True)
-    partial = files.model.with_suffix(".partial")
-    shutil.copyfile(voice.model, partial)
-    with partial.open("ab") as model:
-        model.write(metadata(voice.config))
-    partial.rename(files.model)
-    partial = files.tokens.with_suffix(".partial")
-    partial.write_text(token_table(voice.config), "utf-8")
-    partial.rename(files.tokens)
+        _split(voice.model, partial)
+        sums = {name: _sha256(partial / name) for name in (ENCODER, DECODER)} | {_original(voice): _sha256(voice.model)}
+        (partial / _SUMS).write_text("".join(f"{sha256}  {name}\n" for name, sha256 in sums.items()), "utf-8")
+        if halves.folder.exists():
+            shutil.rmtree(halves.folder)
+        partial.rename(halves.folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(halves.folder.with_name(_DERIVED_BEFORE), ignore_errors=True)
 
 
 def problems(folder: Path) -> list[str]:
-    """Compare derived files, where a folder has some, with what they are derived from; as `ModelStore.problems`."""
-    files = derived(folder)
-    if not files.model.parent.is_dir():
+    """Compare halves, where a folder has some, with what was written down of them; as `ModelStore.problems`."""
+    halves = derived(folder)
+    if not halves.folder.is_dir():
         return []
-    voice = read_voice(folder)
-    wanted = hashlib.sha256()
-    with voice.model.open("rb") as model:
-        while block := model.read(1024 * 1024):
-            wanted.update(block)
-    wanted.update(metadata(voice.config))
-    with files.model.open("rb") as model:
-        is_same = hashlib.file_digest(model, "sha256").digest() == wanted.digest()
-    return [] if is_same and is_derived(voice, files) else [f"{DERIVED}/: is not what the voice's files give"]
+    voice, recorded = read_voice(folder), _recorded(halves)
+    if not is_derived(voice, halves):
+        return [f"{DERIVED}/: was not made from {voice.model.name}"]
+    return [
+        f"{DERIVED}/{half.name}: is not as it was made"
+        for half in (halves.encoder, halves.decoder)
+        if not half.is_file() or recorded.get(half.name) != _sha256(half)
+    ]
 
 
-def token_table(config: PiperConfig) -> str:
-    """Return sherpa-onnx's `tokens.txt`: a phoneme and its id per line."""
-    return "".join(f"{phoneme} {ids[0]}\n" for phoneme, ids in config.phoneme_id_map.items())
+def _split(model: Path, folder: Path) -> None:
+    """Run `voice_halves`, whose memory goes with its process."""
+    command = [sys.executable, "-P", "-m", "parley_runtime.voice_halves", str(model), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    match done.returncode:
+        case os.EX_OK:
+            return
+        case os.EX_DATAERR:
+            raise VoiceUnusableError(done.stderr)
+        case os.EX_IOERR:
+            raise OSError(int(done.stderr), os.strerror(int(done.stderr)), str(folder))
+        case status:
+            last = (done.stderr.strip().splitlines() or ["it was killed, perhaps for want of memory"])[-1]
+            raise VoiceUnusableError(f"cutting {model.name} in two ended with {status}: {last}")
 
 
-def metadata(config: PiperConfig) -> bytes:
-    """Return the bytes that, appended to the model, give it the metadata sherpa-onnx asks for.
-
-    `metadata_props` is a repeated field, and protobuf merges what is appended to a message into it: no ONNX library is
-    needed. The keys are those of sherpa-onnx's `scripts/piper/add_meta_data.py`.
-    """
-    return b"".join(_entries(_facts(config)))
+def _original(voice: PiperVoice) -> str:
+    return f"../{voice.model.name}"
 
 
-def _facts(config: PiperConfig) -> Mapping[str, str]:
-    return {
-        "model_type": "vits",
-        "comment": "piper",
-        "language": config.espeak.voice,
-        "voice": config.espeak.voice,
-        "has_espeak": "1",
-        "n_speakers": str(config.num_speakers),
-        "sample_rate": str(config.audio.sample_rate),
-    }
+def _recorded(halves: Halves) -> dict[str, str]:
+    """Return the SHA-256 of each file as it was when the halves were made; empty if there are none."""
+    try:
+        lines = (halves.folder / _SUMS).read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    return {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
 
 
-def _entries(facts: Mapping[str, str]) -> Iterator[bytes]:
-    for key, value in facts.items():
-        yield _field(_METADATA_FIELD, _field(1, key.encode()) + _field(2, value.encode()))
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    """Encode seven bits a byte, the lowest first, the top bit saying that more follow (protobuf's encoding page)."""
-    encoded = bytearray()
-    while value > 0x7F:  # noqa: PLR2004  # seven bits
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -99,6 +99,7 @@ def pull(store: ModelStore, model: Model, *, report: Report = lambda _: None, ag
         ModelDamagedError: a source gave other bytes than the catalogue promises.
         DiskFullError: not enough space.
         StoreUnusableError: the folder cannot be written.
+        VoiceUnusableError: it is a voice that we cannot speak with.
         OllamasModelError: it is not for the store.
     """
     if model.is_ollamas:
@@ -115,6 +116,9 @@ def pull(store: ModelStore, model: Model, *, report: Report = lambda _: None, ag
                 fetching.refuse_offline(model.name, f"copy {folder} from a machine that has it")
                 _need_space(folder.parent, todo.needs_bytes - _folder_bytes(partial), model)
                 _replace(folder, _fetched(todo.sources, partial, model, recorded(folder), report))
+            else:
+                # An older Parley pulled it, or somebody copied its files alone.
+                _prepare(folder, model, report)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             there = _megabytes(_folder_bytes(partial))
@@ -180,9 +184,7 @@ def _fetched(
             reasons.append(f"{name}: {error}")
             continue
         _check(files, model, name, known, report)
-        if model.kind == "voice":
-            report(Progress(model=model.name, phase="preparing"))
-            piper_voices.derive(piper_voices.read_voice(files), piper_voices.derived(files))
+        _prepare(files, model, report)
         return files
     raise SourceUnavailableError("\n".join((f"no source gave {model.name}:", *(f"  {reason}" for reason in reasons))))
 
@@ -222,6 +224,15 @@ def _check(files: Path, model: Model, source: str, known: Mapping[str, str], rep
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise ModelDamagedError(f"{source} gave other files than the catalogue promises for {model.name}:\n{listed}")
     record(files, model)
+
+
+def _prepare(files: Path, model: Model, report: Report) -> None:
+    """Derive what is derived from a model's files, unless it is there."""
+    if model.kind == "voice":
+        voice, halves = piper_voices.read_voice(files), piper_voices.derived(files)
+        if not piper_voices.is_derived(voice, halves):
+            report(Progress(model=model.name, phase="preparing"))
+            piper_voices.derive(voice, halves)
 
 
 def _need_space(folder: Path, needs_bytes: int, model: Model) -> None:

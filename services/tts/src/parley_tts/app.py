@@ -19,7 +19,7 @@ from parley_runtime.claims import CONSUMER
 from parley_runtime.http import service_app
 from parley_runtime.lifecycle import Runtime
 from parley_runtime.models import ModelStore
-from parley_tts.engines import Speech, Synthesizer, Voice, espeak, sherpa
+from parley_tts.engines import Speech, Synthesizer, Voice, espeak, piper
 from parley_tts.settings import EngineName, TtsSettings
 from parley_tts.speaking import Speaker
 from parley_tts.synthesis import Surroundings
@@ -57,9 +57,9 @@ def load_engines(settings: TtsSettings) -> Sequence[Synthesizer]:
 
 def _load(name: EngineName, settings: TtsSettings) -> Synthesizer:
     match name:
-        case "sherpa":
+        case "piper":
             folder = ModelStore.at(settings.model_store).locate(settings.tts_voice, "voice")
-            return sherpa.load(folder, threads=settings.tts_threads)
+            return piper.load(folder, threads=settings.tts_threads)
         case "espeak":
             # As a fallback it speaks the assistant's language: the voice's name is the first engine's.
             return espeak.load(settings.tts_voice if settings.tts_engine == "espeak" else "")

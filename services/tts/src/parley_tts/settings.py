@@ -6,7 +6,7 @@ import msgspec
 
 from parley_runtime.settings import Port, ServiceSettings
 
-EngineName = Literal["sherpa", "espeak"]
+EngineName = Literal["piper", "espeak"]
 
 
 class TtsSettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
@@ -14,10 +14,10 @@ class TtsSettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
 
     port: Port = 5007
     language: str = "en"
-    tts_engine: EngineName = "sherpa"
+    tts_engine: EngineName = "piper"
     """Who speaks."""
     tts_voice: str = ""
-    """A voice of the catalogue or a folder for sherpa; a voice of espeak-ng, or empty for the language, for espeak."""
+    """A voice of the catalogue or a folder for piper; a voice of espeak-ng, or empty for the language, for espeak."""
     tts_speed: Annotated[float, msgspec.Meta(ge=0.5, le=2)] = 1.0
     """1 is the voice's own pace."""
     tts_fallbacks: tuple[EngineName, ...] = ()

@@ -95,15 +95,15 @@ class Llm(Part, frozen=True, kw_only=True):
 class Tts(Part, frozen=True, kw_only=True):
     """The voice."""
 
-    engine: Literal["sherpa", "espeak"]
+    engine: Literal["piper", "espeak"]
     """Who speaks."""
     voice: Text
-    """A voice of the model catalogue for sherpa, a language code for espeak."""
+    """A voice of the model catalogue for piper, a language code for espeak."""
     speed: Annotated[float, msgspec.Meta(ge=0.5, le=2)] = 1.0
     """1 is the voice's own pace."""
     device: Device = "cpu"
     """Where it computes; a voice is quick enough on the CPU."""
-    fallbacks: Annotated[list[Literal["sherpa", "espeak"]], msgspec.Meta(max_length=2)]
+    fallbacks: Annotated[list[Literal["piper", "espeak"]], msgspec.Meta(max_length=2)]
     """Who speaks a phrase that the engine could not."""
     resources: Resources = Resources()
     vram_mi_b: MebiBytes | None = msgspec.field(default=None, name="vramMiB")

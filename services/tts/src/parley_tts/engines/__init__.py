@@ -43,7 +43,7 @@ class Voice(msgspec.Struct, frozen=True, kw_only=True):
     """Who speaks, for `/status`, spans and metrics."""
 
     engine: str
-    """`sherpa` or `espeak`, as in the resource."""
+    """`piper` or `espeak`, as in the resource."""
     name: str
     """The voice's name; empty where the language alone decides."""
     rate_hz: int
