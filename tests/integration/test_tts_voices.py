@@ -1,8 +1,10 @@
 """The real voices: the suite, what they sound like to Whisper, and what they do with a voice that somebody brings."""
 
 import shutil
+import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -16,8 +18,9 @@ from parley_runtime.piper_voices import VoiceUnusableError, derived, read_voice
 from parley_runtime.pulls import pull
 from parley_testkit.synthesizer_suite import LONG, SynthesizerSuite, spoken
 from parley_tts.engines import CannotSpeakError, EngineUnusableError, Samples, Speech, Synthesizer, espeak
-from parley_tts.engines.piper import PiperModel, PiperSynthesizer
+from parley_tts.engines.piper import Latent, PiperModel, PiperSynthesizer
 from parley_tts.engines.piper import load as load_piper
+from parley_tts.pieces import FIRST_FRAMES, LARGEST_FRAMES, phoneme_ids
 from parley_tts.shaping import AUDIBLE, Shaper
 
 SENTENCES = (
@@ -46,6 +49,11 @@ def piper(joe: Path) -> PiperSynthesizer:
     return load_piper(joe)
 
 
+@pytest.fixture(scope="module")
+def piper_model(joe: Path) -> PiperModel:
+    return PiperModel(read_voice(joe), derived(joe), 1)
+
+
 class TestPiper(SynthesizerSuite):
     @pytest.fixture
     def synthesizer(self, piper: Synthesizer) -> Synthesizer:
@@ -70,6 +78,12 @@ def shaped(voice: Synthesizer, text: str) -> Samples:
     return np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(32768)
 
 
+def said(model: PiperModel) -> Latent:
+    """Return the latent of some sentences, as one breath."""
+    sentence = "həlˈoʊ ðˈɛɹ, haʊ ɑːɹ juː tədˈeɪ? aɪ hˈoʊp juː ɑːɹ wˈɛl."  # noqa: RUF001  # IPA
+    return model.encode(phoneme_ids(sentence, model.piper.config.phoneme_id_map), speed=1)
+
+
 def test_whisper_understands_the_voice(voice: Synthesizer, whisper: Transcriber) -> None:
     heard = [whisper.transcribe([shaped(voice, text)], Decoding())[0].text for text in SENTENCES]
 
@@ -85,16 +99,69 @@ def test_speech_begins_at_once(voice: Synthesizer) -> None:
     assert int(np.flatnonzero(np.abs(samples) > AUDIBLE)[0]) <= 0.045 * 16_000
 
 
-def test_long_text_comes_in_pieces_before_it_is_all_made(piper: Synthesizer) -> None:
-    pieces: list[int] = []
+def test_pieces_sound_as_the_whole_does(piper_model: PiperModel) -> None:
+    latent = said(piper_model)
 
-    def take(samples: Samples) -> bool:
-        pieces.append(len(samples))
+    whole, in_pieces = piper_model.decode(latent), list(piper_model.decode_in_pieces(latent))
+
+    assert len(whole) == latent.shape[2] * piper_model.hop_samples
+    assert len(in_pieces) > 3
+    assert np.abs(whole).max() > 0.1
+    np.testing.assert_allclose(np.concatenate(in_pieces), whole, atol=1e-5)
+
+
+def test_a_frames_sound_needs_its_context_and_no_more(piper_model: PiperModel) -> None:
+    latent = said(piper_model)
+    whole, hop, middle = piper_model.decode(latent), piper_model.hop_samples, latent.shape[2] // 2
+
+    def error(context: int) -> float:
+        alone = piper_model.decode(latent[:, :, middle - context : middle + 1 + context])
+        wanted = whole[middle * hop : (middle + 1) * hop]
+        return float(np.abs(alone[context * hop : (context + 1) * hop] - wanted).max())
+
+    assert error(piper_model.context_frames) < 1e-5
+    assert error(piper_model.context_frames // 2) > 1e-3
+
+
+def test_a_sentence_is_heard_before_it_is_made(piper: Synthesizer) -> None:
+    at: list[float] = []
+    began_at = time.monotonic()
+
+    def take(_: Samples) -> bool:
+        at.append(time.monotonic() - began_at)
         return True
 
-    piper.speak(Speech(text=LONG, language="en"), take)
+    piper.speak(Speech(text="You can make tea by pouring hot water over the dry leaves.", language="en"), take)
 
-    assert len(pieces) == 3
+    assert len(at) > 2
+    assert at[0] < 0.6 * at[-1]
+
+
+def test_nothing_is_made_that_nobody_wants(piper: Synthesizer) -> None:
+    pieces: list[Samples] = []
+
+    def enough(samples: Samples) -> bool:
+        pieces.append(samples)
+        return len(pieces) < 2
+
+    piper.speak(Speech(text=LONG, language="en"), enough)
+
+    assert [len(piece) for piece in pieces] == [FIRST_FRAMES * 256, LARGEST_FRAMES * 256]
+
+
+def test_without_noise_a_voice_says_everything_always_in_the_same_way(joe: Path, tmp_path: Path) -> None:
+    page = tmp_path / "en_US-joe-medium.onnx.json"
+    shutil.copy(joe / "en_US-joe-medium.onnx", tmp_path)
+    config = msgspec.json.decode((joe / page.name).read_bytes())
+    page.write_bytes(msgspec.json.encode(config | {"inference": {"noise_scale": 0, "noise_w": 0, "length_scale": 2}}))
+    voice = load_piper(tmp_path)
+
+    once, again = spoken(voice, "Hello there."), spoken(voice, "Hello there.")
+
+    np.testing.assert_array_equal(once, again)
+    # Twice as fast as a voice that is half as fast: 69 frames, as many as sherpa-onnx made of it.
+    assert len(spoken(voice, "Hello there.", speed=2)) == 69 * 256
+    assert len(once) > 1.6 * 69 * 256
 
 
 def test_espeak_speaks_korean() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from pathlib import Path
 
 import msgspec
@@ -296,40 +297,55 @@ def put_voice(folder: Path, config: bytes = CONFIG) -> None:
     (folder / "en_US-x-low.onnx.json").write_bytes(config)
 
 
+def put_halves(folder: Path) -> None:
+    """Lay halves beside a voice, as they are when they were made from it."""
+    halves = piper_voices.derived(folder)
+    halves.folder.mkdir()
+    halves.encoder.write_bytes(b"on")
+    halves.decoder.write_bytes(b"nx")
+    places = [halves.encoder, halves.decoder, folder / "en_US-x-low.onnx"]
+    sums = [(hashlib.sha256(path.read_bytes()).hexdigest(), os.path.relpath(path, halves.folder)) for path in places]
+    (halves.folder / "SHA256SUMS").write_text("".join(f"{sha256}  {name}\n" for sha256, name in sums))
+
+
 class TestPiperVoices:
-    def test_the_token_table_has_a_phoneme_and_its_id_per_line(self, tmp_path: Path) -> None:
+    def test_halves_belong_to_the_model_that_they_were_made_from(self, tmp_path: Path) -> None:
         put_voice(tmp_path)
+        put_halves(tmp_path)
 
-        table = piper_voices.token_table(piper_voices.read_voice(tmp_path).config)
-
-        assert table == "_ 0\n^ 1\n$ 2\n  3\na 14\n"
-
-    def test_metadata_is_protobuf_that_reads_back(self, tmp_path: Path) -> None:
-        put_voice(tmp_path)
-
-        facts = dict(entries_of(piper_voices.metadata(piper_voices.read_voice(tmp_path).config)))
-
-        assert (facts["model_type"], facts["comment"]) == ("vits", "piper")
-        assert (facts["sample_rate"], facts["n_speakers"], facts["voice"]) == ("22050", "1", "en-us")
-
-    def test_the_original_is_the_beginning_of_the_derived_model(self, tmp_path: Path) -> None:
-        put_voice(tmp_path)
-        voice, files = piper_voices.read_voice(tmp_path), piper_voices.derived(tmp_path)
-
-        piper_voices.derive(voice, files)
-
-        assert files.model.read_bytes() == b"onnx" + piper_voices.metadata(voice.config)
-        assert piper_voices.is_derived(voice, files)
+        assert piper_voices.is_derived(piper_voices.read_voice(tmp_path), piper_voices.derived(tmp_path))
         assert piper_voices.problems(tmp_path) == []
 
-    def test_a_damaged_derived_model_is_a_problem(self, tmp_path: Path) -> None:
+    def test_without_halves_nothing_is_wrong_but_they_are_not_there(self, tmp_path: Path) -> None:
         put_voice(tmp_path)
-        voice, files = piper_voices.read_voice(tmp_path), piper_voices.derived(tmp_path)
-        piper_voices.derive(voice, files)
+        (tmp_path / "sherpa").mkdir()
 
-        files.model.write_bytes(b"XXXX" + piper_voices.metadata(voice.config))
+        assert not piper_voices.is_derived(piper_voices.read_voice(tmp_path), piper_voices.derived(tmp_path))
+        assert piper_voices.problems(tmp_path) == []
 
-        assert piper_voices.problems(tmp_path) == ["sherpa/: is not what the voice's files give"]
+    def test_another_model_of_the_same_size_has_no_halves(self, tmp_path: Path) -> None:
+        put_voice(tmp_path)
+        put_halves(tmp_path)
+
+        (tmp_path / "en_US-x-low.onnx").write_bytes(b"ONNX")
+
+        assert not piper_voices.is_derived(piper_voices.read_voice(tmp_path), piper_voices.derived(tmp_path))
+        assert piper_voices.problems(tmp_path) == ["streaming/: was not made from en_US-x-low.onnx"]
+
+    @pytest.mark.parametrize("half", ["encoder.onnx", "decoder.onnx"])
+    @pytest.mark.parametrize("content", [b"XX", None])
+    def test_a_half_that_is_damaged_or_lost_is_a_problem(
+        self, tmp_path: Path, half: str, content: bytes | None
+    ) -> None:
+        put_voice(tmp_path)
+        put_halves(tmp_path)
+        damaged = tmp_path / "streaming" / half
+
+        damaged.unlink()
+        if content:
+            damaged.write_bytes(content)
+
+        assert piper_voices.problems(tmp_path) == [f"streaming/{half}: is not as it was made"]
 
     def test_a_folder_without_a_voice_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(piper_voices.VoiceUnusableError, match="holds 0 Piper voices"):
@@ -341,6 +357,7 @@ class TestPiperVoices:
             (b"{", "is no configuration of a Piper voice"),
             (b'{"audio": {}}', "missing required field"),
             (CONFIG.replace(b'"espeak",', b'"text",'), "wants text phonemes"),
+            (CONFIG.replace(b'"^": [1], ', b""), r"has no ids for \^ in its phoneme_id_map"),
         ],
     )
     def test_a_voice_that_cannot_be_spoken_is_refused(self, tmp_path: Path, config: bytes, reason: str) -> None:
@@ -348,15 +365,3 @@ class TestPiperVoices:
 
         with pytest.raises(piper_voices.VoiceUnusableError, match=reason):
             piper_voices.read_voice(tmp_path)
-
-
-def entries_of(data: bytes) -> list[tuple[str, str]]:
-    """Read short `metadata_props` entries: tag 114 (field 14), length, then key (10) and value (18) with theirs."""
-    entries = []
-    while data:
-        assert data[0] == 14 << 3 | 2
-        entry, data = data[2 : 2 + data[1]], data[2 + data[1] :]
-        key_end = 2 + entry[1]
-        assert (entry[0], entry[key_end]) == (1 << 3 | 2, 2 << 3 | 2)
-        entries.append((entry[2:key_end].decode(), entry[key_end + 2 :].decode()))
-    return entries

@@ -1,10 +1,11 @@
 """Toy voices of the shape that Piper's have, with other names in them, are cut where they can be cut."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
@@ -13,6 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from parley_runtime.piper_voices import CONTEXT_FRAMES, DECODER, ENCODER, HOP_SAMPLES, VoiceUnusableError
 from parley_runtime.voice_halves import Decoder, decoder_of, split
 from parley_tts.pieces import pieces
+
+Array = npt.NDArray[np.float32]
 
 CHANNELS = 4
 SPEAKERS = 3
@@ -38,19 +41,19 @@ class Toy:
         self.weights.append(numpy_helper.from_array(np.array(value, dtype), name))
         return name
 
-    def step(self, kind: str, *inputs: str, output: str = "", **settings: Any) -> str:
+    def step(self, kind: str, *inputs: str, output: str = "", **settings: Any) -> str:  # noqa: ANN401  # as ONNX has it
         output = output or f"t{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [output], name=f"n{len(self.nodes)}", **settings))
         return output
 
     def conv(self, given: str, size: int, *, dilation: int = 1, out: int = CHANNELS, pad: int | None = None) -> str:
         pads = [dilation * (size - 1) // 2 if pad is None else pad] * 2
-        settings = {"kernel_shape": [size], "dilations": [dilation], "pads": pads, "strides": [1]}
+        settings: dict[str, Any] = {"kernel_shape": [size], "dilations": [dilation], "pads": pads, "strides": [1]}
         return self.step("Conv", given, self.weight(out, CHANNELS, size), self.weight(out), **settings)
 
     def upsampled(self, given: str, size: int, stride: int) -> str:
         pads = [(size - stride) // 2] * 2
-        settings = {"kernel_shape": [size], "dilations": [1], "pads": pads, "strides": [stride]}
+        settings: dict[str, Any] = {"kernel_shape": [size], "dilations": [1], "pads": pads, "strides": [stride]}
         return self.step("ConvTranspose", given, self.weight(CHANNELS, CHANNELS, size), **settings)
 
     def latent(self) -> str:
@@ -99,10 +102,11 @@ def toy(*, speakers: int = 1) -> onnx.ModelProto:
     return made.model()
 
 
-def run(path: Path, given: dict[str, Any]) -> Any:
+def run(path: Path, given: Mapping[str, npt.NDArray[Any]]) -> Array:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     wanted = {each.name for each in session.get_inputs()}
-    return session.run(None, {name: value for name, value in given.items() if name in wanted})[0]
+    made: Array = session.run(None, {name: value for name, value in given.items() if name in wanted})[0]
+    return made
 
 
 @pytest.mark.parametrize("speakers", [1, SPEAKERS])
@@ -121,7 +125,7 @@ def test_the_halves_together_say_what_the_whole_says_and_in_pieces_too(tmp_path:
     latent = run(tmp_path / ENCODER, said)
     [name] = {each.name for each in onnx.load(tmp_path / DECODER).graph.input} - {"sid"}
 
-    def decoded(begin: int, end: int) -> Any:
+    def decoded(begin: int, end: int) -> Array:
         return run(tmp_path / DECODER, {**said, name: latent[:, :, begin:end]}).ravel()
 
     in_pieces = [

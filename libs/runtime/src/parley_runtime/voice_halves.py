@@ -1,9 +1,9 @@
 """Cuts the ONNX model of a Piper voice in two, so that its sound can be made piece by piece. The only importer of onnx.
 
-A VITS voice (arXiv:2106.06103) is everything up to the latent, which wants to see a whole breath, and a HiFi-GAN decoder
-(arXiv:2010.05646) of convolutions alone, each sample of which depends on a few frames of the latent. Between them there
-is one tensor. It is found by the shape of the graph, never by its name: it goes into the convolution before the first
-transposed one.
+A VITS voice (arXiv:2106.06103) is everything up to the latent, which wants to see a whole breath, and a HiFi-GAN
+decoder (arXiv:2010.05646) of convolutions alone, each sample of which depends on a few frames of the latent. Between
+them there is one tensor. It is found by the shape of the graph, never by its name: it goes into the convolution before
+the first transposed one.
 
 A program (`python -m parley_runtime.voice_halves MODEL FOLDER`) that `piper_voices.derive` runs: onnx and two copies of
 a model take 270 MB for two seconds, which no service should keep. Not here: where halves lie, and whose they are.
@@ -116,7 +116,8 @@ def _cut(graph: onnx.GraphProto, makers: Mapping[str, onnx.NodeProto], name: str
         before = next(each for each in makers[before].input if each in spoken)
     if before not in makers or makers[before].op_type != "Conv":
         raise _unusable(name, "there is no convolution before its first transposed one")
-    return makers[before].input[0]
+    latent: str = makers[before].input[0]
+    return latent
 
 
 def _needed(tensor: str, makers: Mapping[str, onnx.NodeProto], cut: str) -> set[str]:

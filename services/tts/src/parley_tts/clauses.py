@@ -1,8 +1,8 @@
 """Text into clauses and breaths: what a voice is given at once. Pure; called by engines that need phonemes.
 
 A phonemizer takes clauses, because punctuation is a phoneme to a Piper voice but silence to espeak-ng. A breath is what
-a model must see at once: a sentence, or a part of a long one. Short breaths bound how long a first sound takes, how long
-an interrupt waits, and memory.
+a model must see at once: a sentence, or a part of a long one. Short breaths bound how long a first sound takes, how
+long an interrupt waits, and memory.
 """
 
 import re

@@ -1,8 +1,8 @@
 """What goes into a Piper voice: a breath as phoneme ids, and its latent in pieces. Pure; `engines.piper` calls it.
 
 The decoder of a voice makes the same sound of a piece of the latent as of all of it, as long as the piece has some of
-its neighbours on both sides, whose sound is then thrown away. So a breath can be heard while it is being made. Not here:
-where a text is cut into breaths (`clauses`).
+its neighbours on both sides, whose sound is then thrown away. So a breath can be heard while it is being made. Not
+here: where a text is cut into breaths (`clauses`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ FIRST_FRAMES: Final = 32
 """Of the latent: 370 ms at 22.05 kHz. Less is no sooner, for it needs as many neighbours, and the next piece would have
 to be there sooner."""
 LARGEST_FRAMES: Final = 64
-"""740 ms. Neighbours cost more the shorter the pieces are, and longer ones keep an interrupt waiting and take memory."""
+"""740 ms. Neighbours cost more the shorter pieces are; longer ones keep an interrupt waiting and take memory."""
 
 
 class Piece(NamedTuple):

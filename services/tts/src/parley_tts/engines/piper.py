@@ -1,4 +1,4 @@
-"""Piper voices, heard while they are made: their model in two halves (decision 0016), phonemes from an espeak-ng process.
+"""Piper voices, heard while they are made: their model in two halves (decision 0016), phonemes from espeak-ng.
 
 `app` loads it. The first half makes a latent of a whole breath, in a third of the time; the second makes sound of the
 latent piece by piece, and is left alone when nobody wants more. Not here: the files of a voice
@@ -79,7 +79,7 @@ class PiperModel:
             SynthesisFailedError: onnxruntime broke.
         """
         how = self.piper.config.inference
-        return _run(
+        latent: Latent = _run(
             self._encoder,
             {
                 "input": np.array([ids], np.int64),
@@ -88,6 +88,7 @@ class PiperModel:
                 **self._speaker,
             },
         )
+        return latent
 
     def decode(self, latent: Latent) -> Samples:
         """Return the sound of a latent, `hop_samples` for each of its frames.
@@ -95,7 +96,8 @@ class PiperModel:
         Raises:
             SynthesisFailedError: onnxruntime broke.
         """
-        return _run(self._decoder, {self._latent: latent, **self._speaker}).ravel()
+        samples: Samples = _run(self._decoder, {self._latent: latent, **self._speaker}).ravel()
+        return samples
 
     def decode_in_pieces(self, latent: Latent) -> Iterator[Samples]:
         """Yield the same sound, each piece of it as soon as it is made.
