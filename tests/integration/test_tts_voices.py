@@ -112,12 +112,16 @@ def test_pieces_sound_as_the_whole_does(piper_model: PiperModel) -> None:
 
 def test_a_frames_sound_needs_its_context_and_no_more(piper_model: PiperModel) -> None:
     latent = said(piper_model)
-    whole, hop, middle = piper_model.decode(latent), piper_model.hop_samples, latent.shape[2] // 2
+    whole, hop = piper_model.decode(latent), piper_model.hop_samples
 
     def error(context: int) -> float:
-        alone = piper_model.decode(latent[:, :, middle - context : middle + 1 + context])
-        wanted = whole[middle * hop : (middle + 1) * hop]
-        return float(np.abs(alone[context * hop : (context + 1) * hop] - wanted).max())
+        """Return how far every tenth frame, decoded with so many neighbours, is from what it is in the whole."""
+        worst = 0.0
+        for at in range(context, latent.shape[2] - context, 10):
+            alone = piper_model.decode(latent[:, :, at - context : at + 1 + context])
+            difference = alone[context * hop : (context + 1) * hop] - whole[at * hop : (at + 1) * hop]
+            worst = max(worst, float(np.abs(difference).max()))
+        return worst
 
     assert error(piper_model.context_frames) < 1e-5
     assert error(piper_model.context_frames // 2) > 1e-3
