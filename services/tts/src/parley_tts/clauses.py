@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 MAX_BREATH_CHARS: Final = 120
-"""About 6 s of English. A breath of so many has its first sound 60 ms later than one of 60, and takes 4 MB more (decision
-0016); most sentences have no pause then that nobody wrote."""
+"""About 6 s of English. A breath of so many has its first sound 60 ms later than one of 60, and takes 4 MB more
+(decision 0016); most sentences have no pause then that nobody wrote."""
 
 _ENDINGS: Final = {
     **dict(zip(".!?,;:", ".!?,;:", strict=True)),

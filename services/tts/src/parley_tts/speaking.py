@@ -46,8 +46,8 @@ class Speaker:
     async def say(self, speech: Speech, *, avoid_first: bool = False) -> AsyncGenerator[tuple[Voice, bytes], None]:
         """Yield who speaks and the next 20 ms of s16le PCM at 16 kHz; the last piece may be shorter.
 
-        Leaving the loop (with `aclosing`) stops the engine at the end of its piece, mostly within 50 ms, or within 150
-        when it has just begun a breath.
+        Leaving the loop (with `aclosing`) stops the engine at the end of its piece, mostly within 50 ms, or within 300
+        when it has just begun a breath (decision 0016).
 
         Args:
             speech: what to say.
