@@ -1,0 +1,87 @@
+"""The operator as a process: what it is made of, in which order it starts, and how it ends."""
+
+import asyncio
+import datetime as dt
+import socket
+import time
+from typing import Final
+
+import aiohttp
+import structlog
+
+from parley_contract.errors import PermanentError, RetryableError
+from parley_operator.agents import Agents
+from parley_operator.cluster import Cluster, connected
+from parley_operator.handlers import watch
+from parley_operator.kinds import ASSISTANT
+from parley_operator.logs import configure_logs
+from parley_operator.metrics import Metrics
+from parley_operator.posts import Posts
+from parley_operator.queues import Workers
+from parley_operator.reconciling import Reconciler, Surroundings
+from parley_operator.secret_values import Secrets
+from parley_operator.serving import served
+from parley_operator.settings import Settings
+from parley_operator.sweeping import sweep_for_ever
+from parley_operator.world import Key, World
+
+_DEFINITION_S: Final = 2.0
+"""So often is looked for the definition of VoiceAssistants, before which there is nothing to watch."""
+_LOG: Final = structlog.get_logger()
+
+
+async def run(settings: Settings) -> None:
+    """Look after assistants until SIGTERM or SIGINT.
+
+    Raises:
+        InvalidDocumentError: settings that hold documents of their own cannot be read.
+    """
+    configure_logs(settings.log_level)
+    metrics, world, watching = Metrics(), World(), asyncio.Event()
+    clock = time.monotonic
+    async with connected() as cluster, aiohttp.ClientSession(trust_env=False) as http:
+        secrets = Secrets(cluster, clock)
+        agents = Agents(http, lambda key: looks.add(key), clock, address=settings.agent_status_url)  # noqa: PLW0108
+        around = Surroundings(
+            world=world,
+            cluster=cluster,
+            secrets=secrets,
+            agents=agents,
+            posts=Posts(cluster, socket.gethostname()),
+            metrics=metrics,
+            installation=settings.installation(),
+            clock=clock,
+            now=lambda: dt.datetime.now(dt.UTC),
+        )
+        looks: Workers[Key] = Workers(Reconciler(around).reconcile, at_once=settings.at_once, clock=clock)
+        metrics.ask_queue(lambda: len(looks.queue), lambda: looks.queue.oldest_s(clock()))
+        ports = (settings.health_port, settings.metrics_port)
+        async with served(settings.host, ports, metrics, lambda: looks.queue.oldest_s(clock()), watching.is_set):
+            await _until_defined(cluster, settings.namespaces)
+            async with asyncio.TaskGroup() as tasks:
+                background = (
+                    tasks.create_task(looks.run()),
+                    tasks.create_task(agents.workers.run()),
+                    tasks.create_task(sweep_for_ever(world, cluster, settings.namespaces, looks.add)),
+                )
+                _LOG.info("watching", namespaces=settings.namespaces or "all")
+                await watch(world, looks.add, settings.namespaces, watching)
+                for task in background:
+                    task.cancel()
+    _LOG.info("ended")
+
+
+async def _until_defined(cluster: Cluster, namespaces: tuple[str, ...]) -> None:
+    """Wait until there are VoiceAssistants to watch: kopf looks for kinds once, when it starts."""
+    said = ""
+    while True:
+        try:
+            async for _ in cluster.names(ASSISTANT, namespaces[0] if namespaces else ""):
+                break
+        except (RetryableError, PermanentError) as error:
+            if said != str(error):
+                said = str(error)
+                _LOG.warning("waiting for the definition of VoiceAssistants and the right to list them", reason=said)
+        else:
+            return
+        await asyncio.sleep(_DEFINITION_S)

@@ -1,0 +1,133 @@
+"""The only page that knows kopf: it watches, and whatever happens gives an assistant a place in the queue.
+
+Nothing is done in a handler, so nothing of kopf's own machinery is used: no finalizer, no timer, no annotation, no
+retry, no event. What kopf is good at is left to it: first lists in pages, watches that go on where they broke and that
+notice silence, 410s, credentials that change. All kinds are listed before the first handler runs, for kopf fills its
+indices first: so an operator that starts does not take what it has not seen yet for missing.
+
+One operator watches an assistant at a time (`replicas: 1`, Recreate): kopf elects no leader. Two that overlap for a
+moment apply the same things, and make what is made once by `create`, which the second one loses.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, MutableMapping
+from typing import Any, Final
+
+import kopf
+
+from parley_operator.kinds import ASSISTANT, WATCHED, Kind
+from parley_operator.resources.objects import DOMAIN
+from parley_operator.world import Key, World
+
+SERVER_S: Final = 300
+"""After so long the server ends a watch, and it goes on with the next one: connections do not live for ever."""
+CLIENT_S: Final = 320.0
+"""After so long we end it, if the server's end is lost."""
+SILENCE_S: Final = 75.0
+"""The server sends a bookmark each minute: a watch that says nothing for longer is dead."""
+CONNECT_S: Final = 10.0
+REQUEST_S: Final = 60.0
+"""A page of a first list, from a server that has just started."""
+PAGE: Final = 200
+COALESCE_S: Final = 0.15
+"""What happens to children comes in bursts, most of them our own doing: they are looked at together."""
+_BACKOFFS: Final = (0.2, 0.5, 1, 2, 4, 8, 15, 30, *([60] * 60))
+"""An API server that is away for an hour does not end the operator."""
+
+
+class _KeepsNothing(kopf.DiffBaseStorage):
+    """kopf copies each object to find what changed in it; nobody asks it that."""
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:  # noqa: ARG002
+        return kopf.BodyEssence({})
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Keep nothing."""
+
+
+async def watch(
+    world: World, tell: Callable[[Key, float], None], namespaces: Collection[str], ready: asyncio.Event
+) -> None:
+    """Watch until SIGTERM or SIGINT, with the API server's answers kept in a world.
+
+    Args:
+        world: what is seen goes there.
+        tell: called with an assistant that something happened to, and after how many seconds to look.
+        namespaces: which; empty for all.
+        ready: set when watching begins.
+    """
+    await kopf.operator(
+        registry=_registry(world, tell),
+        settings=_settings(),
+        namespaces=list(namespaces),
+        clusterwide=not namespaces,
+        standalone=True,
+        ready_flag=ready,
+    )
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    # Namespaces and definitions are what they were at the start: watching those takes rights that nothing else needs.
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.watching.server_timeout = SERVER_S
+    settings.watching.client_timeout = CLIENT_S
+    settings.watching.connect_timeout = CONNECT_S
+    settings.watching.inactivity_timeout = SILENCE_S
+    settings.watching.chunk_size = PAGE
+    settings.networking.connect_timeout = CONNECT_S
+    settings.networking.request_timeout = REQUEST_S
+    settings.networking.error_backoffs = _BACKOFFS
+    settings.queueing.idle_timeout = 0.5
+    settings.queueing.exit_timeout = 0.5
+    settings.process.ultimate_exiting_timeout = 20.0
+    # Never written; but if a handler ever made kopf write, it would be under a name of ours.
+    settings.persistence.finalizer = f"{DOMAIN}/never"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=f"kopf.{DOMAIN}")
+    settings.persistence.diffbase_storage = _KeepsNothing()
+    for kind in WATCHED:
+        if kind.labels:
+            settings.watching.label_selectors[_selector(kind)] = kind.labels
+        if kind.fields:
+            settings.watching.field_selectors[_selector(kind)] = kind.fields
+    for chatty in ("kopf", "aiohttp"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    return settings
+
+
+def _registry(world: World, tell: Callable[[Key, float], None]) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+
+    async def see(body: kopf.Body, **_: Any) -> None:  # noqa: ANN401  # kopf's keywords
+        world.put(_plain(body))
+
+    async def happened(event: Mapping[str, Any], **_: Any) -> None:  # noqa: ANN401
+        seen = event["object"]
+        keys = world.keys_of(seen)
+        if event["type"] == "DELETED":
+            world.remove(seen)
+        for key in keys:
+            tell(key, 0.0 if seen["kind"] == ASSISTANT.name else COALESCE_S)
+
+    async def log_in(**keywords: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401
+        return kopf.login_with_service_account(**keywords) or kopf.login_with_kubeconfig(**keywords)
+
+    kopf.on.login(registry=registry, errors=kopf.ErrorsMode.PERMANENT)(log_in)
+    for kind in WATCHED:
+        kopf.index(*_selector(kind), id=f"see-{kind.plural}", registry=registry)(see)
+        kopf.on.event(*_selector(kind), id=f"tell-{kind.plural}", registry=registry)(happened)
+    return registry
+
+
+def _selector(kind: Kind) -> tuple[str, str, str]:
+    return kind.group, kind.version, kind.plural
+
+
+def _plain(body: Mapping[str, Any]) -> MutableMapping[str, Any]:
+    """Return what kopf wraps."""
+    return dict(body)

@@ -1,0 +1,233 @@
+"""One assistant: observe, plan, apply, report. Idempotent, and safe to be ended between any two writes.
+
+Called by the queue, for one assistant once at a time. Nothing here decides what shall be: `judgement`, `plan` and
+`status` do. What fails is told in the status where the owner of the assistant can do something about it, and in the log
+and the metrics where the owner of the cluster can; either way the queue tries again.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from parley_contract.errors import PermanentError, RetryableError
+from parley_operator import reasons
+from parley_operator.actions import Action, Apply, Create, Delete
+from parley_operator.agents import Agents
+from parley_operator.cluster import Cluster, ConflictError, EndingError, MissingError, RefusedError
+from parley_operator.conditions import Seen
+from parley_operator.failures import Failure, failures
+from parley_operator.judgement import Judgement
+from parley_operator.metrics import Metrics, Result
+from parley_operator.observing import look
+from parley_operator.plan import Plan, plan
+from parley_operator.posts import Posts
+from parley_operator.resources.objects import Installation, Object, component_of
+from parley_operator.secret_values import Secrets
+from parley_operator.status import as_document, news, status
+from parley_operator.world import Key, World
+
+_LOG: Final = structlog.get_logger()
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look needs."""
+
+    world: World
+    cluster: Cluster
+    secrets: Secrets
+    agents: Agents
+    posts: Posts
+    metrics: Metrics
+    installation: Installation
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    now: Callable[[], dt.datetime]
+    """Wall clock, with a time zone."""
+
+
+class Reconciler:
+    """Looks after assistants."""
+
+    def __init__(self, around: Surroundings) -> None:
+        """Look after those of this world."""
+        self._around = around
+        self._generations: dict[Key, int] = {}
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Make an assistant as it should be; return after how many seconds to look again, None for never.
+
+        Raises:
+            RetryableError, PermanentError: it is not, and has to be tried again.
+        """
+        around, begin = self._around, self._around.clock()
+        result: Result = "failed"
+        try:
+            result, again_s = await self._reconcile(key)
+            return again_s
+        except RefusedError as error:
+            _LOG.warning("the API server refused", namespace=key[0], assistant=key[1], reason=str(error))
+            raise
+        except (RetryableError, PermanentError) as error:
+            _LOG.warning("a look failed", namespace=key[0], assistant=key[1], reason=str(error))
+            raise
+        except Exception:
+            _LOG.exception("a look failed by a fault of ours", namespace=key[0], assistant=key[1])
+            raise
+        finally:
+            around.metrics.reconciles.labels(result).inc()
+            around.metrics.reconcile_s.observe(around.clock() - begin)
+
+    async def _reconcile(self, key: Key) -> tuple[Result, float | None]:
+        around = self._around
+        resource = around.world.assistant(key)
+        if resource is None or "deletionTimestamp" in resource["metadata"]:
+            self._forget(key)
+            return "gone", None
+        self._doubt_after_a_change(key, resource)
+        try:
+            seen = await look(around.world, around.secrets, key, resource)
+            made = plan(seen.judgement, seen.observed, around.installation, around.now())
+            refused = await self._apply(key, made)
+            is_told = await self._report(key, seen.judgement, made, refused)
+        except EndingError:
+            # Nothing can be made any more, and what is there goes by itself: this look was the last one.
+            return "gone", None
+        except MissingError:
+            # The assistant itself is gone: its watch is about to say so.
+            return "gone", None
+        except ConflictError:
+            around.secrets.doubt(key)
+            raise
+        if refused is not None:
+            raise refused
+        return "changed" if made.actions or is_told else "unchanged", made.look_again_after_s
+
+    def _forget(self, key: Key) -> None:
+        self._generations.pop(key, None)
+        self._around.agents.leave(key)
+        self._around.metrics.phase(key, "")
+
+    def _doubt_after_a_change(self, key: Key, resource: Object) -> None:
+        """Read Secrets again with a new generation: who changes a spec has often changed a Secret as well."""
+        generation = int(resource["metadata"].get("generation", 0))
+        if self._generations.get(key, generation) != generation:
+            self._around.secrets.doubt(key)
+        self._generations[key] = generation
+
+    # --- Apply --------------------------------------------------------------------------------------------------------
+
+    async def _apply(self, key: Key, made: Plan) -> RefusedError | None:
+        """Carry out a plan up to what is refused, and return that; errors that say nothing of it are raised.
+
+        What stands side by side in it and is of one kind does not need each other, and is written at once.
+        """
+        for _, alike in itertools.groupby(made.actions, lambda action: (type(action), _name(action).partition("/")[0])):
+            actions = tuple(alike)
+            done = await asyncio.gather(*map(self._do, actions), return_exceptions=True)
+            for action, error in zip(actions, done, strict=True):
+                if error is None:
+                    _LOG.info("did", namespace=key[0], assistant=key[1], action=_verb(action), child=_name(action))
+            failed = [(action, error) for action, error in zip(actions, done, strict=True) if error is not None]
+            for _, error in failed:
+                if not isinstance(error, RefusedError):
+                    raise error
+            if failed:
+                return _RefusedChildError(failed[0][0], str(failed[0][1]))
+        return None
+
+    async def _do(self, action: Action) -> None:
+        around = self._around
+        around.metrics.writes.labels(_verb(action)).inc()
+        if isinstance(action, Delete):
+            # If somebody else removed it, that is as good.
+            with contextlib.suppress(MissingError):
+                await around.cluster.delete(action)
+            meta = {"namespace": action.namespace, "name": action.name, "uid": action.uid}
+            around.world.remove({"kind": action.kind, "metadata": meta})
+            return
+        is_new = isinstance(action, Create)
+        done = await (around.cluster.create(action.object) if is_new else around.cluster.apply(action.object))
+        if done["kind"] == "Secret":
+            around.secrets.learn(done)
+        else:
+            around.world.put(done)
+
+    # --- Report -------------------------------------------------------------------------------------------------------
+
+    async def _report(self, key: Key, judgement: Judgement, made: Plan, refused: RefusedError | None) -> bool:
+        """Say how the assistant fares now; return whether that had to be written."""
+        around = self._around
+        resource = around.world.assistant(key)
+        if resource is None:
+            return False
+        previous: Mapping[str, Any] = resource.get("status") or {}
+        current = status(self._seen(key, judgement, made, refused), previous, around.now())
+        around.metrics.phase(key, current.phase)
+        document = as_document(current)
+        if document == previous:
+            return False
+        around.metrics.writes.labels("status").inc()
+        around.world.put(await around.cluster.apply_status(resource, document))
+        self._count_ready(previous, document)
+        for each in news(previous, current):
+            await around.posts.post(resource, each, around.now())
+        return True
+
+    def _seen(self, key: Key, judgement: Judgement, made: Plan, refused: RefusedError | None) -> Seen:
+        around = self._around
+        children, pods = around.world.children(key), around.world.pods(key)
+        claim = made.context.claim if made.context is not None else None
+        if claim is not None and all(child["metadata"]["uid"] != claim["metadata"]["uid"] for child in children):
+            children = (*children, claim)
+        found = failures(pods=pods, children=children, events=around.world.events(key))
+        if isinstance(refused, _RefusedChildError):
+            found = (refused.failure, *found)
+        seen = Seen(judgement=judgement, context=made.context, children=children, pods=pods, failures=found)
+        if not seen.is_ready("agent"):
+            around.agents.leave(key)
+            return seen
+        around.agents.follow(key)
+        return msgspec.structs.replace(seen, agent=around.agents.said(key))
+
+    def _count_ready(self, previous: Mapping[str, Any], document: Mapping[str, Any]) -> None:
+        before, after = _ready(previous), _ready(document)
+        if before.get("status") == "False" and after.get("status") == "True":
+            took = dt.datetime.fromisoformat(after["lastTransitionTime"]) - dt.datetime.fromisoformat(
+                before["lastTransitionTime"]
+            )
+            self._around.metrics.time_to_ready_s.observe(took.total_seconds())
+
+
+class _RefusedChildError(RefusedError):
+    """A child that the API server did not take."""
+
+    def __init__(self, action: Action, said: str) -> None:
+        super().__init__(f"{_name(action)}: {said}")
+        quota = "exceeded quota" in said
+        advice = "raise the namespace's ResourceQuota" if quota else "it is tried again; see the operator's log"
+        self.failure = Failure(
+            component=component_of(action.object) if isinstance(action, Create | Apply) else "models",
+            reason=reasons.QUOTA_EXCEEDED if quota else reasons.APPLY_FAILED,
+            message=f"{_name(action)} was not taken: {said}: {advice}",
+        )
+
+
+def _ready(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: list[Mapping[str, Any]] = document.get("conditions") or []
+    return next((each for each in found if each["type"] == "Ready"), {})
+
+
+def _verb(action: Action) -> str:
+    return type(action).__name__.lower()
+
+
+def _name(action: Action) -> str:
+    if isinstance(action, Delete):
+        return f"{action.kind}/{action.name}"
+    return f"{action.object['kind']}/{action.object['metadata']['name']}"
