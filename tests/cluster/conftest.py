@@ -1,4 +1,4 @@
-"""One control plane and two ordinary nodes for all tests of this folder, a namespace for each."""
+"""One control plane, two ordinary nodes and one operator for all tests of this folder, a namespace for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +7,11 @@ import pytest
 
 from parley_testkit.control_plane.namespaces import Namespace
 from parley_testkit.control_plane.nodes import Node
+from parley_testkit.control_plane.operators import OperatorProcess, install_account, running_operator
 from parley_testkit.control_plane.plane import ControlPlane, running_control_plane
 
 ROOT = Path(__file__).parents[2]
+RIGHTS = Path(__file__).with_name("operator-rights.yaml")
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +29,15 @@ def plane(shared_plane: ControlPlane) -> ControlPlane:
 
 @pytest.fixture(scope="session")
 def voice_assistants(shared_plane: ControlPlane) -> None:
-    """The control plane knows VoiceAssistants."""
+    """The control plane knows VoiceAssistants, and NVIDIA's runtime as k3s does."""
+    shared_plane.admin.apply(
+        {
+            "apiVersion": "node.k8s.io/v1",
+            "kind": "RuntimeClass",
+            "metadata": {"name": "nvidia"},
+            "handler": "nvidia",
+        }
+    )
     shared_plane.admin.kubectl("apply", "--server-side", "--filename", str(ROOT / "crds"))
     shared_plane.admin.kubectl("wait", "--for=condition=Established", "crd/voiceassistants.parley.dev")
 
@@ -36,3 +46,23 @@ def voice_assistants(shared_plane: ControlPlane) -> None:
 def namespace(plane: ControlPlane) -> Iterator[Namespace]:
     with plane.namespace() as namespace:
         yield namespace
+
+
+@pytest.fixture(scope="session")
+def operator_account(shared_plane: ControlPlane, voice_assistants: None) -> None:
+    """The operator's ServiceAccount is there, with its rights."""
+    install_account(shared_plane, RIGHTS)
+
+
+@pytest.fixture(scope="module")
+def shared_operator(shared_plane: ControlPlane, operator_account: None) -> Iterator[OperatorProcess]:
+    """An operator that looks after every namespace, for the tests of one file."""
+    with running_operator(shared_plane) as operator:
+        yield operator
+
+
+@pytest.fixture
+def operator(shared_operator: OperatorProcess) -> OperatorProcess:
+    """The operator of this file, which has not died."""
+    shared_operator.check()
+    return shared_operator

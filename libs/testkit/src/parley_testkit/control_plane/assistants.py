@@ -1,0 +1,96 @@
+"""Assistants on a control plane, as tests speak of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from parley_testkit.control_plane.access import Object
+from parley_testkit.control_plane.namespaces import Namespace
+from parley_testkit.control_plane.observing import condition, is_ready
+from parley_testkit.control_plane.waiting import WAIT_S, until
+
+ASSISTANTS: Final = "parley.dev/v1alpha1/voiceassistants"
+CHILD_KINDS: Final = (
+    "v1/serviceaccounts",
+    "networking.k8s.io/v1/networkpolicies",
+    "v1/configmaps",
+    "v1/persistentvolumeclaims",
+    "v1/services",
+    "policy/v1/poddisruptionbudgets",
+    "apps/v1/statefulsets",
+    "apps/v1/deployments",
+    "apps/v1/controllerrevisions",
+    "batch/v1/jobs",
+    "v1/secrets",
+)
+READY_S: Final = 3 * WAIT_S
+
+
+def assistant(name: str = "libra", /, **spec: object) -> Object:
+    """Return a manifest: the laptop's profile, unless the spec says otherwise."""
+    return {
+        "apiVersion": "parley.dev/v1alpha1",
+        "kind": "VoiceAssistant",
+        "metadata": {"name": name},
+        "spec": {"profile": "laptop", **spec},
+    }
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    """Return the manifests of a file."""
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def children(namespace: Namespace, name: str = "libra") -> dict[tuple[str, str], Object]:
+    """Return everything that an assistant is made of, by kind and name."""
+    labels = f"app.kubernetes.io/instance={name},app.kubernetes.io/managed-by=parley-operator"
+    return {
+        (kind, found["metadata"]["name"]): found
+        for kind in CHILD_KINDS
+        for found in namespace.find(kind, labels=labels)
+    }
+
+
+def versions(namespace: Namespace, name: str = "libra") -> dict[tuple[str, str], str]:
+    """Return the resource version of each child, and of the assistant itself."""
+    found = {place: child["metadata"]["resourceVersion"] for place, child in children(namespace, name).items()}
+    return {**found, (ASSISTANTS, name): namespace.get(ASSISTANTS, name)["metadata"]["resourceVersion"]}
+
+
+def until_ready(namespace: Namespace, name: str = "libra") -> Object:
+    """Wait until an assistant is ready in its latest generation, and return it; errors as `waiting.until`."""
+    return namespace.until(ASSISTANTS, name, is_all_ready, within_s=READY_S)
+
+
+def is_all_ready(seen: Object) -> bool:
+    """Whether an assistant is ready, and nothing is going on."""
+    status = seen.get("status", {})
+    is_latest = status.get("observedGeneration") == seen.get("metadata", {}).get("generation")
+    return bool(is_latest and is_ready(seen) and condition(seen, "Progressing")["status"] == "False")
+
+
+def until_says(namespace: Namespace, kind: str, reason: str, name: str = "libra") -> Object:
+    """Wait until a condition has a reason, and return it; errors as `waiting.until`."""
+    seen = namespace.until(ASSISTANTS, name, _says(kind, reason), within_s=READY_S)
+    return condition(seen, kind)
+
+
+def until_quiet(namespace: Namespace, name: str = "libra") -> dict[tuple[str, str], str]:
+    """Wait until nothing changes any more, and return the versions; errors as `waiting.until`."""
+    seen: list[dict[tuple[str, str], str]] = []
+
+    def look() -> dict[tuple[str, str], str]:
+        seen.append(versions(namespace, name))
+        return seen[-1]
+
+    return until(look, lambda _: len(seen) > _QUIET and len({str(each) for each in seen[-_QUIET:]}) == 1)
+
+
+_QUIET: Final = 12
+"""Looks at one's children that are 30 ms and eleven requests apart: half a second."""
+
+
+def _says(kind: str, reason: str) -> Callable[[Object], bool]:
+    return lambda seen: bool(condition(seen, kind)["reason"] == reason)

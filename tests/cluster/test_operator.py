@@ -1,0 +1,316 @@
+"""What people write becomes an assistant that is ready, stays as it was meant, and says how it fares."""
+
+import base64
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from parley_operator.judgement import values_to_read
+from parley_testkit.control_plane.access import Object
+from parley_testkit.control_plane.assistants import (
+    ASSISTANTS,
+    assistant,
+    children,
+    documents,
+    is_all_ready,
+    until_quiet,
+    until_ready,
+    until_says,
+)
+from parley_testkit.control_plane.namespaces import Namespace
+from parley_testkit.control_plane.nodes import Node
+from parley_testkit.control_plane.observing import condition, is_gone
+from parley_testkit.control_plane.operators import OperatorProcess
+from parley_testkit.control_plane.plane import ControlPlane
+from parley_testkit.control_plane.waiting import until
+from parley_testkit.first_plans import first_plan, resource
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = sorted((ROOT / "docs/samples").glob("*.yaml"))
+DEPLOYMENTS = "apps/v1/deployments"
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+
+def secret(name: str, **values: str) -> Object:
+    data = {key.replace("_", "."): base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
+
+
+def secrets_of(document: Object) -> list[Object]:
+    named: dict[str, dict[str, str]] = {}
+    for name, key in sorted(values_to_read(resource(document), ())):
+        named.setdefault(name, {})[key] = base64.b64encode(f"{name} {key}".encode()).decode()
+    return [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data} for name, data in named.items()
+    ]
+
+
+def discord(name: str) -> Object:
+    return {"discord": {"tokenSecretRef": {"name": name, "key": "token"}}}
+
+
+@contextlib.contextmanager
+def gpus(plane: ControlPlane, name: str, shares: int = 8) -> Iterator[None]:
+    with plane.node(Node(name=name, gpus=1, gpu_shares=shares)):
+        yield
+
+
+def changed(namespace: Namespace, before: dict[tuple[str, str], Object]) -> set[str]:
+    """Return the Deployments that have another template than before."""
+    now = children(namespace)
+    return {
+        name
+        for (kind, name), child in before.items()
+        if kind == DEPLOYMENTS and now[kind, name]["spec"]["template"] != child["spec"]["template"]
+    }
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_every_sample_gets_all_its_children_and_is_ready(plane: ControlPlane, namespace: Namespace, path: Path) -> None:
+    samples = documents(path)
+    needed = [each for document in samples for each in secrets_of(document)]
+
+    with gpus(plane, "gpu-of-samples"):
+        namespace.apply(*needed, *samples)
+
+        for document in samples:
+            name = document["metadata"]["name"]
+            until_ready(namespace, name)
+            wanted = {
+                (action.object["kind"], action.object["metadata"]["name"])  # type: ignore[union-attr]
+                for action in first_plan(document).actions
+            }
+            kinds = {kind for kind, _ in wanted} - {"Job", "ControllerRevision"}
+            there = {(each["kind"], each["metadata"]["name"]) for each in with_kinds(namespace, name)}
+            assert {place for place in wanted if place[0] in kinds} <= there
+
+
+def with_kinds(namespace: Namespace, name: str) -> list[Object]:
+    kinds = {
+        "serviceaccounts": "ServiceAccount",
+        "networkpolicies": "NetworkPolicy",
+        "configmaps": "ConfigMap",
+        "persistentvolumeclaims": "PersistentVolumeClaim",
+        "services": "Service",
+        "poddisruptionbudgets": "PodDisruptionBudget",
+        "statefulsets": "StatefulSet",
+        "deployments": "Deployment",
+        "secrets": "Secret",
+    }
+    return [
+        {**child, "kind": kinds[place[0].rpartition("/")[2]]}
+        for place, child in children(namespace, name).items()
+        if place[0].rpartition("/")[2] in kinds
+    ]
+
+
+def test_a_status_tells_who_runs_where_and_what_happened_once(namespace: Namespace) -> None:
+    namespace.apply(assistant())
+
+    seen = until_ready(namespace)
+
+    assert seen["status"]["phase"] == "Ready"
+    assert seen["status"]["components"]["asr"] == {
+        "ready": True,
+        "readyReplicas": 1,
+        "image": "registry.test/parley/parley-asr:0.1.0",
+        "node": seen["status"]["components"]["asr"]["node"],
+    }
+    assert seen["status"]["components"]["asr"]["node"].startswith("plain-")
+    until_quiet(namespace)
+    about = [each for each in namespace.find("v1/events") if each["involvedObject"]["kind"] == "VoiceAssistant"]
+    assert {"Accepted", "ModelsCached", "Ready"} <= {each["reason"] for each in about}
+    assert len({(each["reason"], each["message"]) for each in about}) == len(about)
+    assert "metadata" in seen
+    assert "finalizers" not in seen["metadata"]
+    assert not [key for key in seen["metadata"].get("annotations", {}) if "kopf" in key]
+
+
+def test_drift_is_repaired_and_what_others_added_is_left_alone(namespace: Namespace) -> None:
+    namespace.apply(assistant())
+    until_ready(namespace)
+    until_quiet(namespace)
+
+    namespace.kubectl("annotate", "deployment", "libra-asr", "somebody.example/else=here")
+    namespace.kubectl("scale", "deployment", "libra-agent", "--replicas=2")
+    namespace.kubectl("delete", "service", "libra-tts")
+    namespace.kubectl("set", "image", "deployment/libra-gateway", "gateway=registry.test/mine:1")
+    patch = '{"spec":{"egress":[]}}'
+    namespace.kubectl("patch", "networkpolicy", "libra-asr", "--type=merge", f"--patch={patch}")
+
+    namespace.until("v1/services", "libra-tts", bool)
+    image = "registry.test/parley/parley-gateway:0.1.0"
+    namespace.until(
+        DEPLOYMENTS,
+        "libra-gateway",
+        lambda seen: seen["spec"]["template"]["spec"]["containers"][0]["image"] == image,
+    )
+    namespace.until("networking.k8s.io/v1/networkpolicies", "libra-asr", lambda seen: seen["spec"].get("egress"))
+    until_quiet(namespace)
+    assert namespace.get(DEPLOYMENTS, "libra-asr")["metadata"]["annotations"]["somebody.example/else"] == "here"
+    assert namespace.get(DEPLOYMENTS, "libra-agent")["spec"]["replicas"] == 2
+
+
+@pytest.mark.parametrize(
+    "spec, restarted",
+    [
+        ({"asr": {"beamSize": 3}}, {"libra-asr"}),
+        ({"tts": {"speed": 1.2}}, {"libra-tts"}),
+        ({"slo": {"e2ftMs": 900}}, set()),
+    ],
+)
+def test_a_change_of_one_component_restarts_that_one_alone(
+    namespace: Namespace, spec: Object, restarted: set[str]
+) -> None:
+    namespace.apply(assistant())
+    until_ready(namespace)
+    before = children(namespace)
+
+    namespace.apply(assistant(**spec))
+
+    until_ready(namespace)
+    assert changed(namespace, before) == restarted
+
+
+def test_a_new_token_restarts_the_gateway_alone_and_a_new_seed_the_broker_too(namespace: Namespace) -> None:
+    namespace.apply(secret("bot", token="one"), assistant(doors=discord("bot")))
+    until_ready(namespace)
+    before = children(namespace)
+
+    namespace.apply(secret("bot", token="two"), assistant(doors=discord("bot"), maxSessions=3))
+    until_ready(namespace)
+    token_changed = changed(namespace, before)
+    namespace.kubectl("delete", "secret", "libra-nats-tts")
+    before = children(namespace)
+    namespace.apply(assistant(doors=discord("bot"), maxSessions=3, slo={"e2ftMs": 900}))
+    namespace.until("v1/secrets", "libra-nats-tts", bool)
+    until_ready(namespace)
+
+    assert "libra-gateway" in token_changed
+    assert token_changed <= {"libra-gateway", "libra-agent"}  # the agent reads maxSessions
+    assert changed(namespace, before) == {"libra-tts"}
+
+
+def test_a_spec_that_is_refused_leaves_the_last_accepted_one_running(namespace: Namespace) -> None:
+    namespace.apply(assistant())
+    until_ready(namespace)
+    before = children(namespace)
+
+    namespace.apply(assistant(asr={"model": "smal"}, tts={"speed": 1.3}))
+
+    refused = until_says(namespace, "Accepted", "UnknownModel")
+    assert refused["status"] == "False"
+    assert "did you mean small?" in refused["message"]
+    assert refused["message"].endswith("Generation 1 goes on running")
+    seen = namespace.get(ASSISTANTS, "libra")
+    assert (seen["status"]["phase"], condition(seen, "Ready")["status"]) == ("Degraded", "True")
+    assert changed(namespace, before) == set()
+    namespace.apply(assistant(asr={"model": "small"}))
+    until_says(namespace, "Accepted", "Accepted")
+
+
+def test_an_assistant_waits_for_a_secret_that_is_missing_and_goes_on_when_it_comes(namespace: Namespace) -> None:
+    namespace.apply(assistant(doors=discord("bot")))
+    missing = until_says(namespace, "Accepted", "SecretMissing")
+    assert "create it with the key token" in missing["message"]
+    assert children(namespace) == {}
+
+    namespace.apply(secret("bot", token="one"))
+
+    until_ready(namespace)
+
+
+def test_a_token_serves_the_assistant_that_had_it_first(namespace: Namespace) -> None:
+    namespace.apply(secret("bot", token="one"), secret("same", token="one"), assistant("first", doors=discord("bot")))
+    until_ready(namespace, "first")
+
+    namespace.apply(assistant("second", doors=discord("same")))
+
+    said = until_says(namespace, "Accepted", "TokenInUse", "second")
+    assert f"{namespace.name}/first uses the same token" in said["message"]
+    namespace.kubectl("delete", "va", "first")
+    until_ready(namespace, "second")
+
+
+def test_a_suspended_assistant_has_no_pods_and_keeps_its_models(namespace: Namespace) -> None:
+    namespace.apply(assistant())
+    until_ready(namespace)
+    claim = namespace.get("v1/persistentvolumeclaims", "libra-models")["metadata"]["uid"]
+
+    namespace.apply(assistant(suspend=True))
+
+    until(
+        lambda: [pod for pod in namespace.find("v1/pods") if "job-name" not in pod["metadata"]["labels"]],
+        lambda pods: pods == [],
+    )
+    assert until_says(namespace, "Ready", "Suspended")["status"] == "False"
+    assert namespace.get("v1/persistentvolumeclaims", "libra-models")["metadata"]["uid"] == claim
+    namespace.apply(assistant(suspend=False))
+    until_ready(namespace)
+
+
+def test_models_that_are_retained_outlive_their_assistant_and_are_not_pulled_again(namespace: Namespace) -> None:
+    kept = {"modelCache": {"deletionPolicy": "Retain"}}
+    namespace.apply(assistant(storage=kept))
+    until_ready(namespace)
+    claim = namespace.get("v1/persistentvolumeclaims", "libra-models")["metadata"]["uid"]
+    namespace.kubectl("delete", "va", "libra")
+    namespace.until(DEPLOYMENTS, "libra-asr", is_gone)
+    jobs = {event["metadata"]["uid"] for event in namespace.find("v1/events") if event["reason"] == "SuccessfulCreate"}
+
+    namespace.apply(assistant(storage=kept))
+
+    until_ready(namespace)
+    assert namespace.get("v1/persistentvolumeclaims", "libra-models")["metadata"]["uid"] == claim
+    pulls = [
+        event
+        for event in namespace.find("v1/events")
+        if event["metadata"]["uid"] not in jobs and event["involvedObject"]["kind"] == "Job"
+    ]
+    assert pulls == []
+
+
+def test_an_assistant_that_is_made_anew_at_once_is_another_one(namespace: Namespace) -> None:
+    namespace.apply(assistant())
+    until_ready(namespace)
+
+    namespace.kubectl("delete", "va", "libra")
+    namespace.apply(assistant())
+
+    seen = until_ready(namespace)
+    owners = {
+        owner["uid"] for child in children(namespace).values() for owner in child["metadata"].get("ownerReferences", [])
+    }
+    assert owners == {seen["metadata"]["uid"]}
+
+
+def test_the_operator_tells_prometheus_of_its_work_and_its_probes_that_it_lives(
+    namespace: Namespace, operator: OperatorProcess
+) -> None:
+    namespace.apply(assistant())
+    until_ready(namespace)
+
+    assert (operator.get("health", "/healthz").status_code, operator.get("health", "/readyz").status_code) == (200, 200)
+    assert operator.metric("parley_operator_reconciles_total", result="changed") > 0
+    assert operator.metric("parley_operator_assistants", phase="Ready") >= 1
+    assert operator.metric("parley_operator_time_to_ready_seconds_count") >= 1
+    assert operator.metric("parley_operator_queue_oldest_seconds") < 60
+
+
+def test_a_volume_of_the_owners_is_used_and_noted_upon(namespace: Namespace) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}}
+    mine = {"modelCache": {"existingClaim": "mine"}}
+    namespace.apply(assistant(storage=mine))
+    missing = until_says(namespace, "ModelsCached", "ClaimMissing")
+    assert "there is no PersistentVolumeClaim mine" in missing["message"]
+
+    namespace.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "mine"}, "spec": spec})
+
+    seen = until_ready(namespace)
+    claim = namespace.get("v1/persistentvolumeclaims", "mine")
+    assert "ownerReferences" not in claim["metadata"]
+    assert "tiny.en" in claim["metadata"]["annotations"].values()
+    assert is_all_ready(seen)
