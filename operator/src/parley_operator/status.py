@@ -110,7 +110,9 @@ def as_document(current: Status) -> dict[str, Any]:
 
 def _without_nothing(value: Any) -> Any:  # noqa: ANN401  # any document
     if isinstance(value, dict):
-        return {key: _without_nothing(inner) for key, inner in value.items() if inner is not None and inner != ""}
+        # An object without fields would become null where it had some before, which no schema takes.
+        kept = {key: _without_nothing(inner) for key, inner in value.items()}
+        return {key: inner for key, inner in kept.items() if inner not in (None, "", {})}
     return [_without_nothing(inner) for inner in value] if isinstance(value, list) else value
 
 

@@ -25,7 +25,7 @@ CHILD_KINDS: Final = (
     "batch/v1/jobs",
     "v1/secrets",
 )
-READY_S: Final = 3 * WAIT_S
+READY_S: Final = 2 * WAIT_S
 
 
 def assistant(name: str = "libra", /, **spec: object) -> Object:
