@@ -21,7 +21,8 @@ from parley_testkit.control_plane.plane import ControlPlane
 SYSTEM: Final = "parley-system"
 """Where the operator's ServiceAccount is."""
 NAME: Final = "parley-operator"
-USER: Final = f"system:serviceaccount:{SYSTEM}:{NAME}"
+USER: Final = f"system:serviceaccount:{SYSTEM}:{{}}"
+"""A ServiceAccount's user name, by its own."""
 _START_S: Final = 60.0
 _END_S: Final = 20.0
 _NOWHERE: Final = f"http://{LOOPBACK}:9/{{namespace}}/{{name}}"
@@ -81,46 +82,48 @@ class OperatorProcess:
         self._ports = _ports(self._running)
 
 
-def install_account(plane: ControlPlane, rights: Path, namespace: str | None = None) -> None:
+def install_account(plane: ControlPlane, rights: Path, namespace: str | None = None, *, name: str = NAME) -> None:
     """Make the operator's ServiceAccount, with rights in one namespace or in all.
 
     Args:
         plane: where.
         rights: a YAML file with the rules.
         namespace: where they hold; None for everywhere.
+        name: the account's.
     """
     rules = yaml.safe_load(rights.read_text())
-    subjects = [{"kind": "ServiceAccount", "name": NAME, "namespace": SYSTEM}]
+    subjects = [{"kind": "ServiceAccount", "name": name, "namespace": SYSTEM}]
     kind = "ClusterRole" if namespace is None else "Role"
     where = {} if namespace is None else {"namespace": namespace}
     rbac = "rbac.authorization.k8s.io/v1"
     plane.admin.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}},
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": SYSTEM}},
-        {"apiVersion": rbac, "kind": kind, "metadata": {"name": NAME, **where}, "rules": rules},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": SYSTEM}},
+        {"apiVersion": rbac, "kind": kind, "metadata": {"name": name, **where}, "rules": rules},
         {
             "apiVersion": rbac,
             "kind": f"{kind}Binding",
-            "metadata": {"name": NAME, **where},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": NAME},
+            "metadata": {"name": name, **where},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
             "subjects": subjects,
         },
     )
 
 
-def account(plane: ControlPlane) -> Access:
+def account(plane: ControlPlane, name: str = NAME) -> Access:
     """Return the access of the operator's ServiceAccount."""
-    return plane.service_account(SYSTEM, NAME)
+    return plane.service_account(SYSTEM, name)
 
 
 @contextlib.contextmanager
 def running_operator(
-    plane: ControlPlane, *, namespaces: str = "", through: str = "", agents: str = _NOWHERE
+    plane: ControlPlane, *, name: str = NAME, namespaces: str = "", through: str = "", agents: str = _NOWHERE
 ) -> Iterator[OperatorProcess]:
     """Run an operator while the block lasts; after it SIGKILL ends it.
 
     Args:
-        plane: whose assistants it looks after, as the account that `install_account` made.
+        plane: whose assistants it looks after.
+        name: the account that `install_account` made.
         namespaces: WATCH_NAMESPACES.
         through: URL of a proxy before the API server; empty for none.
         agents: AGENT_STATUS_URL.
@@ -129,7 +132,7 @@ def running_operator(
         ChildDiedError: it did not start; the message has the end of its log.
         TimeoutError: it did not watch in time.
     """
-    access = account(plane)
+    access = account(plane, name)
     with children() as running:
         config = access.kubeconfig
         if through:

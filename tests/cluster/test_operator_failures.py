@@ -1,0 +1,140 @@
+"""Whatever keeps an assistant from its work reaches its conditions, in words that say what to do, and goes with it."""
+
+import pytest
+
+from parley_testkit.control_plane.access import Object
+from parley_testkit.control_plane.assistants import ASSISTANTS, assistant, until_ready, until_says
+from parley_testkit.control_plane.namespaces import Namespace
+from parley_testkit.control_plane.nodes import Node
+from parley_testkit.control_plane.observing import condition
+from parley_testkit.control_plane.plane import ControlPlane
+from parley_testkit.control_plane.stages import Fate
+from parley_testkit.control_plane.waiting import until
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+ON_GPU: Object = {"gpu": {"sharing": "shared"}, "asr": {"device": "auto"}}
+
+
+@pytest.mark.parametrize(
+    "component, fate, says, kind, reason, words",
+    [
+        (
+            "asr",
+            "crash-loop",
+            "model.bin: no such file",
+            "ASRReady",
+            "CrashLooping",
+            "it said last: model.bin: no such",
+        ),
+        ("asr", "oom", "", "ASRReady", "OutOfMemory", "raise the memory limit"),
+        ("tts", "image-pull", "", "TTSReady", "ImagePullFailed", "check images.registry, images.tag and"),
+        ("gateway", "rejected", "Allocate failed", "GatewayConnected", "AdmissionFailed", "after a node's reboot"),
+        ("nats", "crash-loop", "no space left", "StreamsReady", "CrashLooping", "no space left"),
+        (
+            "gateway",
+            "config-error",
+            'secret "bot" not found',
+            "GatewayConnected",
+            "SecretMissing",
+            "create it, and it starts",
+        ),
+        ("pull", "failed", "404 from the hub", "ModelsCached", "ModelPullFailed", "404 from the hub"),
+    ],
+)
+def test_what_becomes_of_a_pod_becomes_a_condition(
+    namespace: Namespace, component: str, fate: Fate, says: str, kind: str, reason: str, words: str
+) -> None:
+    namespace.doom(component, fate, says)
+
+    namespace.apply(assistant())
+
+    said = until_says(namespace, kind, reason)
+    assert said["status"] == "False"
+    assert words in said["message"]
+    seen = namespace.get(ASSISTANTS, "libra")
+    assert condition(seen, "Ready")["status"] == "False"
+    assert seen["status"]["phase"] == "Failing"
+    until(lambda: namespace.events(reason), bool)
+
+
+def test_a_failure_that_is_over_is_told_as_over(namespace: Namespace) -> None:
+    namespace.doom("tts", "crash-loop", "no voice")
+    namespace.apply(assistant())
+    until_says(namespace, "TTSReady", "CrashLooping")
+
+    namespace.spare("tts")
+    namespace.kubectl("delete", "pod", "--selector=app.kubernetes.io/component=tts")
+
+    seen = until_ready(namespace)
+    assert condition(seen, "Degraded")["status"] == "False"
+    assert len(namespace.events("CrashLooping")) == 1
+
+
+def test_a_card_that_is_not_there_is_told_with_the_schedulers_words(plane: ControlPlane, namespace: Namespace) -> None:
+    namespace.apply(assistant(**ON_GPU))
+
+    said = until_says(namespace, "GPUScheduled", "InsufficientGPU")
+
+    assert "no node has a free share of nvidia.com/gpu" in said["message"]
+    assert "0/2 nodes are available" in said["message"]
+    assert namespace.get(ASSISTANTS, "libra")["status"]["phase"] == "Pending"
+    with plane.node(Node(name="gpu-late", gpus=1, gpu_shares=4)):
+        seen = until_ready(namespace)
+        assert seen["status"]["vram"]["node"] == "gpu-late"
+
+
+@pytest.mark.parametrize(
+    "spec, kind, reason, words",
+    [
+        (
+            {"gpu": {"sharing": "shared", "runtimeClassName": "nowhere"}, "asr": {"device": "auto"}},
+            "GPUScheduled",
+            "RuntimeClassMissing",
+            "the cluster has no RuntimeClass nowhere",
+        ),
+        (
+            {"storage": {"modelCache": {"storageClassName": "nowhere"}}},
+            "ModelsCached",
+            "StorageClassMissing",
+            "the cluster has no StorageClass nowhere",
+        ),
+    ],
+)
+def test_what_the_cluster_lacks_is_named(
+    plane: ControlPlane, namespace: Namespace, spec: Object, kind: str, reason: str, words: str
+) -> None:
+    with plane.node(Node(name="gpu-of-classes", gpus=1, gpu_shares=4)):
+        namespace.apply(assistant(**spec))
+
+        assert words in until_says(namespace, kind, reason)["message"]
+
+
+def test_a_quota_that_stops_pods_and_one_that_stops_children_are_both_told(namespace: Namespace) -> None:
+    quota: Object = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}}
+    namespace.apply({**quota, "spec": {"hard": {"count/services": "2"}}}, assistant())
+    until(
+        lambda: condition(namespace.get(ASSISTANTS, "libra"), "Degraded"),
+        lambda said: said["reason"] == "QuotaExceeded" and "Service/libra-" in said["message"],
+    )
+
+    namespace.apply({**quota, "spec": {"hard": {"pods": "0"}}})
+
+    until(
+        lambda: condition(namespace.get(ASSISTANTS, "libra"), "Degraded"),
+        lambda said: said["reason"] == "QuotaExceeded" and "pods" in said["message"],
+        within_s=40,
+    )
+    namespace.kubectl("delete", "resourcequota", "small")
+
+
+def test_two_nodes_and_a_volume_that_is_made_where_the_card_is(plane: ControlPlane, namespace: Namespace) -> None:
+    with plane.node(Node(name="gpu-of-volumes", gpus=1, gpu_shares=4)):
+        namespace.apply(assistant(**ON_GPU))
+
+        seen = until_ready(namespace)
+
+        assert seen["status"]["components"]["asr"]["node"] == "gpu-of-volumes"
+        volume = namespace.get("v1/persistentvolumeclaims", "libra-models")["spec"]["volumeName"]
+        terms = plane.admin.get("v1/persistentvolumes", volume)["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
+        assert terms[0]["matchExpressions"][0]["values"] == ["gpu-of-volumes"]

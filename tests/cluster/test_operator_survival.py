@@ -1,0 +1,342 @@
+"""The operator dies, the API server fails, watches break, assistants are deleted: all converges, nothing hangs."""
+
+import contextlib
+import datetime as dt
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from parley_operator.actions import Delete
+from parley_operator.agents import Agents
+from parley_operator.cluster import Cluster, connected
+from parley_operator.kinds import WATCHED
+from parley_operator.metrics import Metrics
+from parley_operator.posts import Posts
+from parley_operator.reconciling import Reconciler, Surroundings
+from parley_operator.resources.objects import Installation, Object
+from parley_operator.secret_values import Secrets
+from parley_operator.world import World
+from parley_testkit.control_plane.assistants import (
+    ASSISTANTS,
+    assistant,
+    children,
+    until_quiet,
+    until_ready,
+    versions,
+)
+from parley_testkit.control_plane.namespaces import Namespace
+from parley_testkit.control_plane.observing import is_gone
+from parley_testkit.control_plane.operators import NAME, USER, OperatorProcess, account, running_operator
+from parley_testkit.control_plane.plane import ControlPlane
+from parley_testkit.control_plane.proxies import ApiProxy, running_proxy
+from parley_testkit.control_plane.waiting import until
+
+pytestmark = pytest.mark.usefixtures("operator_account")
+
+WRITES = frozenset({"create", "update", "patch", "delete"})
+
+
+@pytest.fixture
+def proxy(plane: ControlPlane) -> Iterator[ApiProxy]:
+    with running_proxy(plane) as proxy:
+        yield proxy
+
+
+@contextlib.contextmanager
+def operator_behind(plane: ControlPlane, proxy: ApiProxy, namespace: Namespace) -> Iterator[OperatorProcess]:
+    with running_operator(plane, namespaces=namespace.name, through=proxy.url) as operator:
+        yield operator
+
+
+# --- Killed -----------------------------------------------------------------------------------------------------------
+
+
+class KilledError(BaseException):
+    """The end of a process, as far as one process can play another's."""
+
+
+class MortalCluster(Cluster):
+    """Dies instead of a write."""
+
+    def __init__(self, cluster: Cluster, after: int) -> None:
+        super().__init__(cluster._client)  # noqa: SLF001  # the same connection, for a shorter life
+        self.written: list[str] = []
+        self._after = after
+
+    async def apply(self, manifest: Object) -> Object:
+        self._count(f"apply {manifest['kind']}")
+        return await super().apply(manifest)
+
+    async def apply_status(self, resource: Object, status: Object) -> Object:
+        self._count("status")
+        return await super().apply_status(resource, status)
+
+    async def create(self, manifest: Object) -> Object:
+        self._count(f"create {manifest['kind']}")
+        return await super().create(manifest)
+
+    async def delete(self, gone: Delete) -> None:
+        self._count(f"delete {gone.kind}")
+        await super().delete(gone)
+
+    async def post_event(self, event: Object, times: int) -> None:
+        self._count("event")
+        await super().post_event(event, times)
+
+    def _count(self, what: str) -> None:
+        if len(self.written) >= self._after:
+            raise KilledError
+        self.written.append(what)
+
+
+def world_of(plane: ControlPlane, namespace: Namespace) -> World:
+    """Return what an operator that has just started knows."""
+    world = World()
+    for kind in WATCHED:
+        found = plane.admin.find(f"{kind.api_version}/{kind.plural}", namespace.name, labels=kind.labels)
+        for each in found:
+            world.put({**each, "kind": kind.name, "apiVersion": kind.api_version})
+    return world
+
+
+@contextlib.asynccontextmanager
+async def life(
+    plane: ControlPlane, namespace: Namespace, after: int
+) -> AsyncIterator[tuple[Reconciler, MortalCluster]]:
+    """One life of an operator, which ends after so many writes."""
+    async with connected() as immortal, aiohttp.ClientSession() as http:
+        cluster = MortalCluster(immortal, after)
+        around = Surroundings(
+            world=world_of(plane, namespace),
+            cluster=cluster,
+            secrets=Secrets(cluster, time.monotonic),
+            agents=Agents(http, lambda key: None, time.monotonic),
+            posts=Posts(cluster, "test"),
+            metrics=Metrics(),
+            installation=Installation(),
+            clock=time.monotonic,
+            now=lambda: dt.datetime.now(dt.UTC),
+        )
+        yield Reconciler(around), cluster
+
+
+async def test_an_operator_killed_between_any_two_writes_of_a_plan_leaves_what_the_next_one_completes(
+    plane: ControlPlane, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(account(plane).kubeconfig))
+    namespace.doom("pull", "starting")  # or every death would be mended by another plan than the first
+    namespace.apply(assistant("whole"))
+    async with life(plane, namespace, 1000) as (reconciler, cluster):
+        await reconciler.reconcile((namespace.name, "whole"))
+    whole = shape(namespace, "whole")
+    order = cluster.written
+    starts = [place for place in range(len(order)) if place == 0 or order[place] != order[place - 1]]
+    deaths = sorted({*starts, *(place + 1 for place in starts)})
+    assert len(deaths) > 20
+
+    for after in deaths:
+        name = f"dead-{after}"
+        namespace.apply(assistant(name))
+        with contextlib.suppress(KilledError):
+            async with life(plane, namespace, after) as (reconciler, cluster):
+                await reconciler.reconcile((namespace.name, name))
+        assert len(cluster.written) == min(after, len(order))
+        async with life(plane, namespace, 1000) as (reconciler, _):
+            await reconciler.reconcile((namespace.name, name))
+
+        assert shape(namespace, name) == whole, f"after {after} writes, the last one: {order[after - 1]}"
+        async with life(plane, namespace, 0) as (reconciler, _):
+            await reconciler.reconcile((namespace.name, name))  # and a third life has nothing to write
+        namespace.kubectl("delete", "va", name, "--wait=false")
+
+
+def shape(namespace: Namespace, name: str) -> dict[tuple[str, str], Any]:
+    return {
+        (kind, child.removeprefix(name)): sorted(found.get("spec", {}))
+        for (kind, child), found in children(namespace, name).items()
+        if kind != "apps/v1/controllerrevisions"
+    }
+
+
+@pytest.mark.parametrize("after", [2, 25, 45])
+def test_an_operator_process_that_is_killed_while_it_writes_is_no_loss(
+    plane: ControlPlane, namespace: Namespace, proxy: ApiProxy, after: int
+) -> None:
+    with operator_behind(plane, proxy, namespace) as operator:
+
+        def die(count: int) -> None:
+            if count == after:
+                operator.kill()
+
+        proxy.after_write = die
+        namespace.apply(assistant())
+        until(lambda: len(proxy.writes), lambda count: count >= after)
+
+        until(lambda: _is_dead(operator), bool)
+        operator.start_again()
+
+        until_ready(namespace)
+
+
+def _is_dead(operator: OperatorProcess) -> bool:
+    try:
+        return not operator.pid
+    except KeyError:
+        return True
+
+
+def test_a_restart_over_assistants_that_are_settled_writes_nothing(plane: ControlPlane, namespace: Namespace) -> None:
+    names = ("one", "two", "three")
+    with running_operator(plane, namespaces=namespace.name) as operator:
+        namespace.apply(*map(assistant, names))
+        for name in names:
+            until_ready(namespace, name)
+        before = {name: until_quiet(namespace, name) for name in names}
+        begin = plane.audit.position()
+
+        operator.kill()
+        operator.start_again()
+
+        until(lambda: operator.metric("parley_operator_reconciles_total", result="unchanged"), lambda count: count >= 3)
+        assert operator.metric("parley_operator_reconciles_total", result="changed") == 0
+        assert {name: versions(namespace, name) for name in names} == before
+        events = plane.audit.events(begin, user=USER.format(NAME))
+        assert events
+        assert [event.request_uri for event in events if event.verb in WRITES] == []
+
+
+def test_an_operator_that_is_told_to_end_ends(plane: ControlPlane, namespace: Namespace) -> None:
+    with running_operator(plane, namespaces=namespace.name) as operator:
+        namespace.apply(assistant())
+        until_ready(namespace)
+
+        os.kill(operator.pid, signal.SIGTERM)
+
+        until(lambda: [line["event"] for line in operator.log()], lambda events: events[-1] == "ended")
+        assert not [line for line in operator.log() if line["level"] in {"error", "critical"}]
+
+
+def test_two_operators_at_once_do_no_harm(plane: ControlPlane, namespace: Namespace) -> None:
+    with (
+        running_operator(plane, namespaces=namespace.name),
+        running_operator(plane, namespaces=namespace.name),
+    ):
+        namespace.apply(*map(assistant, ("one", "two")))
+
+        for name in ("one", "two"):
+            until_ready(namespace, name)
+            until_quiet(namespace, name)
+        revisions = namespace.find("apps/v1/controllerrevisions", labels="app.kubernetes.io/component=spec")
+        assert len(revisions) == 2
+
+
+# --- An API server that fails -----------------------------------------------------------------------------------------
+
+
+def to(method: str, plural: str) -> Callable[[str, str], bool]:
+    return lambda asked, path: asked == method and f"/{plural}" in path
+
+
+@pytest.mark.parametrize(
+    "method, plural, status",
+    [
+        ("POST", "secrets", 409),
+        ("PATCH", "services", 500),
+        ("POST", "jobs", 0),
+        ("PATCH", "voiceassistants", 503),
+        ("GET", "secrets", 500),
+    ],
+)
+def test_a_request_that_fails_is_made_again(
+    plane: ControlPlane, namespace: Namespace, proxy: ApiProxy, method: str, plural: str, status: int
+) -> None:
+    proxy.fail(to(method, plural), times=2, status=status)
+    with operator_behind(plane, proxy, namespace):
+        namespace.apply(assistant())
+
+        until_ready(namespace)
+
+    assert len(proxy.failed) == 2
+
+
+def test_a_server_that_wants_to_be_left_alone_is(plane: ControlPlane, namespace: Namespace, proxy: ApiProxy) -> None:
+    proxy.fail(to("PATCH", "statefulsets"), times=2, status=429, retry_after_s=2)
+    with operator_behind(plane, proxy, namespace):
+        namespace.apply(assistant())
+
+        until_ready(namespace)
+
+    first, second = (at for _, _, at in proxy.failed)
+    assert second - first >= 2
+
+
+def test_a_watch_that_is_cut_is_taken_up_again(plane: ControlPlane, namespace: Namespace, proxy: ApiProxy) -> None:
+    with operator_behind(plane, proxy, namespace):
+        namespace.apply(assistant())
+        until_ready(namespace)
+        until_quiet(namespace)
+
+        proxy.cut()
+        namespace.kubectl("delete", "service", "libra-tts")
+
+        namespace.until("v1/services", "libra-tts", bool)
+
+
+def test_the_operator_goes_on_after_an_outage_of_the_api_server(plane: ControlPlane, namespace: Namespace) -> None:
+    with running_operator(plane, namespaces=namespace.name) as operator:
+        namespace.apply(assistant())
+        until_ready(namespace)
+
+        with plane.outage():
+            time.sleep(1)
+
+        namespace.kubectl("delete", "service", "libra-tts")
+        namespace.until("v1/services", "libra-tts", bool, within_s=40)
+        operator.check()
+
+
+# --- Deletion ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_assistant_is_deleted_with_the_operator_down(plane: ControlPlane, namespace: Namespace) -> None:
+    with running_operator(plane, namespaces=namespace.name) as operator:
+        namespace.apply(assistant())
+        until_ready(namespace)
+        operator.kill()
+
+        namespace.kubectl("delete", "va", "libra", "--timeout=10s")
+
+        until(lambda: children(namespace), lambda left: not left)
+
+
+def test_an_assistant_is_deleted_while_a_child_of_it_is_stuck(plane: ControlPlane, namespace: Namespace) -> None:
+    with running_operator(plane, namespaces=namespace.name) as operator:
+        namespace.apply(assistant())
+        until_ready(namespace)
+        stuck = '{"metadata":{"finalizers":["test.parley.dev/stuck"]}}'
+        namespace.kubectl("patch", "configmap", "libra-nats", "--type=merge", f"--patch={stuck}")
+
+        namespace.kubectl("delete", "va", "libra", "--timeout=10s")
+
+        until(lambda: {name for _, name in children(namespace)}, lambda left: left == {"libra-nats"})
+        assert is_gone(namespace.get(ASSISTANTS, "libra"))
+        free = '{"metadata":{"finalizers":null}}'
+        namespace.kubectl("patch", "configmap", "libra-nats", "--type=merge", f"--patch={free}")
+        operator.check()
+
+
+def test_a_namespace_with_an_assistant_in_it_is_deleted_to_the_end(plane: ControlPlane, operator_account: None) -> None:
+    with plane.namespace() as namespace, running_operator(plane, namespaces=namespace.name) as operator:
+        namespace.apply(assistant())
+        until_ready(namespace)
+
+        namespace.kubectl("delete", "namespace", namespace.name, "--wait=false")
+
+        until(lambda: plane.admin.get("v1/namespaces", namespace.name), is_gone, within_s=40)
+        operator.check()
+        assert operator.metric("parley_operator_queue_depth") == 0
