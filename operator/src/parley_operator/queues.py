@@ -138,11 +138,16 @@ class Workers(Generic[K]):
         """Work until cancelled; what is being done then is cancelled too."""
         async with asyncio.TaskGroup() as tasks:
             busy: set[asyncio.Task[None]] = set()
+
+            def ended(task: asyncio.Task[None]) -> None:
+                busy.discard(task)
+                self._news.set()
+
             while True:
                 while len(busy) < self._at_once and (key := self.queue.take(self.clock())) is not None:
                     task = tasks.create_task(self._one(key))
                     busy.add(task)
-                    task.add_done_callback(busy.discard)
+                    task.add_done_callback(ended)
                 self._news.clear()
                 await self._wait(is_full=len(busy) >= self._at_once)
 
@@ -155,8 +160,6 @@ class Workers(Generic[K]):
             self.queue.failed(key, self.clock(), random.random(), at_least_s)  # noqa: S311  # no secret
         else:
             self.queue.done(key, self.clock(), again_s)
-        finally:
-            self._news.set()
 
     async def _wait(self, *, is_full: bool) -> None:
         """Wait for something to be added or done, or to become due."""

@@ -6,6 +6,7 @@ that it shows there.
 
 import asyncio
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -78,7 +79,7 @@ class ApiProxy:
             timeout=aiohttp.ClientTimeout(total=None),
         ) as upstream:
             app = web.Application(client_max_size=2**24)
-            app.router.add_route("*", "/{path:.*}", lambda request: self._pass_on(upstream, request))
+            app.router.add_route("*", "/{path:.*}", functools.partial(self._pass_on, upstream))
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
             await runner.setup()
             await web.TCPSite(runner, LOOPBACK, 0).start()

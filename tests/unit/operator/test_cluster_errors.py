@@ -1,0 +1,49 @@
+"""Every answer of the API server is one of a few errors: try again, somebody was first, gone, ending, refused."""
+
+import json
+
+import pytest
+
+from parley_contract.errors import PermanentError, RetryableError
+from parley_operator.cluster import ApiAwayError, ConflictError, EndingError, MissingError, RefusedError, translated
+
+
+def status(message: str = "no", **details: object) -> bytes:
+    return json.dumps({"kind": "Status", "message": message, "details": details}).encode()
+
+
+@pytest.mark.parametrize(
+    "code, body, expected",
+    [
+        (409, status(), ConflictError),
+        (404, status(), MissingError),
+        (403, status("forbidden: no right"), RefusedError),
+        (403, status(causes=[{"reason": "NamespaceTerminating"}]), EndingError),
+        (422, status("spec.x: Invalid value"), RefusedError),
+        (429, status(), ApiAwayError),
+        (500, status(), ApiAwayError),
+        (503, b"<html>a proxy's page</html>", ApiAwayError),
+        (401, status(), ApiAwayError),
+        (400, b"[]", RefusedError),
+    ],
+)
+def test_an_answer_is_an_error_that_says_whether_to_try_again(
+    code: int, body: bytes, expected: type[RetryableError | PermanentError]
+) -> None:
+    assert type(translated("GET /x", code, body)) is expected
+
+
+@pytest.mark.parametrize(
+    "header, details, seconds", [("7", {}, 7.0), ("", {"retryAfterSeconds": 3}, 3.0), ("soon", {}, 0.0), ("", {}, 0.0)]
+)
+def test_a_server_without_time_says_when_it_has_some(header: str, details: dict[str, int], seconds: float) -> None:
+    error = translated("GET /x", 429, status(**details), header)
+
+    assert isinstance(error, ApiAwayError)
+    assert error.retry_after_s == seconds
+
+
+def test_a_refusal_is_told_in_the_servers_own_words() -> None:
+    error = translated("PATCH /x", 422, status('Service "a" is invalid: spec.ports: Required value'))
+
+    assert str(error) == 'Service "a" is invalid: spec.ports: Required value'
