@@ -107,6 +107,31 @@ def overhead_tables(figures: Figures) -> str:
     )
 
 
+def operator_table(figures: Figures) -> str:
+    """Make the section of `bench/operators.py`."""
+    many = figures["assistants"]
+    rows = (
+        ("from applying one to all its children applied, p50, ms", "apply_p50_ms_1", "500"),
+        ("the same, p95, ms", "apply_p95_ms_1", "1000"),
+        (f"the same among {many}, p50, ms", "apply_p50_ms_200", "500"),
+        (f"the same among {many}, p95, ms", "apply_p95_ms_200", "1000"),
+        (f"from applying {many} at once to all of them ready, s", "ready_200_s", "90"),
+        (f"resident memory at {many}, MiB", "operator_rss_mib_200", "200"),
+        (f"share of a core when nothing happens at {many}", "operator_idle_core", "0.02"),
+        (f"from a restart over {many} to all of them looked at, s", "restart_s_200", "30"),
+        ("writes of that restart", "restart_writes_200", "0"),
+    )
+    return "\n".join(
+        (
+            f"{many} assistants on {_machine(figures)}, beside the whole control plane.",
+            "",
+            "| | measured | aim, at most |",
+            "|---|---:|---:|",
+            *(f"| {what} | {figures.get(key)} | {aim} |" for what, key, aim in rows),
+        )
+    )
+
+
 def idle_table(figures: Figures) -> str:
     """Make the section of `bench/idle.py`."""
     parts = [key.removeprefix("idle_core_50_") for key in figures if key.startswith("idle_core_50_")]

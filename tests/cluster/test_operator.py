@@ -251,6 +251,14 @@ def test_a_suspended_assistant_has_no_pods_and_keeps_its_models(namespace: Names
     until_ready(namespace)
 
 
+def pulls_begun(namespace: Namespace) -> set[str]:
+    return {
+        event["metadata"]["name"]
+        for event in namespace.find("v1/events")
+        if event["reason"] == "SuccessfulCreate" and event["involvedObject"]["kind"] == "Job"
+    }
+
+
 def test_models_that_are_retained_outlive_their_assistant_and_are_not_pulled_again(namespace: Namespace) -> None:
     kept = {"modelCache": {"deletionPolicy": "Retain"}}
     namespace.apply(assistant(storage=kept))
@@ -258,18 +266,14 @@ def test_models_that_are_retained_outlive_their_assistant_and_are_not_pulled_aga
     claim = namespace.get("v1/persistentvolumeclaims", "libra-models")["metadata"]["uid"]
     namespace.kubectl("delete", "va", "libra")
     namespace.until(DEPLOYMENTS, "libra-asr", is_gone)
-    jobs = {event["metadata"]["uid"] for event in namespace.find("v1/events") if event["reason"] == "SuccessfulCreate"}
+    pulls = pulls_begun(namespace)
+    assert pulls
 
     namespace.apply(assistant(storage=kept))
 
     until_ready(namespace)
     assert namespace.get("v1/persistentvolumeclaims", "libra-models")["metadata"]["uid"] == claim
-    pulls = [
-        event
-        for event in namespace.find("v1/events")
-        if event["metadata"]["uid"] not in jobs and event["involvedObject"]["kind"] == "Job"
-    ]
-    assert pulls == []
+    assert pulls_begun(namespace) == pulls
 
 
 def test_an_assistant_that_is_made_anew_at_once_is_another_one(namespace: Namespace) -> None:

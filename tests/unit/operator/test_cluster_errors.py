@@ -34,10 +34,10 @@ def test_an_answer_is_an_error_that_says_whether_to_try_again(
 
 
 @pytest.mark.parametrize(
-    "header, details, seconds", [("7", {}, 7.0), ("", {"retryAfterSeconds": 3}, 3.0), ("soon", {}, 0.0), ("", {}, 0.0)]
+    "header, told_s, seconds", [("7", None, 7.0), ("", 3, 3.0), ("soon", None, 0.0), ("", None, 0.0)]
 )
-def test_a_server_without_time_says_when_it_has_some(header: str, details: dict[str, int], seconds: float) -> None:
-    error = translated("GET /x", 429, status(**details), header)
+def test_a_server_without_time_says_when_it_has_some(header: str, told_s: int | None, seconds: float) -> None:
+    error = translated("GET /x", 429, status(retryAfterSeconds=told_s), header)
 
     assert isinstance(error, ApiAwayError)
     assert error.retry_after_s == seconds

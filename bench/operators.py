@@ -1,0 +1,160 @@
+"""`make bench NAME=operator`: how fast, how large and how quiet the operator is, at one assistant and at two hundred.
+
+On a real Kubernetes control plane on which kwok plays the kubelets (docs/decisions/0014), all on this machine: the API
+server, etcd, the controllers and the scheduler compute beside the operator, and take more than it does. The operator is
+a process of its own, with its ServiceAccount and rights. Every assistant has the laptop's profile.
+
+(The page is not called operator.py: on the path, that would take the place of a module of the standard library.)
+"""
+
+import contextlib
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+import _performance
+from cyclopts import App, Parameter
+
+from parley_testkit.control_plane.assistants import ASSISTANTS, assistant, is_all_ready
+from parley_testkit.control_plane.namespaces import Namespace
+from parley_testkit.control_plane.nodes import Node
+from parley_testkit.control_plane.operators import NAME, USER, OperatorProcess, install_account, running_operator
+from parley_testkit.control_plane.plane import ControlPlane, running_control_plane
+from parley_testkit.control_plane.waiting import until
+
+ROOT: Final = Path(__file__).parents[1]
+RIGHTS: Final = ROOT / "tests/cluster/operator-rights.yaml"
+_NAMESPACES: Final = 10
+_DEPLOYMENTS: Final = 5
+"""Of an assistant; they are applied after everything that they need, so when the last one is there all children are."""
+_PODS_OF_ONE: Final = 12
+"""Six that serve, five that pull models, and room."""
+_LONG_S: Final = 900.0
+_WRITES: Final = frozenset({"create", "update", "patch", "delete"})
+
+app = App(help=__doc__)
+
+
+@app.default
+def main(
+    *,
+    json_file: Annotated[Path | None, Parameter(name="--json", help="Write the figures here too.")] = None,
+    assistants: Annotated[int, Parameter(help="How many are many.")] = 200,
+    rounds: Annotated[int, Parameter(help="How often one is applied, alone and among many.")] = 20,
+    idle_s: Annotated[float, Parameter(help="How long idleness is measured.")] = 60.0,
+) -> int:
+    """Measure, print the figures, and bring docs/performance.md up to date."""
+    with running_control_plane() as plane, contextlib.ExitStack() as stack:
+        plane.admin.kubectl("apply", "--server-side", "--filename", str(ROOT / "crds"))
+        plane.admin.kubectl("wait", "--for=condition=Established", "crd/voiceassistants.parley.dev")
+        install_account(plane, RIGHTS)
+        for number in range(max(2, assistants * _PODS_OF_ONE // 250)):
+            stack.enter_context(plane.node(Node(name=f"plain-{number}", cpu="512", memory="2Ti", pods=500)))
+        namespaces = [stack.enter_context(plane.namespace(f"voices-{number}")) for number in range(_NAMESPACES)]
+        operator = stack.enter_context(running_operator(plane))
+        figures: dict[str, float | int | str | None] = {"assistants": assistants, "rounds": rounds}
+        figures |= _percentiles("1", list(applied(plane, namespaces[0], rounds)))
+        figures["ready_200_s"] = round(ready(plane, namespaces, assistants), 1)
+        figures["operator_rss_mib_200"] = round(operator.rss_mib(), 1)
+        figures |= _percentiles("200", list(applied(plane, namespaces[0], rounds)))
+        figures["operator_idle_core"] = round(idle(operator, idle_s), 4)
+        figures |= restart(plane, operator, assistants)
+        figures["operator_rss_mib_200_at_most"] = round(
+            max(operator.rss_mib(), float(figures["operator_rss_mib_200"] or 0)), 1
+        )
+        figures |= _performance.describe_machine()
+    print(_performance.write(figures, json_file))
+    _performance.regenerate("operator", _performance.operator_table(figures))
+    return 0
+
+
+def applied(plane: ControlPlane, namespace: Namespace, rounds: int) -> Iterator[float]:
+    """Apply assistants one by one; return for each how many seconds it took until all its children were applied."""
+    for number in range(rounds):
+        name = f"one-{number}"
+        begin = time.monotonic()
+        _create(plane, namespace, name)
+        labels = f"app.kubernetes.io/instance={name}"
+        until(
+            lambda labels=labels: len(namespace.find("apps/v1/deployments", labels=labels)),  # type: ignore[misc]
+            lambda count: count >= _DEPLOYMENTS,
+            within_s=_LONG_S,
+        )
+        yield time.monotonic() - begin
+        namespace.until(ASSISTANTS, name, is_all_ready, within_s=_LONG_S)
+        namespace.kubectl("delete", "va", name)
+
+
+def ready(plane: ControlPlane, namespaces: list[Namespace], count: int) -> float:
+    """Apply many at once; return after how many seconds all were ready."""
+    begin = time.monotonic()
+    for number in range(count):
+        _create(plane, namespaces[number % len(namespaces)], f"voice-{number}")
+    while True:
+        found = plane.admin.find(ASSISTANTS)
+        there = sum(is_all_ready(each) for each in found)
+        took_s = time.monotonic() - begin
+        if there >= count:
+            return took_s
+        if took_s > _LONG_S:
+            raise TimeoutError(f"after {took_s:.0f} s {there} of {count} assistants are ready")
+        time.sleep(1)
+
+
+def idle(operator: OperatorProcess, seconds: float) -> float:
+    """Return which share of a core the operator takes when nothing happens."""
+    time.sleep(10)
+    before = operator.cpu_s()
+    time.sleep(seconds)
+    return (operator.cpu_s() - before) / seconds
+
+
+def restart(plane: ControlPlane, operator: OperatorProcess, count: int) -> dict[str, float | int]:
+    """Kill the operator and start it; return how long it took until it had looked at all, and what it wrote."""
+    versions = _versions(plane)
+    begin, at = plane.audit.position(), time.monotonic()
+    operator.kill()
+    operator.start_again()
+    until(
+        lambda: sum(
+            operator.metric("parley_operator_reconciles_total", result=each) for each in ("unchanged", "changed")
+        ),
+        lambda looks: looks >= count,
+        within_s=_LONG_S,
+    )
+    took_s = time.monotonic() - at
+    events = plane.audit.events(begin, user=USER.format(NAME))
+    changed = sum(versions[key] != version for key, version in _versions(plane).items())
+    return {
+        "restart_s_200": round(took_s, 1),
+        "restart_writes_200": sum(event.verb in _WRITES for event in events),
+        "restart_versions_changed_200": changed,
+    }
+
+
+def _create(plane: ControlPlane, namespace: Namespace, name: str) -> None:
+    path = f"/apis/parley.dev/v1alpha1/namespaces/{namespace.name}/voiceassistants"
+    plane.admin.http.post(path, json=assistant(name)).raise_for_status()
+
+
+def _versions(plane: ControlPlane) -> dict[str, str]:
+    return {
+        each["metadata"]["uid"]: each["metadata"]["resourceVersion"]
+        for kind in (ASSISTANTS, "v1/services", "v1/configmaps", "networking.k8s.io/v1/networkpolicies")
+        for each in plane.admin.find(kind)
+    }
+
+
+def _percentiles(of: str, took_s: list[float]) -> dict[str, float | int | str | None]:
+    marks = statistics.quantiles(took_s, n=20, method="inclusive")
+    return {
+        f"apply_p50_ms_{of}": round(statistics.median(took_s) * 1000),
+        f"apply_p95_ms_{of}": round(marks[-1] * 1000),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(app(result_action="return_value"))
