@@ -39,7 +39,6 @@ ON_GPU: Object = {"gpu": {"sharing": "shared"}, "asr": {"device": "auto"}}
             "SecretMissing",
             "create it, and it starts",
         ),
-        ("pull", "failed", "404 from the hub", "ModelsCached", "ModelPullFailed", "404 from the hub"),
     ],
 )
 def test_what_becomes_of_a_pod_becomes_a_condition(
@@ -56,6 +55,20 @@ def test_what_becomes_of_a_pod_becomes_a_condition(
     assert condition(seen, "Ready")["status"] == "False"
     assert seen["status"]["phase"] == "Failing"
     until(lambda: namespace.events(reason), bool)
+
+
+def test_a_model_that_cannot_be_pulled_is_told_with_what_the_pull_said_last(namespace: Namespace) -> None:
+    namespace.doom("pull", "failed", "404 from the hub")
+    namespace.apply(assistant())
+    jobs = until(lambda: namespace.find("batch/v1/jobs"), lambda jobs: len(jobs) == 5)
+    for job in jobs:  # Kubernetes tries four times, in which it waits for 70 s
+        patch = '{"spec":{"backoffLimit":0}}'
+        namespace.kubectl("patch", "job", job["metadata"]["name"], "--type=merge", f"--patch={patch}")
+
+    said = until_says(namespace, "ModelsCached", "ModelPullFailed")
+
+    assert "404 from the hub. It is tried again every ten minutes" in said["message"]
+    assert namespace.get(ASSISTANTS, "libra")["status"]["phase"] == "Failing"
 
 
 def test_a_failure_that_is_over_is_told_as_over(namespace: Namespace) -> None:
@@ -104,7 +117,7 @@ def test_a_card_that_is_not_there_is_told_with_the_schedulers_words(plane: Contr
 def test_what_the_cluster_lacks_is_named(
     plane: ControlPlane, namespace: Namespace, spec: Object, kind: str, reason: str, words: str
 ) -> None:
-    with plane.node(Node(name="gpu-of-classes", gpus=1, gpu_shares=4)):
+    with plane.node(Node(name=f"gpu-{reason.lower()}", gpus=1, gpu_shares=4)):
         namespace.apply(assistant(**spec))
 
         assert words in until_says(namespace, kind, reason)["message"]

@@ -1,6 +1,6 @@
 """What the watches told of the cluster, by assistant: where a look begins, without asking the API server.
 
-Pure. Objects are kept as JSON without what nobody reads, a tenth of what they take as mappings: two hundred assistants
+Pure. Objects are kept as JSON without what nobody reads, which takes far less than mappings: two hundred assistants
 have ten thousand. `handlers` and `reconciling` put in what they see and what they wrote; whatever is older than what is
 there is dropped, so that an answer is not undone by an event that was under way.
 """
