@@ -18,7 +18,7 @@ from typing import Annotated, Final
 import _performance
 from cyclopts import App, Parameter
 
-from parley_testkit.control_plane.assistants import ASSISTANTS, assistant, is_all_ready
+from parley_testkit.control_plane.assistants import ASSISTANTS, assistant, define, is_all_ready
 from parley_testkit.control_plane.namespaces import Namespace
 from parley_testkit.control_plane.nodes import Node
 from parley_testkit.control_plane.operators import NAME, USER, OperatorProcess, install_account, running_operator
@@ -48,8 +48,7 @@ def main(
 ) -> int:
     """Measure, print the figures, and bring docs/performance.md up to date."""
     with running_control_plane() as plane, contextlib.ExitStack() as stack:
-        plane.admin.kubectl("apply", "--server-side", "--filename", str(ROOT / "crds"))
-        plane.admin.kubectl("wait", "--for=condition=Established", "crd/voiceassistants.parley.dev")
+        define(plane, ROOT / "crds")
         install_account(plane, RIGHTS)
         for number in range(max(2, assistants * _PODS_OF_ONE // 250)):
             stack.enter_context(plane.node(Node(name=f"plain-{number}", cpu="512", memory="2Ti", pods=500)))

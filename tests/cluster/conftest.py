@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from parley_testkit.control_plane.assistants import define
 from parley_testkit.control_plane.namespaces import Namespace
 from parley_testkit.control_plane.nodes import Node
 from parley_testkit.control_plane.operators import OperatorProcess, install_account, running_operator
@@ -30,16 +31,7 @@ def plane(shared_plane: ControlPlane) -> ControlPlane:
 @pytest.fixture(scope="session")
 def voice_assistants(shared_plane: ControlPlane) -> None:
     """The control plane knows VoiceAssistants, and NVIDIA's runtime as k3s does."""
-    shared_plane.admin.apply(
-        {
-            "apiVersion": "node.k8s.io/v1",
-            "kind": "RuntimeClass",
-            "metadata": {"name": "nvidia"},
-            "handler": "nvidia",
-        }
-    )
-    shared_plane.admin.kubectl("apply", "--server-side", "--filename", str(ROOT / "crds"))
-    shared_plane.admin.kubectl("wait", "--for=condition=Established", "crd/voiceassistants.parley.dev")
+    define(shared_plane, ROOT / "crds")
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ import yaml
 
 from parley_testkit.control_plane.access import Object
 from parley_testkit.control_plane.namespaces import Namespace
-from parley_testkit.control_plane.observing import condition, is_ready
+from parley_testkit.control_plane.observing import condition, has, is_ready
+from parley_testkit.control_plane.plane import ControlPlane
 from parley_testkit.control_plane.waiting import WAIT_S, until
 
 ASSISTANTS: Final = "parley.dev/v1alpha1/voiceassistants"
+_DEFINITIONS: Final = "apiextensions.k8s.io/v1/customresourcedefinitions"
 CHILD_KINDS: Final = (
     "v1/serviceaccounts",
     "networking.k8s.io/v1/networkpolicies",
@@ -26,6 +28,14 @@ CHILD_KINDS: Final = (
     "v1/secrets",
 )
 READY_S: Final = 2 * WAIT_S
+
+
+def define(plane: ControlPlane, crds: Path) -> None:
+    """Let a control plane know VoiceAssistants, and NVIDIA's runtime as k3s does; errors as `waiting.until`."""
+    plane.admin.kubectl("apply", "--server-side", "--filename", str(crds))
+    until(lambda: plane.admin.get(_DEFINITIONS, "voiceassistants.parley.dev"), has("Established"))
+    runtime = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "nvidia"}}
+    plane.admin.apply({**runtime, "handler": "nvidia"})
 
 
 def assistant(name: str = "libra", /, **spec: object) -> Object:
