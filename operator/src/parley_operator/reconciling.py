@@ -20,18 +20,20 @@ from parley_operator import reasons
 from parley_operator.actions import Action, Apply, Create, Delete
 from parley_operator.agents import Agents
 from parley_operator.cluster import Cluster, ConflictError, EndingError, MissingError, RefusedError
-from parley_operator.conditions import Seen
-from parley_operator.failures import Failure, failures
+from parley_operator.failures import failures
 from parley_operator.judgement import Judgement
 from parley_operator.metrics import Metrics, Result
 from parley_operator.observing import look
 from parley_operator.plan import Plan, plan
+from parley_operator.pod_failures import Failure
 from parley_operator.posts import Posts
 from parley_operator.resources.objects import Installation, Object, component_of
 from parley_operator.secret_values import Secrets
+from parley_operator.seen import Seen
 from parley_operator.status import as_document, news, status
 from parley_operator.world import Key, World
 
+_GONE_S: Final = 5.0
 _LOG: Final = structlog.get_logger()
 
 
@@ -98,9 +100,10 @@ class Reconciler:
         except EndingError:
             # Nothing can be made any more, and what is there goes by itself: this look was the last one.
             return "gone", None
-        except MissingError:
-            # The assistant itself is gone: its watch is about to say so.
-            return "gone", None
+        except MissingError as error:
+            # Most likely the assistant itself has just gone, and its watch is about to say so.
+            _LOG.warning("a write found nothing", namespace=key[0], assistant=key[1], reason=str(error))
+            return "gone", _GONE_S
         except ConflictError:
             around.secrets.doubt(key)
             raise
@@ -111,6 +114,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self._generations.pop(key, None)
         self._around.agents.leave(key)
+        self._around.secrets.forget(key)
         self._around.metrics.phase(key, "")
 
     def _doubt_after_a_change(self, key: Key, resource: Object) -> None:

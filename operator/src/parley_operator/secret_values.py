@@ -62,6 +62,11 @@ class Secrets:
         self._known[meta["namespace"], meta["name"]] = (self._clock(), values)
         return values
 
+    def forget(self, key: Key) -> None:
+        """Drop the seeds of an assistant that is gone."""
+        for place in [place for place in self._known if place[0] == key[0] and place[1].startswith(f"{key[1]}-nats-")]:
+            del self._known[place]
+
     def doubt(self, key: Key) -> None:
         """Read again whatever an assistant may read: its spec changed, or somebody else was at work."""
         for place in [place for place in self._known if place[0] == key[0]]:
