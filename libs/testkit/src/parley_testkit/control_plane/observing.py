@@ -10,7 +10,7 @@ _SILENCE: Final = {"status": "", "reason": "", "message": ""}
 
 def condition(seen: Object, name: str) -> Object:
     """Return a condition by its type; one that says nothing if the object has none of it."""
-    conditions: list[Object] = seen.get("status", {}).get("conditions", [])
+    conditions: list[Object] = seen.get("status", {}).get("conditions") or []
     return next((each for each in conditions if each["type"] == name), _SILENCE)
 
 
