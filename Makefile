@@ -42,7 +42,7 @@ test: setup cluster check ## Everything but the end-to-end tests: check, then al
 	$(RUN)pytest tests --ignore=tests/unit --ignore=tests/e2e --numprocesses 2 --dist loadfile $(ARGS)
 
 .PHONY: test-cluster
-test-cluster: cluster ## What runs on a real Kubernetes control plane (five minutes; ARGS="-k fate")
+test-cluster: cluster ## What runs on a real Kubernetes control plane (some minutes; ARGS="-k fate")
 	$(RUN)pytest tests/cluster $(ARGS)
 
 .PHONY: check
