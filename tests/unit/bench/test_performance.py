@@ -217,3 +217,12 @@ def test_the_table_of_endpoints_has_both_halves_and_both_sets_of_weights() -> No
     assert "119 and 118 pauses, ends of turns among them; endpointMs 500, reopenMs 600." in table
     assert "| test | smart, fitted | 2.0 % | 50.0 % | 310 | 500 |" in table
     assert "| fitted on the training half | 0.4 | -2.5 |" in table
+
+
+def test_the_operators_figures_stand_beside_their_aims() -> None:
+    figures = {**FIGURES, "assistants": 200, "ready_200_s": 81.5, "restart_writes_200": 0}
+
+    table = _performance.operator_table(figures)
+
+    assert "| from applying 200 at once to all of them ready, s | 81.5 | 90 |" in table
+    assert "| writes of that restart | 0 | 0 |" in table
