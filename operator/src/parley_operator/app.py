@@ -13,7 +13,7 @@ from parley_contract.errors import PermanentError, RetryableError
 from parley_operator.agents import Agents
 from parley_operator.cluster import Cluster, connected
 from parley_operator.handlers import watch
-from parley_operator.kinds import ASSISTANT
+from parley_operator.kinds import ASSISTANT, WATCHED
 from parley_operator.logs import configure_logs
 from parley_operator.metrics import Metrics
 from parley_operator.posts import Posts
@@ -58,6 +58,7 @@ async def run(settings: Settings) -> None:
         ports = (settings.health_port, settings.metrics_port)
         async with served(settings.host, ports, metrics, lambda: looks.queue.oldest_s(clock()), watching.is_set):
             await _until_defined(cluster, settings.namespaces)
+            await _look_around(world, cluster, settings.namespaces)
             async with asyncio.TaskGroup() as tasks:
                 background = (
                     tasks.create_task(looks.run()),
@@ -76,7 +77,7 @@ async def _until_defined(cluster: Cluster, namespaces: tuple[str, ...]) -> None:
     said = ""
     while True:
         try:
-            async for _ in cluster.names(ASSISTANT, namespaces[0] if namespaces else ""):
+            async for _ in cluster.objects(ASSISTANT, namespaces[0] if namespaces else "", names_only=True):
                 break
         except (RetryableError, PermanentError) as error:
             if said != str(error):
@@ -85,3 +86,18 @@ async def _until_defined(cluster: Cluster, namespaces: tuple[str, ...]) -> None:
         else:
             return
         await asyncio.sleep(_DEFINITION_S)
+
+
+async def _look_around(world: World, cluster: Cluster, namespaces: tuple[str, ...]) -> None:
+    """See everything once, before anything is done: what was not seen yet would be taken for missing."""
+    while True:
+        try:
+            for kind in WATCHED:
+                for namespace in namespaces or ("",):
+                    async for each in cluster.objects(kind, namespace):
+                        world.put(each)
+        except (RetryableError, PermanentError) as error:
+            _LOG.warning("could not list what is there", reason=str(error))
+            await asyncio.sleep(_DEFINITION_S)
+        else:
+            return

@@ -34,7 +34,7 @@ REQUEST_S: Final = 15.0
 """An answer takes milliseconds; a server under load queues for seconds (API Priority and Fairness), then says 429."""
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _USERS: Final = str(Path("~/.kube/config").expanduser())
-_PAGE: Final = 500
+_PAGE: Final = 200
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _NAMES_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -110,13 +110,20 @@ class Cluster:
         except MissingError:
             return None
 
-    async def names(self, kind: Kind, namespace: str = "") -> AsyncIterator[Object]:
-        """Return the metadata of all objects of a kind that are watched, in pages; errors as `apply`."""
+    async def objects(self, kind: Kind, namespace: str = "", *, names_only: bool = False) -> AsyncIterator[Object]:
+        """Return all objects of a kind that are watched, in pages; errors as `apply`.
+
+        Args:
+            kind: which.
+            namespace: where; empty for everywhere.
+            names_only: whether their metadata are enough.
+        """
         query = {"limit": str(_PAGE), "labelSelector": kind.labels, "fieldSelector": kind.fields}
+        accept = _NAMES_ONLY if names_only else "application/json"
         while True:
-            page = await self._ask("GET", kind.path(namespace), query, accept=_NAMES_ONLY)
+            page = await self._ask("GET", kind.path(namespace), query, accept=accept)
             for item in page["items"] or []:
-                yield item
+                yield {**item, "apiVersion": kind.api_version, "kind": kind.name}
             query["continue"] = page["metadata"].get("continue", "")
             if not query["continue"]:
                 return

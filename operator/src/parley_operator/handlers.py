@@ -2,8 +2,8 @@
 
 Nothing is done in a handler, so nothing of kopf's own machinery is used: no finalizer, no timer, no annotation, no
 retry, no event. What kopf is good at is left to it: first lists in pages, watches that go on where they broke and that
-notice silence, 410s, credentials that change. All kinds are listed before the first handler runs, for kopf fills its
-indices first: so an operator that starts does not take what it has not seen yet for missing.
+notice silence, 410s, credentials that change. What is there at the start is listed by `app` before kopf runs: kopf's
+indices would do that, but let every object wait for every other one, which takes minutes for ten thousand.
 
 One operator watches an assistant at a time (`replicas: 1`, Recreate): kopf elects no leader. Two that overlap for a
 moment apply the same things, and make what is made once by `create`, which the second one loses.
@@ -11,7 +11,7 @@ moment apply the same things, and make what is made once by `create`, which the 
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import kopf
@@ -103,11 +103,10 @@ def _settings() -> kopf.OperatorSettings:
 def _registry(world: World, tell: Callable[[Key, float], None]) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
-    async def see(body: kopf.Body, **_: Any) -> None:  # noqa: ANN401  # kopf's keywords
-        world.put(_plain(body))
-
-    async def happened(event: Mapping[str, Any], **_: Any) -> None:  # noqa: ANN401
+    async def happened(event: Mapping[str, Any], **_: Any) -> None:  # noqa: ANN401  # kopf's keywords
         seen = event["object"]
+        if event["type"] != "DELETED":
+            world.put(seen)
         keys = world.keys_of(seen)
         if event["type"] == "DELETED":
             world.remove(seen)
@@ -119,15 +118,9 @@ def _registry(world: World, tell: Callable[[Key, float], None]) -> kopf.Operator
 
     kopf.on.login(registry=registry, errors=kopf.ErrorsMode.PERMANENT)(log_in)
     for kind in WATCHED:
-        kopf.index(*_selector(kind), id=f"see-{kind.plural}", registry=registry)(see)
         kopf.on.event(*_selector(kind), id=f"tell-{kind.plural}", registry=registry)(happened)
     return registry
 
 
 def _selector(kind: Kind) -> tuple[str, str, str]:
     return kind.group, kind.version, kind.plural
-
-
-def _plain(body: Mapping[str, Any]) -> MutableMapping[str, Any]:
-    """Return what kopf wraps."""
-    return dict(body)

@@ -16,6 +16,8 @@ from parley_operator.world import Key, World, ghosts
 
 EVERY_S: Final = 600.0
 """Such a break takes an API server that was away for longer than etcd keeps what happened (5 minutes)."""
+FIRST_S: Final = 30.0
+"""Between the operator's first list and kopf's own, nobody watches."""
 _LOG: Final = structlog.get_logger()
 
 
@@ -23,8 +25,10 @@ async def sweep_for_ever(
     world: World, cluster: Cluster, namespaces: Collection[str], tell: Callable[[Key, float], None]
 ) -> None:
     """Sweep now and then until cancelled."""
+    wait_s = FIRST_S
     while True:
-        await asyncio.sleep(EVERY_S)
+        await asyncio.sleep(wait_s)
+        wait_s = EVERY_S
         for kind in WATCHED:
             if kind.name != "Event":  # the API server forgets those by itself, and `failures` those of what is gone
                 await sweep(world, cluster, kind, namespaces, tell)
@@ -40,7 +44,7 @@ async def sweep(
     there = []
     try:
         for namespace in namespaces or ("",):
-            there += [each async for each in cluster.names(kind, namespace)]
+            there += [each async for each in cluster.objects(kind, namespace, names_only=True)]
     except (RetryableError, PermanentError) as error:
         _LOG.warning("could not compare what is there", kind=kind.name, reason=str(error))
         return
