@@ -45,6 +45,10 @@ test: setup cluster check ## Everything but the end-to-end tests: check, then al
 test-cluster: cluster ## What runs on a real Kubernetes control plane (some minutes; ARGS="-k fate")
 	$(RUN)pytest tests/cluster $(ARGS)
 
+.PHONY: test-chart
+test-chart: cluster ## The chart, on the same control plane (a minute; ARGS="-k upgrade")
+	$(RUN)pytest tests/chart $(ARGS)
+
 .PHONY: check
 check: lint imports types unit ## Style, rooms, types and unit tests (two minutes at most)
 
@@ -83,6 +87,10 @@ fmt: python ## Put the code in its format, mend what can be mended
 .PHONY: crds
 crds: python ## Make crds/ from the typed model
 	$(RUN)python -m parley_operator.crd > crds/voiceassistants.parley.dev.yaml
+
+.PHONY: chart
+chart: crds ## Make what is made of the chart: values.yaml, the README's table, the definition's template
+	$(RUN)python -m parley_testkit.chart
 
 ##@ Set up
 
