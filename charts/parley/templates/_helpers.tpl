@@ -70,7 +70,7 @@ on the server's side needs `create` and `patch`: an object that is not there yet
 # What people write, and what becomes of it.
 - apiGroups: [parley.dev]
   resources: [voiceassistants]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [parley.dev]
   resources: [voiceassistants/status]
   verbs: [patch]
@@ -108,5 +108,9 @@ on the server's side needs `create` and `patch`: an object that is not there yet
   verbs: [list, watch]
 - apiGroups: [""]
   resources: [events]
-  verbs: [list, watch, create]
+  verbs: [list, watch]
+# What it says about it, and that it happened again.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
 {{- end }}

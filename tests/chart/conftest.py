@@ -1,0 +1,74 @@
+"""The chart rendered by the real helm, and one control plane with a node for what is installed on it.
+
+It is not the control plane of tests/cluster: here the definition of a VoiceAssistant comes and goes with the chart.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from parley_testkit.control_plane.access import Object
+from parley_testkit.control_plane.namespaces import Namespace
+from parley_testkit.control_plane.nodes import Node
+from parley_testkit.control_plane.plane import ControlPlane, running_control_plane
+from parley_testkit.control_plane.programs import find_program
+
+ROOT = Path(__file__).parents[2]
+
+Render = Callable[..., list[Object]]
+"""From values, what else helm shall be told, release and namespace: objects. `CalledProcessError` has what helm said."""
+
+
+@pytest.fixture(scope="session")
+def render() -> Render:
+    def rendered(
+        values: Object | None = None, *words: str, release: str = "parley", namespace: str = "parley"
+    ) -> list[Object]:
+        where = [release, str(ROOT / "charts/parley"), f"--namespace={namespace}", "--values=-"]
+        done = subprocess.run(
+            [find_program("helm"), "template", *where, *words],
+            input=json.dumps(values or {}),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+        return [each for each in yaml.safe_load_all(done.stdout) if each]
+
+    return rendered
+
+
+@pytest.fixture(scope="session")
+def shared_plane() -> Iterator[ControlPlane]:
+    with running_control_plane() as plane, plane.node(Node(name="plain-1")):
+        yield plane
+
+
+@pytest.fixture
+def plane(shared_plane: ControlPlane) -> ControlPlane:
+    """The control plane, of which no part has died."""
+    shared_plane.check()
+    return shared_plane
+
+
+@pytest.fixture
+def definition(plane: ControlPlane) -> None:
+    """The control plane knows VoiceAssistants, and no release brought them."""
+    plane.admin.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(ROOT / "crds"))
+    plane.admin.kubectl("wait", "--for=condition=Established", "crd/voiceassistants.parley.dev")
+
+
+@pytest.fixture
+def no_definition(plane: ControlPlane) -> None:
+    """The control plane knows no VoiceAssistants, and so has none."""
+    plane.admin.kubectl("delete", "crd", "voiceassistants.parley.dev", "--ignore-not-found", "--wait")
+
+
+@pytest.fixture
+def namespace(plane: ControlPlane) -> Iterator[Namespace]:
+    with plane.namespace() as namespace:
+        yield namespace
