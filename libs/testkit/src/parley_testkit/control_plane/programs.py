@@ -1,5 +1,7 @@
 """Where the programs of a control plane are: as `tools/setup cluster` built them, or in KUBEBUILDER_ASSETS.
 
+promtool, which runs no part of one, is found in the same way: it tries the alerts that a chart brings.
+
 Their versions stand in `tools/*/go.mod` of this checkout and nowhere else. What is on PATH is not looked at, so that a
 test says the same everywhere; whoever has envtest's binaries says so by the variable that envtest reads.
 """
@@ -12,7 +14,9 @@ from typing import Final, Literal
 
 from parley_runtime.tools import ToolMissingError, cache_dir, tool_version
 
-Program = Literal["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok", "helm"]
+Program = Literal[
+    "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok", "helm", "promtool"
+]
 
 MODULES: Final[Mapping[Program, tuple[str, str]]] = {
     "kube-apiserver": ("kubernetes", "k8s.io/kubernetes"),
@@ -22,6 +26,7 @@ MODULES: Final[Mapping[Program, tuple[str, str]]] = {
     "etcd": ("etcd", "go.etcd.io/etcd/server/v3"),
     "kwok": ("kwok", "sigs.k8s.io/kwok"),
     "helm": ("helm", "helm.sh/helm/v3"),
+    "promtool": ("prometheus", "github.com/prometheus/prometheus"),
 }
 """The folder of a program's go.mod below `tools/`, and the module whose version is the program's."""
 
