@@ -1,4 +1,4 @@
-"""The chart on a real API server: what it makes is accepted there, comes up, changes, goes, and leaves assistants alone.
+"""The chart on a real API server: what it makes is taken there, comes up, changes, goes, and leaves assistants alone.
 
 Kubelets are played by kwok, so no image runs; what `helm test` asks inside of the pod is tested nowhere but on a node.
 """
@@ -85,11 +85,16 @@ def helm_error(namespace: Namespace, *words: str) -> str:
 def test_the_api_server_takes_all_that_is_made_of_every_example_and_combination(
     plane: ControlPlane, watched: None, prometheus: None, render: Render
 ) -> None:
-    api = ("--api-versions=monitoring.coreos.com/v1/PodMonitor", "--api-versions=monitoring.coreos.com/v1/PrometheusRule")
+    api = (
+        "--api-versions=monitoring.coreos.com/v1/PodMonitor",
+        "--api-versions=monitoring.coreos.com/v1/PrometheusRule",
+    )
     made = [each for values in COMBINATIONS for each in render(values, *api)]
     made += [each for path in EXAMPLES for each in render(None, f"--values={path}", *api)]
     unlike = list({json.dumps(each): each for each in made}.values())
-    assert {"PodMonitor", "PrometheusRule", "ConfigMap", "Job", "Role", "ClusterRole"} <= {each["kind"] for each in made}
+    assert {"PodMonitor", "PrometheusRule", "ConfigMap", "Job", "Role", "ClusterRole"} <= {
+        each["kind"] for each in made
+    }
 
     page = {"apiVersion": "v1", "kind": "List", "items": unlike}
     said = plane.admin.kubectl(

@@ -1,6 +1,6 @@
 """Alerts and dashboard: each asks for metrics that there are, and fires when it should and not otherwise.
 
-Rules are run by Prometheus' own promtool over made-up series; that the services really export under these names is asked
+Rules are run by Prometheus' own promtool over made-up series; whether services really export under these names is asked
 of what exports them.
 """
 
@@ -27,16 +27,16 @@ Render = Callable[..., list[Object]]
 
 
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([find_program("promtool"), *arguments], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        [find_program("promtool"), *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 @pytest.fixture
 def rules(render: Render, tmp_path: Path) -> Path:
     """The rules as Prometheus reads them."""
     [rule] = [
-        each
-        for each in render({"monitoring": {"alerts": {"enabled": True}}})
-        if each["kind"] == "PrometheusRule"
+        each for each in render({"monitoring": {"alerts": {"enabled": True}}}) if each["kind"] == "PrometheusRule"
     ]
     path = tmp_path / "rules.yaml"
     path.write_text(yaml.safe_dump(rule["spec"]))
@@ -173,9 +173,7 @@ def looks(result: str, value: str) -> dict[str, str]:
         pytest.param({'up{job="parley-operator"}': "1x10 0x5 1x30"}, 30, [], id="the operator was replaced"),
     ],
 )
-def test_alerts_are_on_when_they_should_be(
-    rules: Path, series: dict[str, str], minute: int, alerts: list[str]
-) -> None:
+def test_alerts_are_on_when_they_should_be(rules: Path, series: dict[str, str], minute: int, alerts: list[str]) -> None:
     question = "sum without (alertstate) (ALERTS{alertstate='firing'})"
     expected = [{"labels": f"{{{each}}}", "value": 1} for each in alerts]
     test = {

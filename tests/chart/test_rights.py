@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import yaml
@@ -123,7 +123,7 @@ def carried_out(operator: Access, action: Action) -> int:
     ).status_code
 
 
-def first_actions(there: Any) -> tuple[Action, ...]:
+def first_actions(there: Object) -> tuple[Action, ...]:
     observed = Observed(uid=there["metadata"]["uid"], new_keys=new_keys())
     return plan(judge(there, (), Facts()), observed, INSTALLATION, NOW).actions
 

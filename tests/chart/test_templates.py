@@ -62,7 +62,10 @@ def test_helm_lint_finds_nothing(path: Path | None) -> None:
     [
         ({"image": {"tag": "1"}}, "additional properties 'image' not allowed"),
         ({"images": {"registy": "x"}}, "at '/images': additional properties 'registy' not allowed"),
-        ({"images": {"registry": "https://registry.example"}}, "at '/images/registry': 'https://registry.example' does"),
+        (
+            {"images": {"registry": "https://registry.example"}},
+            "at '/images/registry': 'https://registry.example' does",
+        ),
         ({"images": {"pullSecrets": "registry"}}, "at '/images/pullSecrets': got string, want array"),
         ({"images": {"pullPolicy": "Sometimes"}}, "at '/images/pullPolicy': value must be one of 'IfNotPresent', 'Al"),
         ({"watchNamespaces": "home"}, "at '/watchNamespaces': got string, want array"),
@@ -188,16 +191,17 @@ def test_the_definition_stays_and_can_be_left_out(render: Render) -> None:
 @pytest.mark.parametrize(
     "known, said, made",
     [
-        (False, "auto", []),
-        (True, "auto", ["PodMonitor", "PodMonitor", "PrometheusRule"]),
-        (True, False, []),
-        (False, True, ["PodMonitor", "PodMonitor", "PrometheusRule"]),
+        ([], "auto", []),
+        (["PodMonitor", "PrometheusRule"], "auto", ["PodMonitor", "PodMonitor", "PrometheusRule"]),
+        (["PrometheusRule"], "auto", ["PrometheusRule"]),
+        (["PodMonitor", "PrometheusRule"], False, []),
+        ([], True, ["PodMonitor", "PodMonitor", "PrometheusRule"]),
     ],
 )
 def test_what_prometheus_reads_is_made_where_the_cluster_knows_it_or_when_asked_for(
-    render: Render, known: bool, said: str | bool, made: list[str]
+    render: Render, known: list[str], said: object, made: list[str]
 ) -> None:
-    words = [f"--api-versions=monitoring.coreos.com/v1/{kind}" for kind in ("PodMonitor", "PrometheusRule") if known]
+    words = [f"--api-versions=monitoring.coreos.com/v1/{kind}" for kind in known]
 
     found = render({"monitoring": {"podMonitor": {"enabled": said}, "alerts": {"enabled": said}}}, *words)
 
