@@ -20,7 +20,7 @@ from parley_testkit.control_plane.programs import find_program
 ROOT = Path(__file__).parents[2]
 
 Render = Callable[..., list[Object]]
-"""From values, what else helm shall be told, release and namespace: objects. `CalledProcessError` has what helm said."""
+"""From values, what else helm is told, release and namespace: objects. `CalledProcessError` has what helm said."""
 
 
 @pytest.fixture(scope="session")
