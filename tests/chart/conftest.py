@@ -44,7 +44,7 @@ def render() -> Render:
 
 @pytest.fixture(scope="session")
 def shared_plane() -> Iterator[ControlPlane]:
-    with running_control_plane() as plane, plane.node(Node(name="plain-1")):
+    with running_control_plane() as plane, plane.node(Node(name="node-1")):
         yield plane
 
 

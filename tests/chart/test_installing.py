@@ -105,7 +105,7 @@ def test_the_api_server_takes_all_that_is_made_of_every_example_and_combination(
 
 
 def test_it_comes_up_changes_goes_back_and_goes_and_assistants_never_notice(
-    namespace: Namespace, no_definition: None
+    plane: ControlPlane, namespace: Namespace, no_definition: None
 ) -> None:
     said = namespace.helm("install", "parley", CHART, "--set=images.registry=registry.test/parley", *AWAIT)
 
@@ -114,8 +114,11 @@ def test_it_comes_up_changes_goes_back_and_goes_and_assistants_never_notice(
     namespace.apply(assistant())
     before = namespace.get(ASSISTANTS, "libra")["metadata"]
 
+    older = '--patch=[{"op": "remove", "path": "/spec/names/shortNames"}]'
+    plane.admin.kubectl("patch", "crd", DEFINITION, "--type=json", older)
     namespace.helm("upgrade", "parley", CHART, "--reuse-values", "--set=operator.logLevel=debug", *AWAIT)
     assert log_level(namespace) == "debug"
+    assert plane.admin.get(DEFINITIONS, DEFINITION)["spec"]["names"]["shortNames"] == ["va"]
 
     namespace.helm("rollback", "parley", "1", *AWAIT)
     assert log_level(namespace) == "info"
@@ -154,19 +157,6 @@ def test_the_definition_that_another_release_left_is_taken_over_only_when_told_s
     taken = plane.admin.get(DEFINITIONS, DEFINITION)["metadata"]
     assert taken["uid"] == kept["metadata"]["uid"]
     assert taken["annotations"]["meta.helm.sh/release-namespace"] == namespace.name
-
-
-def test_an_older_definition_is_brought_up_to_date_by_an_upgrade(
-    plane: ControlPlane, namespace: Namespace, no_definition: None
-) -> None:
-    namespace.helm("install", "parley", CHART, *AWAIT)
-    plane.admin.kubectl(
-        "patch", "crd", DEFINITION, "--type=json", '--patch=[{"op": "remove", "path": "/spec/names/shortNames"}]'
-    )
-
-    namespace.helm("upgrade", "parley", CHART, "--set=operator.logLevel=debug", *AWAIT)
-
-    assert plane.admin.get(DEFINITIONS, DEFINITION)["spec"]["names"]["shortNames"] == ["va"]
 
 
 def test_two_installations_share_a_definition_and_nothing_else(

@@ -7,6 +7,7 @@ of what exports them.
 import json
 import re
 import subprocess
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,13 +15,14 @@ import pytest
 import yaml
 
 from parley_contract import telemetry as words
+from parley_contract.resource.status import Phase
+from parley_operator.metrics import Metrics, Result
 from parley_runtime.telemetry import Telemetry
 from parley_testkit.control_plane.access import Object
 from parley_testkit.control_plane.programs import find_program
 
 FILES = Path(__file__).parents[2] / "charts/parley/files"
 DASHBOARD = json.loads((FILES / "dashboard.json").read_text())
-OF_THE_OPERATOR = {"parley_operator_assistants", "parley_operator_reconciles_total"}
 WHO = 'namespace="home",assistant="libra"'
 
 Render = Callable[..., list[Object]]
@@ -32,24 +34,26 @@ def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture
-def rules(render: Render, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def rules(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The rules as Prometheus reads them."""
     [rule] = [
         each for each in render({"monitoring": {"alerts": {"enabled": True}}}) if each["kind"] == "PrometheusRule"
     ]
-    path = tmp_path / "rules.yaml"
+    path = tmp_path_factory.mktemp("rules") / "rules.yaml"
     path.write_text(yaml.safe_dump(rule["spec"]))
     return path
 
 
 def exported() -> set[str]:
-    """The names under which the services' metrics are read."""
-    telemetry = Telemetry("agent", "home/libra")
+    """The names under which the metrics of the services and of the operator are read."""
+    telemetry, operator = Telemetry("agent", "home/libra"), Metrics()
     for metric in words.METRICS:
         telemetry.record(metric)
-    page = telemetry.exposition().decode()
-    return {line.partition("{")[0].partition(" ")[0] for line in page.splitlines() if not line.startswith("#")}
+    operator.reconciles.labels("failed")
+    operator.phase(("home", "libra"), "Failing")
+    lines = (telemetry.exposition() + operator.page()).decode().splitlines()
+    return {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
 
 
 def asked(expressions: Iterator[str]) -> set[str]:
@@ -65,14 +69,21 @@ def of_rules(path: Path) -> Iterator[str]:
 
 
 def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
-    assert asked(of_dashboard()) <= exported() | OF_THE_OPERATOR
+    assert asked(of_dashboard()) <= exported()
 
 
 def test_alerts_ask_for_metrics_that_there_are(rules: Path) -> None:
     found = asked(of_rules(rules))
 
-    assert found > OF_THE_OPERATOR
-    assert found <= exported() | OF_THE_OPERATOR
+    assert len(found) == 5
+    assert found <= exported()
+
+
+def test_alerts_ask_for_phases_and_results_that_there_are(rules: Path) -> None:
+    expressions = "".join(of_rules(rules))
+
+    assert set(re.findall(r'phase="(\w+)"', expressions)) <= set(typing.get_args(Phase))
+    assert set(re.findall(r'result="(\w+)"', expressions)) <= set(typing.get_args(Result))
 
 
 def test_promtool_finds_nothing_wrong_with_the_rules(rules: Path) -> None:
@@ -165,9 +176,12 @@ def looks(result: str, value: str) -> dict[str, str]:
         pytest.param(letters("_x20 1x40"), 45, [], id="no letter after it"),
         pytest.param(phases(Failing="0x10 1x30", Ready="3x40"), 30, [FAILING], id="an assistant fails"),
         pytest.param(phases(Starting="1x40", Ready="3x40"), 30, [], id="an assistant starts"),
-        pytest.param(looks("refused", "0+1x60"), 40, [OPERATOR_FAILING], id="a child is refused each minute"),
+        pytest.param(looks("failed", "0+1x60"), 40, [OPERATOR_FAILING], id="a look fails each minute"),
         pytest.param(looks("failed", "0x20 2x40"), 40, [], id="two looks failed"),
         pytest.param(looks("changed", "0+9x60"), 40, [], id="much to do"),
+        pytest.param(
+            {**looks("failed", "0+1x60"), **looks("changed", "0+40x60")}, 40, [], id="much to do, with conflicts"
+        ),
         pytest.param({'up{job="parley-operator"}': "1x10 0x30"}, 30, [OPERATOR_DOWN], id="the operator is down"),
         pytest.param({'up{job="parley-operator"}': "1x10 _x30"}, 30, [OPERATOR_DOWN], id="there is no operator"),
         pytest.param({'up{job="parley-operator"}': "1x10 0x5 1x30"}, 30, [], id="the operator was replaced"),
@@ -181,7 +195,7 @@ def test_alerts_are_on_when_they_should_be(rules: Path, series: dict[str, str], 
         "input_series": [{"series": name, "values": value} for name, value in {**OPERATOR_UP, **series}.items()],
         "promql_expr_test": [{"expr": question, "eval_time": f"{minute}m", "exp_samples": expected}],
     }
-    page = rules.with_name("test.yaml")
+    page = tmp_path / "test.yaml"
     page.write_text(yaml.safe_dump({"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": [test]}))
 
     done = promtool("test", "rules", str(page))

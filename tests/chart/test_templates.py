@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from parley_operator.resources.objects import Installation
+from parley_operator.settings import load_settings
 from parley_testkit.control_plane.access import Object
 from parley_testkit.control_plane.programs import find_program
 
@@ -214,3 +215,16 @@ def test_a_long_name_of_a_release_still_gives_names_that_kubernetes_takes(render
 
     # Roles may be longer; a Service's name is a DNS label.
     assert all(len(each["metadata"]["name"]) <= 63 for each in made if "Role" not in each["kind"])
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_what_an_operator_is_told_is_what_it_can_read(render: Render, path: Path) -> None:
+    made = render(None, f"--values={path}")
+
+    settings = load_settings({**environment(made), "POD_NAMESPACE": "parley"})
+
+    installation = settings.installation()
+    image = the(made, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert f"{installation.registry}/parley-operator:{installation.tag}" == image
+    assert list(settings.namespaces) == [each["metadata"]["namespace"] for each in made if each["kind"] == "Role"]
+    assert installation.scrape_namespaces is not None

@@ -1,16 +1,19 @@
 """The chart says what the code says: its made pages, its images, its version and what the operator reads from it."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
 from parley_operator.resources.objects import Installation
 from parley_operator.resources.pods import USER
+from parley_operator.settings import Settings
 from parley_testkit.chart import CHART, ROOT, definition, leaves, pages, with_table
 from parley_testkit.control_plane.programs import pinned_version
 
@@ -80,3 +83,12 @@ def test_a_readme_without_a_place_for_the_table_is_an_error() -> None:
 def test_a_definition_that_helm_would_read_as_a_template_is_an_error() -> None:
     with pytest.raises(ValueError, match="which Helm would read as a template"):
         definition("metadata:\n  name: a\nspec: {description: 'a {{ b'}\n")
+
+
+def test_the_operator_reads_every_variable_that_the_chart_sets() -> None:
+    page = (CHART / "templates/deployment.yaml").read_text()
+
+    told = set(re.findall(r"^            - name: ([A-Z_]+)$", page, re.MULTILINE)) - {"HOME"}
+
+    assert told <= {field.encode_name for field in msgspec.structs.fields(Settings)}
+    assert {"WATCH_NAMESPACES", "POD_NAMESPACE", "SCRAPE_NAMESPACES"} < told

@@ -1,8 +1,8 @@
 """The pages of the chart that are made from others: `python -m parley_testkit.chart` (`make chart`).
 
 `values.schema.json` is the one place where a value has its type, its default and its sentence; `values.yaml` and the
-table in the README are views of it. The template of the definition is `crds/` with what Helm needs around it. A test holds
-all three equal to what is made here.
+table in the README are views of it. The template of the definition is `crds/` with what Helm needs around it. A test
+holds all three equal to what is made here.
 """
 
 import json
