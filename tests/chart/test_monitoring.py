@@ -187,7 +187,9 @@ def looks(result: str, value: str) -> dict[str, str]:
         pytest.param({'up{job="parley-operator"}': "1x10 0x5 1x30"}, 30, [], id="the operator was replaced"),
     ],
 )
-def test_alerts_are_on_when_they_should_be(rules: Path, series: dict[str, str], minute: int, alerts: list[str]) -> None:
+def test_alerts_are_on_when_they_should_be(
+    rules: Path, tmp_path: Path, series: dict[str, str], minute: int, alerts: list[str]
+) -> None:
     question = "sum without (alertstate) (ALERTS{alertstate='firing'})"
     expected = [{"labels": f"{{{each}}}", "value": 1} for each in alerts]
     test = {
