@@ -3,6 +3,7 @@
 Kubelets are played by kwok, so no image runs; what `helm test` asks inside of the pod is tested nowhere but on a node.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,11 +70,19 @@ def prometheus(plane: ControlPlane) -> Iterator[None]:
     plane.admin.kubectl("delete", "crd", *(each["metadata"]["name"] for each in kinds))
 
 
-@pytest.fixture
-def watched(plane: ControlPlane) -> Iterator[None]:
+@pytest.fixture(scope="module")
+def watched(shared_plane: ControlPlane) -> Iterator[None]:
     """The namespaces are there that examples and combinations name."""
-    with plane.namespace("parley"), plane.namespace("home"), plane.namespace("office"), plane.namespace("trial"):
+    with contextlib.ExitStack() as stack:
+        for name in ("parley", "home", "office", "trial"):
+            stack.enter_context(shared_plane.namespace(name))
         yield
+
+
+def install(namespace: Namespace, *words: str) -> None:
+    """Install the chart and wait until the operator's pod is ready; helm's own waiting looks every two seconds."""
+    namespace.helm("install", "parley", CHART, *words)
+    namespace.until(DEPLOYMENTS, OPERATOR, is_available)
 
 
 def helm_error(namespace: Namespace, *words: str) -> str:
@@ -147,12 +156,12 @@ def test_the_definition_that_another_release_left_is_taken_over_only_when_told_s
     plane: ControlPlane, namespace: Namespace, no_definition: None
 ) -> None:
     with plane.namespace() as other:
-        other.helm("install", "parley", CHART, *AWAIT)
-        other.helm("uninstall", "parley", "--wait")
+        install(other)
+        other.helm("uninstall", "parley")
         kept = plane.admin.get(DEFINITIONS, DEFINITION)
 
-        assert "invalid ownership metadata" in helm_error(namespace, "install", "parley", CHART, *AWAIT)
-        namespace.helm("install", "parley", CHART, "--take-ownership", *AWAIT)
+        assert "invalid ownership metadata" in helm_error(namespace, "install", "parley", CHART)
+        install(namespace, "--take-ownership")
 
     taken = plane.admin.get(DEFINITIONS, DEFINITION)["metadata"]
     assert taken["uid"] == kept["metadata"]["uid"]
@@ -160,17 +169,17 @@ def test_the_definition_that_another_release_left_is_taken_over_only_when_told_s
 
 
 def test_two_installations_share_a_definition_and_nothing_else(
-    plane: ControlPlane, namespace: Namespace, no_definition: None
+    plane: ControlPlane, namespace: Namespace, no_definition: None, watched: None
 ) -> None:
-    namespace.helm("install", "parley", CHART, *AWAIT)
-    with plane.namespace("trial") as trial:
-        example = f"--values={CHART}/examples/second-installation.yaml"
-        trial.helm("install", "parley", CHART, example, *AWAIT)
+    install(namespace)
+    trial = Namespace("trial", plane.admin)
 
-        assert is_available(trial.get(DEPLOYMENTS, OPERATOR))
-        trial.helm("uninstall", "parley", "--wait")
+    install(trial, f"--values={CHART}/examples/second-installation.yaml")
+    trial.helm("uninstall", "parley")
 
+    trial.until(DEPLOYMENTS, OPERATOR, is_gone)
     assert is_available(namespace.get(DEPLOYMENTS, OPERATOR))
+    assert namespace.find("rbac.authorization.k8s.io/v1/roles")
     assert plane.admin.get(DEFINITIONS, DEFINITION)
 
 
@@ -180,10 +189,10 @@ def test_a_release_for_the_whole_cluster_leaves_no_cluster_role_behind(
     name = f"{namespace.name}-{OPERATOR}"
     values = ("--set=watchAllNamespaces=true", "--set=crds.enabled=false")
 
-    namespace.helm("install", "parley", CHART, *values, *AWAIT)
+    install(namespace, *values)
     assert plane.admin.get("rbac.authorization.k8s.io/v1/clusterroles", name)
 
-    namespace.helm("uninstall", "parley", "--wait")
+    namespace.helm("uninstall", "parley")
     assert not [
         each
         for kind in ("clusterroles", "clusterrolebindings")
@@ -201,7 +210,7 @@ def test_a_namespace_to_watch_that_is_not_there_is_said_at_once(namespace: Names
 
 
 def test_helm_test_asks_a_job_and_tells_how_that_ended(namespace: Namespace, definition: None) -> None:
-    namespace.helm("install", "parley", CHART, "--set=crds.enabled=false", *AWAIT)
+    install(namespace, "--set=crds.enabled=false")
 
     assert "Phase:          Succeeded" in namespace.helm("test", "parley", "--timeout=30s")
     assert namespace.find("batch/v1/jobs") == []
@@ -214,10 +223,10 @@ def test_helm_test_asks_a_job_and_tells_how_that_ended(namespace: Namespace, def
 def test_what_prometheus_reads_comes_with_the_next_upgrade_after_it_is_there(
     namespace: Namespace, definition: None, request: pytest.FixtureRequest
 ) -> None:
-    namespace.helm("install", "parley", CHART, "--set=crds.enabled=false", *AWAIT)
+    install(namespace, "--set=crds.enabled=false")
 
     request.getfixturevalue("prometheus")
-    namespace.helm("upgrade", "parley", CHART, "--reuse-values", *AWAIT)
+    namespace.helm("upgrade", "parley", CHART, "--reuse-values")
 
     found = namespace.find("monitoring.coreos.com/v1/podmonitors")
     assert [each["metadata"]["name"] for each in found] == ["parley-operator", "parley-operator-assistants"]
