@@ -5,6 +5,8 @@ Kubelets are played by kwok, so no image runs; what `helm test` asks inside of t
 
 import contextlib
 import json
+import re
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,10 +39,6 @@ COMBINATIONS: list[Object] = [
 ]
 
 Render = Callable[..., list[Object]]
-
-
-def assistant(name: str = "libra") -> Object:
-    return {"apiVersion": "parley.dev/v1alpha1", "kind": "VoiceAssistant", "metadata": {"name": name}}
 
 
 def named(kind: str, plural: str) -> Object:
@@ -120,7 +118,8 @@ def test_it_comes_up_changes_goes_back_and_goes_and_assistants_never_notice(
 
     assert f"cares for assistants in {namespace.name}." in said
     assert is_available(namespace.get(DEPLOYMENTS, OPERATOR))
-    namespace.apply(assistant())
+    [first] = re.findall(r"<<EOF\n(.*?)\n  EOF", said, re.DOTALL)
+    namespace.kubectl("apply", "--filename=-", stdin=textwrap.dedent(first))
     before = namespace.get(ASSISTANTS, "libra")["metadata"]
 
     older = '--patch=[{"op": "remove", "path": "/spec/names/shortNames"}]'
@@ -243,3 +242,33 @@ def test_an_image_that_cannot_be_pulled_is_an_install_that_failed_and_says_so(
     assert "context deadline exceeded" in said
     seen = until(lambda: namespace.get(DEPLOYMENTS, OPERATOR), lambda seen: condition(seen, "Available")["status"])
     assert condition(seen, "Available")["status"] == "False"
+
+
+def notes(plane: ControlPlane, *values: str) -> str:
+    words = ("--dry-run=client", "--take-ownership", "--namespace=parley-system")
+    said = plane.admin.helm("install", "parley", CHART, *words, *values)
+    return said.partition("NOTES:\n")[2]
+
+
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ([], "cares for assistants in parley-system."),
+        (["--set=watchNamespaces={home,office}"], "cares for assistants in home, office."),
+        (["--set=watchAllNamespaces=true"], "cares for assistants in every namespace."),
+    ],
+)
+def test_what_is_said_after_an_installation_names_where_assistants_belong(
+    plane: ControlPlane, values: list[str], said: str
+) -> None:
+    page = notes(plane, *values)
+
+    assert said in page
+    first = re.split("[ ,.]", said.removeprefix("cares for assistants in "))[0]
+    assert f"kubectl --namespace {'default' if first == 'every' else first} get va --watch" in page
+    assert "kubectl --namespace parley-system rollout status deployment/parley-operator" in page
+
+
+def test_who_names_no_registry_is_told_where_nodes_then_look(plane: ControlPlane) -> None:
+    assert "nodes look for parley-operator:main and" in notes(plane, "--set=images.tag=main")
+    assert "No registry is named" not in notes(plane, "--set=images.registry=registry.example")

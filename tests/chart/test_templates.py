@@ -176,7 +176,7 @@ def test_the_operators_policy_lets_in_who_may_read_metrics(render: Render) -> No
     policy = next(each for each in of_kind(made, "NetworkPolicy") if each["metadata"]["name"] == "parley-operator")
     assert policy["spec"]["ingress"][0] == {
         "from": [{"namespaceSelector": {"matchLabels": home}}],
-        "ports": [{"protocol": "TCP", "port": "metrics"}],
+        "ports": [{"protocol": "TCP", "port": 8081}],
     }
     assert yaml.safe_load(environment(made)["SCRAPE_NAMESPACES"]) == home
 
