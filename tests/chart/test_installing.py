@@ -124,7 +124,7 @@ def test_it_comes_up_changes_goes_back_and_goes_and_assistants_never_notice(
 
     older = '--patch=[{"op": "remove", "path": "/spec/names/shortNames"}]'
     plane.admin.kubectl("patch", "crd", DEFINITION, "--type=json", older)
-    namespace.helm("upgrade", "parley", CHART, "--reuse-values", "--set=operator.logLevel=debug", *AWAIT)
+    namespace.helm("upgrade", "parley", CHART, "--reset-then-reuse-values", "--set=operator.logLevel=debug", *AWAIT)
     assert log_level(namespace) == "debug"
     assert plane.admin.get(DEFINITIONS, DEFINITION)["spec"]["names"]["shortNames"] == ["va"]
 
@@ -225,7 +225,7 @@ def test_what_prometheus_reads_comes_with_the_next_upgrade_after_it_is_there(
     install(namespace, "--set=crds.enabled=false")
 
     request.getfixturevalue("prometheus")
-    namespace.helm("upgrade", "parley", CHART, "--reuse-values")
+    namespace.helm("upgrade", "parley", CHART, "--reset-then-reuse-values")
 
     found = namespace.find("monitoring.coreos.com/v1/podmonitors")
     assert [each["metadata"]["name"] for each in found] == ["parley-operator", "parley-operator-assistants"]
