@@ -137,7 +137,7 @@ def test_it_comes_up_changes_goes_back_and_goes_and_assistants_never_notice(
     after = namespace.get(ASSISTANTS, "libra")["metadata"]
     assert [after[key] for key in ("uid", "resourceVersion")] == [before[key] for key in ("uid", "resourceVersion")]
 
-    namespace.helm("install", "parley", CHART, *AWAIT)
+    namespace.helm("install", "parley", CHART)
     assert namespace.get(ASSISTANTS, "libra")["metadata"]["resourceVersion"] == before["resourceVersion"]
 
 

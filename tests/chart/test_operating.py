@@ -1,0 +1,111 @@
+"""The operator as the chart starts it: with the variables of its Deployment, as its ServiceAccount, with its rights.
+
+Only where it listens differs, for it runs as a process of this test: kubelets are played, and no image runs.
+"""
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from parley_cli.launches import LOOPBACK
+from parley_contract.resource import API_VERSION, KIND
+from parley_testkit.control_plane.access import Object
+from parley_testkit.control_plane.children import children
+from parley_testkit.control_plane.namespaces import Namespace
+from parley_testkit.control_plane.observing import is_available, is_ready
+from parley_testkit.control_plane.plane import ControlPlane
+from parley_testkit.control_plane.waiting import until
+
+CHART = str(Path(__file__).parents[2] / "charts/parley")
+ASSISTANTS = f"{API_VERSION}/voiceassistants"
+DEPLOYMENTS = "apps/v1/deployments"
+OPERATOR = "parley-operator"
+KINDS = (
+    ASSISTANTS,
+    DEPLOYMENTS,
+    "apps/v1/statefulsets",
+    "apps/v1/controllerrevisions",
+    "batch/v1/jobs",
+    "networking.k8s.io/v1/networkpolicies",
+    "v1/configmaps",
+    "v1/persistentvolumeclaims",
+    "v1/secrets",
+    "v1/serviceaccounts",
+    "v1/services",
+)
+"""All that an assistant is made of."""
+
+
+@contextlib.contextmanager
+def started(plane: ControlPlane, namespace: Namespace) -> Iterator[str]:
+    """Run the operator of the release in this namespace while the block lasts; what comes is where its metrics are."""
+    [container] = namespace.get(DEPLOYMENTS, OPERATOR)["spec"]["template"]["spec"]["containers"]
+    assert container["command"][0] == "python"
+    told = {each["name"]: each.get("value", namespace.name) for each in container["env"]}
+    account = plane.service_account(namespace.name, OPERATOR)
+    here = {"KUBECONFIG": str(account.kubeconfig), "HOST": LOOPBACK, "HEALTH_PORT": "0", "METRICS_PORT": "0"}
+    with children() as running:
+        words = [f"{name}={value}" for name, value in {**told, **here}.items()]
+        running.start(OPERATOR, "/usr/bin/env", *words, sys.executable, *container["command"][1:])
+        log = until(lambda: running.log(OPERATOR), lambda log: '"watching"' in log, within_s=60)
+        [port] = re.findall(r'"what":\s*"metrics",\s*"port":\s*(\d+)', log)
+        yield f"http://{LOOPBACK}:{port}/metrics"
+        running.check()
+
+
+def looks(metrics: str, result: str) -> int:
+    """How many looks at an assistant ended so."""
+    page = httpx.get(metrics, trust_env=False).text
+    return sum(
+        map(int, re.findall(rf'^parley_operator_reconciles_total{{result="{result}"}} (\d+)', page, re.MULTILINE))
+    )
+
+
+def versions(namespace: Namespace) -> dict[str, str]:
+    """The resource version of everything of the assistant."""
+    found = {kind: namespace.find(kind) for kind in KINDS}
+    return {
+        f"{kind.rpartition('/')[2]} {each['metadata']['name']}": each["metadata"]["resourceVersion"]
+        for kind, objects in found.items()
+        for each in objects
+        if each["metadata"]["name"].startswith("libra")
+    }
+
+
+def image(deployment: Object) -> str:
+    return str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+@pytest.mark.usefixtures("definition")
+def test_an_upgrade_of_values_touches_of_a_running_assistant_only_what_they_are_about(
+    plane: ControlPlane, namespace: Namespace
+) -> None:
+    registry = "--set=images.registry=registry.test/parley"
+    namespace.helm("install", "parley", CHART, "--set=crds.enabled=false", registry)
+    with started(plane, namespace):
+        spec = {"profile": "laptop"}
+        namespace.apply({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "libra"}, "spec": spec})
+        namespace.until(ASSISTANTS, "libra", is_ready, within_s=30)
+    assert image(namespace.get(DEPLOYMENTS, "libra-asr")) == "registry.test/parley/parley-asr:0.1.0"
+    before = versions(namespace)
+    assert len(before) > 30
+
+    namespace.helm("upgrade", "parley", CHART, "--reuse-values", "--set=operator.logLevel=debug")
+    with started(plane, namespace) as metrics:
+        until(lambda: looks(metrics, "unchanged"), bool)
+        assert looks(metrics, "changed") == 0
+    assert versions(namespace) == before
+
+    ollama = "registry.test/ollama:9"
+    namespace.helm("upgrade", "parley", CHART, "--reuse-values", f"--set=images.ollama={ollama}")
+    with started(plane, namespace):
+        namespace.until(DEPLOYMENTS, "libra-ollama", lambda seen: image(seen) == ollama)
+        namespace.until(DEPLOYMENTS, "libra-ollama", is_available)
+        namespace.until(ASSISTANTS, "libra", lambda seen: seen["status"]["components"]["ollama"]["image"] == ollama)
+    changed = {name for name, version in versions(namespace).items() if before.get(name) != version}
+    assert changed == {"deployments libra-ollama", "voiceassistants libra"}
