@@ -1,6 +1,6 @@
 """The chart on a real API server: what it makes is taken there, comes up, changes, goes, and leaves assistants alone.
 
-Kubelets are played by kwok, so no image runs; what `helm test` asks inside of the pod is tested nowhere but on a node.
+Kubelets are played by kwok, so no image runs: what a pod would do is tried by `test_operating`.
 """
 
 import contextlib

@@ -5,8 +5,9 @@ Only where it listens differs, for it runs as a process of this test: kubelets a
 
 import contextlib
 import re
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -40,10 +41,12 @@ KINDS = (
 )
 """All that an assistant is made of."""
 
+Render = Callable[..., list[Object]]
+
 
 @contextlib.contextmanager
-def started(plane: ControlPlane, namespace: Namespace) -> Iterator[str]:
-    """Run the operator of the release in this namespace while the block lasts; what comes is where its metrics are."""
+def started(plane: ControlPlane, namespace: Namespace) -> Iterator[dict[str, str]]:
+    """Run the operator of the release in this namespace while the block lasts; what comes is where it listens."""
     [container] = namespace.get(DEPLOYMENTS, OPERATOR)["spec"]["template"]["spec"]["containers"]
     assert container["command"][0] == "python"
     told = {each["name"]: each.get("value", namespace.name) for each in container["env"]}
@@ -53,14 +56,15 @@ def started(plane: ControlPlane, namespace: Namespace) -> Iterator[str]:
         words = [f"{name}={value}" for name, value in {**told, **here}.items()]
         running.start(OPERATOR, "/usr/bin/env", *words, sys.executable, *container["command"][1:])
         log = until(lambda: running.log(OPERATOR), lambda log: '"watching"' in log, within_s=60)
-        [port] = re.findall(r'"what":\s*"metrics",\s*"port":\s*(\d+)', log)
-        yield f"http://{LOOPBACK}:{port}/metrics"
+        yield {
+            what: f"http://{LOOPBACK}:{port}" for what, port in re.findall(r'"what":\s*"(\w+)",\s*"port":\s*(\d+)', log)
+        }
         running.check()
 
 
-def looks(metrics: str, result: str) -> int:
+def looks(address: str, result: str) -> int:
     """How many looks at an assistant ended so."""
-    page = httpx.get(metrics, trust_env=False).text
+    page = httpx.get(f"{address}/metrics", trust_env=False).text
     return sum(
         map(int, re.findall(rf'^parley_operator_reconciles_total{{result="{result}"}} (\d+)', page, re.MULTILINE))
     )
@@ -96,9 +100,9 @@ def test_an_upgrade_of_values_touches_of_a_running_assistant_only_what_they_are_
     assert len(before) > 30
 
     namespace.helm("upgrade", "parley", CHART, "--reuse-values", "--set=operator.logLevel=debug")
-    with started(plane, namespace) as metrics:
-        until(lambda: looks(metrics, "unchanged"), bool)
-        assert looks(metrics, "changed") == 0
+    with started(plane, namespace) as addresses:
+        until(lambda: looks(addresses["metrics"], "unchanged"), bool)
+        assert looks(addresses["metrics"], "changed") == 0
     assert versions(namespace) == before
 
     ollama = "registry.test/ollama:9"
@@ -109,3 +113,25 @@ def test_an_upgrade_of_values_touches_of_a_running_assistant_only_what_they_are_
         namespace.until(ASSISTANTS, "libra", lambda seen: seen["status"]["components"]["ollama"]["image"] == ollama)
     changed = {name for name, version in versions(namespace).items() if before.get(name) != version}
     assert changed == {"deployments libra-ollama", "voiceassistants libra"}
+
+
+@pytest.mark.usefixtures("definition")
+def test_what_helm_test_runs_in_its_pod_tells_an_operator_that_watches_from_one_that_is_away(
+    plane: ControlPlane, namespace: Namespace, render: Render
+) -> None:
+    namespace.helm("install", "parley", CHART, "--set=crds.enabled=false")
+    [job] = [each for each in render() if each["kind"] == "Job"]
+    [python, flag, script] = job["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert (python, flag) == ("python", "-c")
+
+    def ask(address: str) -> subprocess.CompletedProcess[str]:
+        here = script.replace("http://parley-operator:8080", address)
+        return subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, check=False, timeout=30)
+
+    with started(plane, namespace) as addresses:
+        there = ask(addresses["health"])
+    away = ask(addresses["health"])
+
+    assert (there.returncode, there.stdout) == (0, f"{addresses['health']}/readyz says ok\n\n")
+    assert away.returncode == 1
+    assert f"{addresses['health']}/readyz does not answer: " in away.stderr
