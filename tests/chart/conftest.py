@@ -14,10 +14,13 @@ import yaml
 from parley_testkit.control_plane.access import Object
 from parley_testkit.control_plane.namespaces import Namespace
 from parley_testkit.control_plane.nodes import Node
+from parley_testkit.control_plane.observing import has
 from parley_testkit.control_plane.plane import ControlPlane, running_control_plane
 from parley_testkit.control_plane.programs import find_program
+from parley_testkit.control_plane.waiting import until
 
 ROOT = Path(__file__).parents[2]
+DEFINITIONS = "apiextensions.k8s.io/v1/customresourcedefinitions"
 
 Render = Callable[..., list[Object]]
 """From values, what else helm is told, release and namespace: objects. `CalledProcessError` has what helm said."""
@@ -59,7 +62,8 @@ def plane(shared_plane: ControlPlane) -> ControlPlane:
 def definition(plane: ControlPlane) -> None:
     """The control plane knows VoiceAssistants, and no release brought them."""
     plane.admin.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(ROOT / "crds"))
-    plane.admin.kubectl("wait", "--for=condition=Established", "crd/voiceassistants.parley.dev")
+    # `kubectl wait` takes a definition that nobody has judged yet for an error.
+    until(lambda: plane.admin.get(DEFINITIONS, "voiceassistants.parley.dev"), has("Established"))
 
 
 @pytest.fixture

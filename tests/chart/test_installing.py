@@ -4,6 +4,7 @@ Kubelets are played by kwok, so no image runs: what a pod would do is tried by `
 """
 
 import contextlib
+import functools
 import json
 import re
 import textwrap
@@ -14,7 +15,7 @@ import pytest
 
 from parley_testkit.control_plane.access import CommandFailedError, Object
 from parley_testkit.control_plane.namespaces import Namespace
-from parley_testkit.control_plane.observing import condition, is_available, is_gone
+from parley_testkit.control_plane.observing import condition, has, is_available, is_gone
 from parley_testkit.control_plane.plane import ControlPlane
 from parley_testkit.control_plane.waiting import until
 
@@ -63,9 +64,11 @@ def prometheus(plane: ControlPlane) -> Iterator[None]:
     """The control plane knows the kinds of the Prometheus Operator."""
     kinds = [named("PodMonitor", "podmonitors"), named("PrometheusRule", "prometheusrules")]
     plane.admin.apply(*kinds)
-    plane.admin.kubectl("wait", "--for=condition=Established", *(f"crd/{each['metadata']['name']}" for each in kinds))
+    names = [each["metadata"]["name"] for each in kinds]
+    for name in names:
+        until(functools.partial(plane.admin.get, DEFINITIONS, name), has("Established"))
     yield
-    plane.admin.kubectl("delete", "crd", *(each["metadata"]["name"] for each in kinds))
+    plane.admin.kubectl("delete", "crd", *names)
 
 
 @pytest.fixture(scope="module")
