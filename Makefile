@@ -38,8 +38,11 @@ soak: setup ## An hour of conversations in which no process may grow (ARGS="--mi
 
 .PHONY: test
 test: setup cluster check ## Everything but the end-to-end tests: check, then all that needs the real parts
-	@# Two files side by side: real processes mostly wait for each other, and for speech that takes its time.
-	$(RUN)pytest tests --ignore=tests/unit --ignore=tests/e2e --numprocesses 2 --dist loadfile $(ARGS)
+	@# Two files side by side: real processes mostly wait for each other, and for speech that takes its time. The control
+	@# planes have a call of their own: they stay until its end, and whoever speaks would wait for them.
+	$(RUN)pytest tests/cluster tests/chart --numprocesses 2 --dist loadfile $(ARGS)
+	$(RUN)pytest tests --ignore=tests/unit --ignore=tests/cluster --ignore=tests/chart --ignore=tests/e2e \
+	  --numprocesses 2 --dist loadfile $(ARGS)
 
 .PHONY: test-cluster
 test-cluster: cluster ## What runs on a real Kubernetes control plane (some minutes; ARGS="-k fate")
