@@ -251,6 +251,26 @@ def test_a_suspended_assistant_has_no_pods_and_keeps_its_models(namespace: Names
     until_ready(namespace)
 
 
+def asr_pods(namespace: Namespace) -> set[str]:
+    found = namespace.find("v1/pods")
+    return {
+        pod["metadata"]["uid"] for pod in found if pod["metadata"]["labels"]["app.kubernetes.io/component"] == "asr"
+    }
+
+
+def test_while_another_model_is_pulled_the_one_before_goes_on_answering(namespace: Namespace) -> None:
+    namespace.apply(assistant())
+    until_ready(namespace)
+    before = asr_pods(namespace)
+    namespace.doom("pull", "running")
+
+    namespace.apply(assistant(asr={"model": "base.en"}))
+
+    assert until_says(namespace, "ModelsCached", "Pulling")["status"] == "False"
+    assert until_says(namespace, "Ready", "Ready")["status"] == "True"
+    assert asr_pods(namespace) == before
+
+
 def pulls_begun(namespace: Namespace) -> set[str]:
     return {
         event["metadata"]["name"]
