@@ -294,7 +294,7 @@ def test_a_watch_that_is_cut_is_taken_up_again(plane: ControlPlane, namespace: N
         until_ready(namespace)
         until_quiet(namespace)
 
-        proxy.cut()
+        assert proxy.cut() > 0
         namespace.kubectl("delete", "service", "libra-tts")
 
         namespace.until("v1/services", "libra-tts", bool)

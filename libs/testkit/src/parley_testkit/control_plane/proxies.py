@@ -10,6 +10,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,10 +67,12 @@ class ApiProxy:
         """
         self._misfortunes.append(_Misfortune(matches, times, status, retry_after_s))
 
-    def cut(self) -> None:
-        """Break all watches."""
+    def cut(self) -> int:
+        """Break all watches; return how many there were."""
         assert self._loop is not None  # noqa: S101  # it runs
-        self._loop.call_soon_threadsafe(lambda: [watch.cancel() for watch in self._watches])
+        broken: Future[int] = Future()
+        self._loop.call_soon_threadsafe(lambda: broken.set_result(sum(watch.cancel() for watch in self._watches)))
+        return broken.result(timeout=5)
 
     async def serve(self, listening: threading.Event, stop: threading.Event) -> None:
         """Listen until told to stop."""
