@@ -602,7 +602,7 @@ class TestListeningForTheEnd:
 
         shortest_ms, longest_ms = between_ms
         assert report["endpoint"]["ending"] == ending
-        # On a slow machine the turn model answers after the decision, which is then no evidence; an open sentence waits.
+        # A slow machine's turn model answers after the decision: no evidence, then. An open sentence waits for it.
         if ending == "open" or report["endpoint"]["audio"] is not None:
             assert 0 <= report["endpoint"]["audio"] <= 1
         assert shortest_ms <= report["endpoint"]["wait_ms"] <= longest_ms
