@@ -7,7 +7,7 @@ import yaml
 
 from parley_contract.services import SERVICES
 from parley_testkit.control_plane.access import Object
-from parley_testkit.control_plane.assistants import ASSISTANTS, assistant, until_ready, until_says
+from parley_testkit.control_plane.assistants import ASSISTANTS, assistant, until_quiet, until_ready, until_says
 from parley_testkit.control_plane.audit import AuditEvent
 from parley_testkit.control_plane.namespaces import Namespace
 from parley_testkit.control_plane.operators import USER, install_account, running_operator
@@ -39,6 +39,8 @@ def test_every_right_is_used_and_none_is_missing(
         # What is not needed any more is removed.
         namespace.apply(credentials(), assistant(llm={"externalUrl": "http://ollama.test:11434"}, nats=external_nats()))
         until_ready(namespace)
+        # The record of the spec before goes after the assistant is ready.
+        until_quiet(namespace)
         operator.check()
         assert "status" not in elsewhere.get(ASSISTANTS, "libra")
 
