@@ -18,6 +18,7 @@ from parley_testkit.bus_suite.samples import (
     frames,
     heard,
     heartbeat,
+    kept_frames,
     partial,
     said,
 )
@@ -121,7 +122,7 @@ class RecordingSuite:
                     await gateway.publish_frame(subject, frame)
                 await heard(arriving, len(sent))
 
-            stored = await asr.stored_frames(broker.layout.audio_in, subject)
+            stored = await kept_frames(asr, broker.layout.audio_in, subject, count=len(sent))
 
         assert stored == sent
 
@@ -180,7 +181,7 @@ class RecordingSuite:
                 for frame in frames(1):
                     await gateway.publish_frame(subject, frame)
                 live = [frame for _, frame in await heard(arriving, 2)]
-            stored = await asr.stored_frames(broker.layout.audio_in, subject)
+            stored = await kept_frames(asr, broker.layout.audio_in, subject, count=len(live))
 
             letters = await dead_letters(agent, broker.layout, count=2)
 

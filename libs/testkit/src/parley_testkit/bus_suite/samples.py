@@ -16,7 +16,7 @@ from parley_contract.messages import (
     UtteranceStarted,
 )
 from parley_contract.services import Service
-from parley_contract.streams import Layout
+from parley_contract.streams import Layout, Stream
 from parley_runtime.bus import Bus, Received
 from parley_runtime.telemetry import Telemetry
 
@@ -129,6 +129,14 @@ async def dead_letters(agent: Bus, layout: Layout, *, count: int) -> list[Messag
         while len(found := await agent.stored_messages(layout.dead, layout.dead.subjects[0])) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return said(found)
+
+
+async def kept_frames(bus: Bus, stream: Stream, subject: str, *, count: int) -> list[Frame]:
+    """Wait until a stream has so many frames of a subject, a moment after they were heard, and return all it has."""
+    async with asyncio.timeout(SOON_S):
+        while len(found := await bus.stored_frames(stream, subject)) < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    return found
 
 
 async def until_away(bus: Bus) -> None:
