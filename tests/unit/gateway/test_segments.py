@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from parley_gateway.segments import (
     BACKDATE_SAMPLES,
     BLOCK_SAMPLES,
+    LINGER_SAMPLES,
     WINDOW_SAMPLES,
     Segment,
     SegmentRules,
@@ -76,10 +77,34 @@ def test_silence_that_the_model_still_calls_speech_is_not_voiced() -> None:
     assert happened[1][1] == SpeechStopped(last_voiced=5 * WINDOW_SAMPLES + 2 * BLOCK_SAMPLES)
 
 
-def test_a_long_weak_ending_is_still_speech() -> None:
-    happened = listen(*[(0.9, LOUD)] * 5, *[(0.9, QUIET)] * 10, *[(0.0, QUIET)] * 6)
+def test_a_long_weak_ending_in_noise_is_still_speech() -> None:
+    noise, weak = (-50.0,) * 4, (-45.0,) * 4
 
-    assert happened[1][1] == SpeechStopped(last_voiced=15 * WINDOW_SAMPLES - BACKDATE_SAMPLES)
+    happened = listen(*[(0.0, noise)] * 20, *[(0.9, LOUD)] * 5, *[(0.9, weak)] * 10, *[(0.0, noise)] * 6)
+
+    assert happened[1][1] == SpeechStopped(last_voiced=35 * WINDOW_SAMPLES - BACKDATE_SAMPLES)
+
+
+def test_where_nothing_else_is_heard_quiet_ends_speech_whatever_the_model_says_for_a_while() -> None:
+    lingering = LINGER_SAMPLES // WINDOW_SAMPLES
+
+    happened = listen((0.0, QUIET), *[(0.9, LOUD)] * 5, *[(0.9, QUIET)] * lingering, *[(0.0, QUIET)] * 6)
+
+    assert happened[1:] == [(10, SpeechStopped(last_voiced=6 * WINDOW_SAMPLES))]
+
+
+def test_a_voice_that_goes_on_softly_for_longer_is_speech_again() -> None:
+    lingering = LINGER_SAMPLES // WINDOW_SAMPLES
+
+    happened = listen((0.0, QUIET), *[(0.9, LOUD)] * 5, *[(0.9, QUIET)] * 15)
+
+    assert happened[2:] == [(6 + lingering + 4, SpeechStarted(first_voiced=(6 + lingering) * WINDOW_SAMPLES))]
+
+
+def test_a_voice_that_comes_back_while_the_model_lingers_is_speech_at_once() -> None:
+    happened = listen((0.0, QUIET), *[(0.9, LOUD)] * 5, *[(0.9, QUIET)] * 5, *[(0.4, LOUD)] * 4)
+
+    assert happened[2:] == [(15, SpeechStarted(first_voiced=11 * WINDOW_SAMPLES))]
 
 
 def test_noise_that_the_model_still_calls_speech_is_not_voiced() -> None:

@@ -9,6 +9,12 @@ sample, and that lag would flatter all of them. So within the windows the model 
 the end of the last 8 ms block that is neither far below the loudest one nor close to the noise before the segment, at
 most `BACKDATE_SAMPLES` before the model's own end (a weak last syllable is still speech). On 27 recordings that is
 2 ms late at the median when clean (-41 to 25), 13 ms at 12 dB (-102 to 133).
+
+**Noticing it sooner.** Where the noise is so far below the voice that a quiet block cannot be a weak syllable, nobody
+waits for the model: a segment has ended once it was quiet for long enough, whatever the model still says, and what it
+says of quiet windows until `LINGER_SAMPLES` after the voice is not believed. In 144 lines of `bench` clean pauses are
+noticed after 79 ms at the median (72 to 90, quartiles) instead of 121, and within speech one more every five seconds is
+taken for a pause.
 """
 
 from typing import Annotated, Final, Literal
@@ -22,6 +28,8 @@ WINDOW_SAMPLES: Final = 512
 BLOCK_SAMPLES: Final = 128
 """Resolution of loudness: 8 ms."""
 BACKDATE_SAMPLES: Final = 3 * WINDOW_SAMPLES
+LINGER_SAMPLES: Final = RATE_HZ // 4
+"""Longer than Silero has been seen to go on after a voice."""
 FALL_DB: Final = 35.0
 """A block this far below the segment's loudest is no voice: final fricatives lie 20 to 25 dB below a vowel."""
 
@@ -54,7 +62,7 @@ class SegmentRules(msgspec.Struct, frozen=True, kw_only=True):
     """Speech goes on until a window is less likely than this; the gap stops it from fluttering."""
     min_speech_ms: int = 128
     """Voice shorter than this is a click or a cough, and nothing happens."""
-    hangover_ms: int = 100
+    hangover_ms: int = 64
     """Silence after which a segment has ended; shorter gaps are within words."""
 
 
@@ -83,19 +91,40 @@ class Segment(msgspec.Struct, frozen=True):
     peak_db: float = _QUIET_DB
     noise_db: float = _QUIET_DB
     """Level of the silence before; what no silence was heard of yet is taken for quiet."""
+    lingers_until: int = 0
+    """While silent after a voice: up to here the model may take the silence for more of it; 0 when that is over."""
 
 
 def step(
     state: Segment, window: SpeechWindow, rules: SegmentRules
 ) -> tuple[Segment, SpeechStarted | SpeechStopped | None]:
     """Take in one window; windows come in order and without a hole."""
-    if window.probability >= (rules.exit if state.is_voiced else rules.enter):
+    if 0 < state.lingers_until < window.end:
+        state = silence(state.noise_db)
+    is_voiced = window.probability >= (rules.exit if state.is_voiced else rules.enter)
+    if is_voiced and not _is_plainly_quiet(state, window):
         return _voiced(state, window, rules)
     if state.phase == "silent":
-        return silence(_noise(state, window)), None
+        return (state if is_voiced else _silent(state, window)), None
     if _samples(rules.hangover_ms) > window.end - state.last_voiced:
-        return msgspec.structs.replace(state, is_voiced=False), None
-    return silence(state.noise_db), SpeechStopped(state.last_voiced) if state.phase == "speaking" else None
+        return msgspec.structs.replace(state, is_voiced=is_voiced), None
+    if state.phase == "suspected":
+        return silence(state.noise_db), None
+    lingering = msgspec.structs.replace(
+        silence(state.noise_db),
+        is_voiced=is_voiced,
+        peak_db=state.peak_db,
+        lingers_until=state.last_voiced + LINGER_SAMPLES,
+    )
+    return lingering, SpeechStopped(state.last_voiced)
+
+
+def _is_plainly_quiet(state: Segment, window: SpeechWindow) -> bool:
+    """Whether a window after a voice has nothing of it, in noise far enough below to tell."""
+    if state.phase == "suspected" or (state.phase == "silent" and not state.lingers_until):
+        return False
+    quiet_db = state.peak_db - FALL_DB
+    return quiet_db >= state.noise_db + ABOVE_NOISE_DB and max(window.levels_db) <= quiet_db
 
 
 def silence(noise_db: float) -> Segment:
@@ -103,11 +132,13 @@ def silence(noise_db: float) -> Segment:
     return Segment(noise_db=noise_db)
 
 
-def _noise(state: Segment, window: SpeechWindow) -> float:
+def _silent(state: Segment, window: SpeechWindow) -> Segment:
+    """Return the state after a window without a voice in it, and what is known of the noise then."""
     level_db = sum(window.levels_db) / len(window.levels_db)
     if state.noise_db == _QUIET_DB:
-        return level_db
-    return state.noise_db + _NOISE_SHARE * (level_db - state.noise_db)
+        return msgspec.structs.replace(state, is_voiced=False, noise_db=level_db)
+    noise_db = state.noise_db + _NOISE_SHARE * (level_db - state.noise_db)
+    return msgspec.structs.replace(state, is_voiced=False, noise_db=noise_db)
 
 
 def _voiced(state: Segment, window: SpeechWindow, rules: SegmentRules) -> tuple[Segment, SpeechStarted | None]:
