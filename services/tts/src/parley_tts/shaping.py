@@ -12,7 +12,7 @@ import soxr
 from parley_contract.frames import FRAME_BYTES, RATE_HZ
 from parley_tts.engines import Samples
 
-LEADING_SILENCE_MS: Final = 40
+LEADING_SILENCE_MS: Final = 20
 """What is left of the silence before the first sound. Piper begins with up to 75 ms of it, and until the first audible
 sample the listener waits; cutting it all would clip soft beginnings."""
 AUDIBLE: Final = 0.01
