@@ -56,11 +56,11 @@ class SmartRules(msgspec.Struct, frozen=True, kw_only=True):
     """What `endpointing: smart` may do with a pause. Notes of the field: 250 to 350 ms and 1.2 to 2.0 s."""
 
     weights: Weights = Weights()
-    sure: float = 2.2
-    """Log-odds at which the turn is over: one in ten may go on, and is taken up again as long as it can be reopened."""
+    sure: float = 2.0
+    """Log-odds at which the turn is over: one in eight may go on, and is taken up again as long as it can be reopened."""
     fastest_ms: Ms = 250
-    """No turn ends sooner: the words of a pause are known 200 to 250 ms after it began."""
-    complete_ms: Ms = 350
+    """No turn ends sooner: the words of a pause are known 170 to 250 ms after it began."""
+    complete_ms: Ms = 300
     """A complete sentence waits no longer than this, unless it sounded unfinished; and all else no shorter."""
     longest_ms: Ms = 2000
     """No turn ends later, whatever is missing."""
