@@ -37,7 +37,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
     """Voice shorter than this is no speech. Below 100 ms clicks begin turns, above 250 ms "yes" is lost."""
     max_utterance_s: Annotated[float, msgspec.Meta(ge=5, le=90)] = 30.0
     """A longer utterance is cut at a pause and goes on in another of the same turn."""
-    hangover_ms: Annotated[int, msgspec.Meta(ge=32, le=1000)] = 100
+    hangover_ms: Annotated[int, msgspec.Meta(ge=32, le=1000)] = 64
     """Silence after which a segment has ended, so that work on it may begin before the endpoint."""
     pre_roll_ms: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 300
     """Sound before the first voiced sample that belongs to the utterance."""
