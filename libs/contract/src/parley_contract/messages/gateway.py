@@ -57,6 +57,8 @@ class UtteranceStarted(SpeechMessage, frozen=True, kw_only=True):
 
     continues: Token | None = None
     """The utterance of the same turn that this one goes on from (cut by `maxUtteranceS`, or reopened)."""
+    name: str = ""
+    """How its speaker is called, where more than one person is there; empty otherwise."""
 
 
 class SegmentEnded(SpeechMessage, frozen=True, kw_only=True):
