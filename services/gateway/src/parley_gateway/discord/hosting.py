@@ -1,0 +1,303 @@
+"""All stays of the bot: comes into channels, goes, comes back after a restart, and joins where somebody waits.
+
+Used by `commands` and `client`. One stay in a server, and one coming or going at a time there. What it writes of its
+own accord goes to the assistant's text channel, or to where it was called.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import discord
+import structlog
+
+from parley_contract.errors import ParleyError
+from parley_gateway.admissions import AdmissionError, Admissions, Entrance
+from parley_gateway.discord.errors import VoiceRefusedError, VoiceUnavailableError
+from parley_gateway.discord.links import Channel, Gone, Listener, VoiceLink
+from parley_gateway.discord.manners import Wish, hindrance
+from parley_gateway.discord.stays import Stay
+from parley_gateway.discord.words import Word, say
+from parley_gateway.settings import GatewaySettings
+
+log: Final = structlog.get_logger()
+
+LinkMaker = Callable[[Listener], VoiceLink]
+JoinError = AdmissionError | VoiceRefusedError | VoiceUnavailableError
+_RESUME_TRIES: Final = 3
+_SECRET_FOR: Final = b"parley: resume the sessions of this bot"
+
+
+def secret_of(token: str) -> str:
+    """Return what resumes this bot's sessions: a process that comes back knows it, and nobody without the token."""
+    return hmac.new(token.encode(), _SECRET_FOR, hashlib.sha256).hexdigest()
+
+
+class Hosting:
+    """All stays, as long as one connection to Discord lasts."""
+
+    def __init__(
+        self,
+        client: discord.Client,
+        admissions: Admissions,
+        settings: GatewaySettings,
+        make_link: LinkMaker,
+        *,
+        secret: str,
+    ) -> None:
+        """Begin without any; `run` owns what happens by itself.
+
+        Args:
+            client: who the bot is.
+            admissions: where sessions come from.
+            settings: where it joins, and when it leaves.
+            make_link: makes a voice link.
+            secret: as `secret_of` makes it.
+        """
+        self.stays: Final[dict[int, Stay]] = {}
+        self._client = client
+        self._admissions = admissions
+        self._settings = settings
+        self._make_link = make_link
+        self._secret = secret
+        self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._joining: set[int] = set()
+        self._dismissed: set[int] = set()
+        """Servers where the bot was sent away, until nobody is in the channel any more that it joins by itself."""
+        self._watching: dict[Stay, asyncio.Task[None]] = {}
+        self._tasks = asyncio.TaskGroup()
+        self._is_running = False
+
+    async def run(self) -> None:
+        """Own all that happens beside the commands, until cancelled; then leave every channel."""
+        try:
+            async with self._tasks:
+                self._is_running = True
+                await asyncio.Event().wait()
+        finally:
+            self._is_running = False
+            for stay in list(self.stays.values()):
+                await stay.end(is_over=False)
+            self.stays.clear()
+
+    # Coming and going.
+
+    def wish(self, member: discord.Member) -> Wish:
+        """Look at what matters for coming to where somebody is."""
+        guild = member.guild
+        channel = member.voice.channel if member.voice else None
+        stay = self.stays.get(guild.id)
+        here = stay.channel if stay else None
+        if channel is None:
+            return Wish(channel=None)
+        may = channel.permissions_for(guild.me)
+        return Wish(
+            channel=channel.id,
+            is_stage=isinstance(channel, discord.StageChannel),
+            is_full=0 < channel.user_limit <= len(channel.members),
+            may=frozenset(name for name, is_given in may if is_given),
+            here=here.id if here else None,
+            is_joining=guild.id in self._joining,
+        )
+
+    async def come(self, channel: Channel, *, language: str, writes_to: int, resume: str = "") -> Stay:
+        """Join a channel and begin a conversation there, or go on with one.
+
+        Raises:
+            AdmissionError, VoiceRefusedError, VoiceUnavailableError: it cannot; nothing is left over.
+        """
+        guild = channel.guild
+        self._joining.add(guild.id)
+        try:
+            async with self._locks[guild.id]:
+                stay = Stay(self, _names_in(guild), guild=guild.id, writes_to=writes_to)
+                stay.language = language
+                at = Entrance("discord", f"{guild.id}/{channel.id}", self._secret)
+                session, _ = await self._admissions.admit(resume, at)
+                link = self._make_link(stay)
+                try:
+                    await link.connect(channel)
+                except BaseException:
+                    stay.decline(session, is_over=not resume)
+                    raise
+                stay.begin(link, session)
+                self.stays[guild.id] = stay
+                self._dismissed.discard(guild.id)
+                self._watching[stay] = self._start(self._watch(stay))
+                log.info("joined a voice channel", session=session.id, guild=guild.id, channel=channel.id)
+                return stay
+        finally:
+            self._joining.discard(guild.id)
+
+    async def go(self, guild: int, *, is_dismissed: bool = False) -> Channel | None:
+        """Leave a server's channel and return which; None if the bot was in none."""
+        async with self._locks[guild]:
+            stay = self.stays.pop(guild, None)
+            if stay is None:
+                return None
+            channel = stay.channel
+            if is_dismissed:
+                self._dismissed.add(guild)
+            self._watching.pop(stay).cancel()
+            await stay.end(is_over=True)
+            log.info("left a voice channel", guild=guild)
+            return channel
+
+    async def _watch(self, stay: Stay) -> None:
+        idle_s = self._settings.discord_leave_after_idle_s
+        await stay.until_time_to_leave(idle_s)
+        was_alone = not stay.people
+        # Not within this task: going ends it.
+        self._start(self._leave_for_good(stay, was_alone=was_alone, minutes=max(1, idle_s // 60)))
+
+    async def _leave_for_good(self, stay: Stay, *, was_alone: bool, minutes: int) -> None:
+        if self.stays.get(stay.guild) is stay:
+            await self.go(stay.guild, is_dismissed=True)
+            if not was_alone:
+                await self.write(stay, "idle", minutes=str(minutes))
+
+    # Of its own accord.
+
+    async def come_back(self) -> None:
+        """Go on with the conversations of a process that is gone, then join where somebody waits."""
+        try:
+            found = await self._admissions.find(Entrance("discord", secret=self._secret))
+        except AdmissionError as error:
+            log.warning("could not ask for conversations to go on with", reason=str(error))
+            found = ()
+        for each in found:
+            guild_id, _, channel_id = each.channel.partition("/")
+            guild = self._client.get_guild(int(guild_id))
+            here = guild.me.voice.channel if guild and guild.me.voice else None
+            channel = here or (guild.get_channel(int(channel_id)) if guild else None)
+            if isinstance(channel, Channel) and _people_in(channel) and channel.guild.id not in self.stays:
+                self._start(self._resume(channel, f"{each.session}.{self._secret}"))
+        for guild in self._client.guilds:
+            for channel in (*guild.voice_channels, *guild.stage_channels):
+                self.look_at(channel)
+
+    async def _resume(self, channel: Channel, resume: str) -> None:
+        for is_last in (*[False] * (_RESUME_TRIES - 1), True):
+            try:
+                stay = await self.come(
+                    channel, language=str(channel.guild.preferred_locale), writes_to=channel.id, resume=resume
+                )
+            except (AdmissionError, VoiceUnavailableError) as error:
+                log.warning("could not come back", channel=channel.id, reason=str(error), gives_up=is_last)
+            except VoiceRefusedError as error:
+                log.error("could not come back", channel=channel.id, reason=str(error), gives_up=True)
+                return
+            else:
+                await self.write(stay, "restarted")
+                return
+
+    def look_at(self, channel: Channel) -> None:
+        """Join a channel if it is one that the bot joins by itself, and somebody is there."""
+        guild = channel.guild.id
+        if str(channel.id) not in self._settings.discord_auto_join:
+            return
+        if not _people_in(channel):
+            self._dismissed.discard(guild)
+        elif guild not in self.stays and guild not in self._joining and guild not in self._dismissed:
+            self._joining.add(guild)
+            self._start(self._join_by_itself(channel))
+
+    async def _join_by_itself(self, channel: Channel) -> None:
+        me = channel.guild.me
+        may = channel.permissions_for(me)
+        wish = Wish(
+            channel=channel.id,
+            is_stage=isinstance(channel, discord.StageChannel),
+            may=frozenset(name for name, is_given in may if is_given),
+        )
+        if word := hindrance(wish):
+            self._joining.discard(channel.guild.id)
+            log.warning("cannot join by itself", channel=channel.id, reason=word, advice=say("en", word, channel="it"))
+            return
+        try:
+            await self.come(channel, language=str(channel.guild.preferred_locale), writes_to=channel.id)
+        except JoinError as error:
+            log.warning("could not join by itself", channel=channel.id, reason=str(error))
+
+    def _start(self, work: Any) -> asyncio.Task[None]:  # noqa: ANN401  # a coroutine of ours
+        if not self._is_running:
+            work.close()
+            raise AdmissionError("draining", "The gateway is about to restart. Try again in a few seconds.")
+        return self._tasks.create_task(_alone(work))
+
+    # Host of the stays.
+
+    def ended(self, stay: Stay, why: Gone | None, sentence: str) -> None:
+        """See Host."""
+        if self._is_running and self.stays.get(stay.guild) is stay:
+            self._start(self._see_off(stay, why, sentence))
+
+    async def _see_off(self, stay: Stay, why: Gone | None, sentence: str) -> None:
+        async with self._locks[stay.guild]:
+            if self.stays.get(stay.guild) is not stay:
+                return
+            del self.stays[stay.guild]
+            self._watching.pop(stay).cancel()
+            await stay.end(is_over=why is not None)
+        log.info("a stay has ended", guild=stay.guild, why=why or "session", detail=sentence)
+        if why in {"lost", "refused", "rate_limited"}:
+            await self.write(stay, "lost")
+
+    def deaf(self, stay: Stay, people: frozenset[int]) -> None:
+        """See Host."""
+        self._start(self.write(stay, "deaf", people=self.names(stay, people)))
+
+    def recovered(self, stay: Stay, people: frozenset[int]) -> None:
+        """See Host."""
+        self._start(self.write(stay, "recovered", people=self.names(stay, people)))
+
+    # Writing.
+
+    def names(self, stay: Stay, people: frozenset[int]) -> str:
+        """Return how people are called, in one line."""
+        guild = self._client.get_guild(stay.guild)
+        name_of = _names_in(guild) if guild else str
+        return ", ".join(sorted(name_of(person) or str(person) for person in people))
+
+    async def write(self, stay: Stay, word: Word, **values: str) -> None:
+        """Write a sentence where the owner wants it, or where the bot was called; who may not is silent."""
+        channel = int(self._settings.discord_text_channel or stay.writes_to)
+        try:
+            await self._client.get_partial_messageable(channel).send(
+                say(stay.language, word, **values), allowed_mentions=discord.AllowedMentions.none()
+            )
+        except (discord.HTTPException, OSError) as error:
+            log.warning("could not write into a channel", channel=channel, word=word, error=type(error).__name__)
+
+    def status(self) -> list[Mapping[str, Any]]:
+        """Return what `/status` of the gateway shows of each stay."""
+        return [stay.status() for stay in self.stays.values()]
+
+
+def _names_in(guild: discord.Guild) -> Callable[[int], str | None]:
+    """Return a look-up of how somebody is called; None for a bot."""
+
+    def name_of(user_id: int) -> str | None:
+        member = guild.get_member(user_id)
+        if member is None:
+            return ""
+        return None if member.bot else member.display_name
+
+    return name_of
+
+
+def _people_in(channel: Channel) -> list[discord.Member]:
+    return [member for member in channel.members if not member.bot]
+
+
+async def _alone(work: Any) -> None:  # noqa: ANN401  # as above
+    """Let one piece of work fail without the others."""
+    try:
+        await work
+    except ParleyError as error:
+        log.warning("something in the Discord door did not work", reason=str(error))
+    except Exception as error:  # noqa: BLE001  # what a person is called may stand in its message
+        log.error("something in the Discord door broke", error=type(error).__name__)
