@@ -9,15 +9,17 @@ import hashlib
 import hmac
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import discord
 import structlog
 
 from parley_contract.errors import ParleyError
+from parley_contract.messages import FoundSession
 from parley_gateway.admissions import AdmissionError, Admissions, Entrance
 from parley_gateway.discord.errors import VoiceRefusedError, VoiceUnavailableError
-from parley_gateway.discord.links import Channel, Gone, Listener, VoiceLink
+from parley_gateway.discord.links import VoiceLink
+from parley_gateway.discord.listeners import Channel, Gone, Listener
 from parley_gateway.discord.manners import Wish, hindrance
 from parley_gateway.discord.stays import Stay
 from parley_gateway.discord.words import Word, say
@@ -28,6 +30,8 @@ log: Final = structlog.get_logger()
 LinkMaker = Callable[[Listener], VoiceLink]
 JoinError = AdmissionError | VoiceRefusedError | VoiceUnavailableError
 _RESUME_TRIES: Final = 3
+_FIND_TRIES: Final = 20
+_FIND_PAUSE_S: Final = 0.5
 _SECRET_FOR: Final = b"parley: resume the sessions of this bot"
 
 
@@ -37,7 +41,7 @@ def secret_of(token: str) -> str:
 
 
 class Hosting:
-    """All stays, as long as one connection to Discord lasts."""
+    """All stays, as long as one connection to Discord lasts: an async context manager, which leaves every channel."""
 
     def __init__(
         self,
@@ -48,7 +52,7 @@ class Hosting:
         *,
         secret: str,
     ) -> None:
-        """Begin without any; `run` owns what happens by itself.
+        """Begin without any; what happens by itself happens within the context.
 
         Args:
             client: who the bot is.
@@ -69,19 +73,25 @@ class Hosting:
         """Servers where the bot was sent away, until nobody is in the channel any more that it joins by itself."""
         self._watching: dict[Stay, asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
-        self._is_running = False
+        self._running: set[asyncio.Task[None]] = set()
+        self._is_open = False
+        self.hindered: Final[dict[int, str]] = {}
+        """Channels that it wanted to join by itself and could not, and why, for the owner."""
 
-    async def run(self) -> None:
-        """Own all that happens beside the commands, until cancelled; then leave every channel."""
-        try:
-            async with self._tasks:
-                self._is_running = True
-                await asyncio.Event().wait()
-        finally:
-            self._is_running = False
-            for stay in list(self.stays.values()):
-                await stay.end(is_over=False)
-            self.stays.clear()
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self._is_open = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._is_open = False
+        for task in self._running:
+            task.cancel()
+        for stay in list(self.stays.values()):
+            await stay.end(is_over=False)
+        self.stays.clear()
+        # What ended the block is its own business; what was begun here never fails (`_alone`).
+        await self._tasks.__aexit__(None, None, None)
 
     # Coming and going.
 
@@ -163,12 +173,7 @@ class Hosting:
 
     async def come_back(self) -> None:
         """Go on with the conversations of a process that is gone, then join where somebody waits."""
-        try:
-            found = await self._admissions.find(Entrance("discord", secret=self._secret))
-        except AdmissionError as error:
-            log.warning("could not ask for conversations to go on with", reason=str(error))
-            found = ()
-        for each in found:
+        for each in await self._left_behind():
             guild_id, _, channel_id = each.channel.partition("/")
             guild = self._client.get_guild(int(guild_id))
             here = guild.me.voice.channel if guild and guild.me.voice else None
@@ -178,6 +183,16 @@ class Hosting:
         for guild in self._client.guilds:
             for channel in (*guild.voice_channels, *guild.stage_channels):
                 self.look_at(channel)
+
+    async def _left_behind(self) -> tuple[FoundSession, ...]:
+        """Return the conversations of a process that is gone; an agent that restarts with it takes a moment."""
+        for _ in range(_FIND_TRIES):
+            try:
+                return await self._admissions.find(Entrance("discord", secret=self._secret))
+            except AdmissionError:
+                await asyncio.sleep(_FIND_PAUSE_S)
+        log.warning("no agent could be asked for conversations to go on with")
+        return ()
 
     async def _resume(self, channel: Channel, resume: str) -> None:
         for is_last in (*[False] * (_RESUME_TRIES - 1), True):
@@ -213,9 +228,11 @@ class Hosting:
             is_stage=isinstance(channel, discord.StageChannel),
             may=frozenset(name for name, is_given in may if is_given),
         )
+        self.hindered.pop(channel.id, None)
         if word := hindrance(wish):
             self._joining.discard(channel.guild.id)
-            log.warning("cannot join by itself", channel=channel.id, reason=word, advice=say("en", word, channel="it"))
+            self.hindered[channel.id] = say("en", word, channel=f"#{channel.name}")
+            log.warning("cannot join by itself", channel=channel.id, reason=word)
             return
         try:
             await self.come(channel, language=str(channel.guild.preferred_locale), writes_to=channel.id)
@@ -223,16 +240,19 @@ class Hosting:
             log.warning("could not join by itself", channel=channel.id, reason=str(error))
 
     def _start(self, work: Any) -> asyncio.Task[None]:  # noqa: ANN401  # a coroutine of ours
-        if not self._is_running:
+        if not self._is_open:
             work.close()
             raise AdmissionError("draining", "The gateway is about to restart. Try again in a few seconds.")
-        return self._tasks.create_task(_alone(work))
+        task = self._tasks.create_task(_alone(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
 
     # Host of the stays.
 
     def ended(self, stay: Stay, why: Gone | None, sentence: str) -> None:
         """See Host."""
-        if self._is_running and self.stays.get(stay.guild) is stay:
+        if self._is_open and self.stays.get(stay.guild) is stay:
             self._start(self._see_off(stay, why, sentence))
 
     async def _see_off(self, stay: Stay, why: Gone | None, sentence: str) -> None:
@@ -248,11 +268,14 @@ class Hosting:
 
     def deaf(self, stay: Stay, people: frozenset[int]) -> None:
         """See Host."""
-        self._start(self.write(stay, "deaf", people=self.names(stay, people)))
+        if self._is_open:
+            word: Word = "deaf" if people else "deaf_to_somebody"
+            self._start(self.write(stay, word, people=self.names(stay, people)))
 
     def recovered(self, stay: Stay, people: frozenset[int]) -> None:
         """See Host."""
-        self._start(self.write(stay, "recovered", people=self.names(stay, people)))
+        if self._is_open:
+            self._start(self.write(stay, "recovered", people=self.names(stay, people)))
 
     # Writing.
 
@@ -272,9 +295,12 @@ class Hosting:
         except (discord.HTTPException, OSError) as error:
             log.warning("could not write into a channel", channel=channel, word=word, error=type(error).__name__)
 
-    def status(self) -> list[Mapping[str, Any]]:
-        """Return what `/status` of the gateway shows of each stay."""
-        return [stay.status() for stay in self.stays.values()]
+    def status(self) -> Mapping[str, Any]:
+        """Return what `/status` of the gateway shows."""
+        return {
+            "stays": [stay.status() for stay in self.stays.values()],
+            "hindered": {str(channel): why for channel, why in self.hindered.items()},
+        }
 
 
 def _names_in(guild: discord.Guild) -> Callable[[int], str | None]:

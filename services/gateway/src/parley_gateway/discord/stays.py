@@ -14,7 +14,8 @@ import msgspec
 
 from parley_contract import door as events
 from parley_contract.frames import FRAME_MS
-from parley_gateway.discord.links import Channel, Gone, VoiceLink
+from parley_gateway.discord.links import VoiceLink
+from parley_gateway.discord.listeners import Channel, Gone
 from parley_gateway.discord.manners import Company, leaves_at
 from parley_gateway.sessions import Session
 
@@ -187,7 +188,7 @@ class Stay:
         del sentence  # said in the channel in the language of whoever called
         people = user_ids & self._company.people
         self.deaf_to |= people
-        if people:
+        if people or not user_ids:
             self._host.deaf(self, people)
 
     def recovered(self, user_ids: frozenset[int]) -> None:
@@ -217,12 +218,7 @@ class Stay:
         if self._link is None:
             return
         self._played += 1
-        try:
-            self._link.play(pcm)
-        except ValueError:
-            # Ten seconds wait already: the connection is being made anew, and this will not be heard in time.
-            self._cut += 1
-            return
+        self._link.play(pcm)
         if self._played % _POSITION_FRAMES == 0:
             # Not now: the session is in the middle of a step.
             asyncio.get_running_loop().call_soon(self._tell_position)
