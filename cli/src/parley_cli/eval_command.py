@@ -25,9 +25,9 @@ from parley_cli.evaluations import (
     find_pairs,
     system_result,
 )
+from parley_cli.launches import DOOR_TOKEN
 from parley_cli.lone_asr import lone_asr
 from parley_cli.places import find_running
-from parley_cli.launches import DOOR_TOKEN
 from parley_cli.pulling import pull_all
 from parley_cli.questions import Question
 from parley_cli.scoring import scored

@@ -8,7 +8,6 @@ from parley_cli.errors import BadRequestError
 from parley_contract.components import ComponentName, unsupported
 from parley_contract.resource import VoiceAssistant
 
-
 BOT_TOKEN: Final = "DISCORD_TOKEN"  # noqa: S105  # the variable's name (the guide's)
 BOT_TOKEN_FILE: Final = "DISCORD_TOKEN_FILE"  # noqa: S105  # as above
 BOT_CA_FILE: Final = "DISCORD_CA_FILE"

@@ -213,7 +213,9 @@ def close(state: Conversation, turn: Turn) -> tuple[Conversation, tuple[Effect, 
     )
     latest = (*state.latest_replies, turn)[-_CORRECTABLE:]
     replied = max(state.replied, turn.place)
-    return replace(state.without(turn), history=history, replied=replied, latest_replies=latest), (KeepHistory(history),)
+    return replace(state.without(turn), history=history, replied=replied, latest_replies=latest), (
+        KeepHistory(history),
+    )
 
 
 def correct(state: Conversation, event: TurnMessage) -> Step:

@@ -4,11 +4,10 @@ Used by `sessions`, which is the `Ears` of all of them. Somebody who only listen
 forgotten with the frames that nobody will ask for any more. Not here: names, and what any of it means.
 """
 
-import asyncio
 import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from parley_contract.endings import Ending
 from parley_contract.frames import Frame
@@ -17,6 +16,9 @@ from parley_gateway.inbound import Ears, Microphone
 from parley_gateway.segments import SpeechWindow
 from parley_gateway.turn_model import TurnJudge
 from parley_gateway.utterances import UtteranceRules
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Hearing(NamedTuple):

@@ -226,7 +226,9 @@ class World:
             else:
                 able += [f"{who} speaks"] if mouth.person.questions else []
         first = self._mouths[0]
-        able += ["person wants quiet"] if self.gateway.turns and first.person.interrupts and not first.is_speaking else []
+        able += (
+            ["person wants quiet"] if self.gateway.turns and first.person.interrupts and not first.is_speaking else []
+        )
         able += ["person leaves"] if first.person.absences else []
         return [*able, *(["person says goodbye"] if first.person.says_goodbye else [])]
 
@@ -380,14 +382,19 @@ class World:
             case "stops", _:
                 self._now_is(mouth._replace(is_speaking=False, finished_at=self.now))
                 self._speech_ends(mouth, "endpoint")
-            case "wants", _:
+            case _:
+                self._client_does(mouth, verb)
+
+    def _client_does(self, mouth: _Mouth, verb: str) -> None:
+        match verb:
+            case "wants":
                 self._now_is(mouth.spends("interrupts"))
                 self._gateway_takes(gateway_events.ClientInterrupted())
-            case "leaves", _:
+            case "leaves":
                 self._now_is(mouth.spends("absences"))
                 self._hang_up()
                 self._gateway_takes(gateway_events.ListenerLeft())
-            case "returns", _:
+            case "returns":
                 self._is_away = False
                 if self.gateway is not None:
                     self._waits_again(self.gateway)

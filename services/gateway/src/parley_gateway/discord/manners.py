@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from parley_gateway.discord.words import Word
 
 ALONE_S: Final = 60.0
-"""Alone in a channel it leaves after so long, or earlier where it is told to; long enough for who comes back at once."""
+"""Alone in a channel it leaves after so long, or earlier where it is told to; who was cut off comes back within it."""
 _SHOWN: Final = 5
 
 
@@ -83,7 +83,7 @@ _FAILURES: Final[Mapping[str, Word]] = {
 
 
 def failure(code: str) -> Word:
-    """Return how to say that joining failed: by the code of an AdmissionError, or the reason of a voice link's error."""
+    """Return how to say that joining failed: by the code of an AdmissionError, or a voice link's reason."""
     return _FAILURES.get(code, "agent_unavailable")
 
 

@@ -54,7 +54,7 @@ Word = Literal[
 ]
 WORDS: Final[tuple[Word, ...]] = get_args(Word)
 
-_SENTENCES: Final[Mapping[str, Mapping[Word, str]]] = {
+SENTENCES: Final[Mapping[str, Mapping[Word, str]]] = {
     "en": {
         "joined": "I am in {channel} and listening to everybody there. `/leave` sends me away.",
         "here_already": "I am in {channel} already.",
@@ -87,8 +87,8 @@ _SENTENCES: Final[Mapping[str, Mapping[Word, str]]] = {
         "idle": "Nobody has said anything for {minutes} minutes, so I have left. `/join` brings me back.",
         "lost": "I have lost the connection to the voice channel. `/join` brings me back.",
         "deaf": "I cannot hear {people}, although I tried again. Leaving the channel and coming back may help.",
-        "deaf_to_somebody": "I cannot hear some of you, although I tried again. Leaving the channel and coming back may "
-        "help.",
+        "deaf_to_somebody": "I cannot hear some of you, although I tried again. Leaving the channel and coming back "
+        "may help.",
         "recovered": "I hear {people} again.",
         "status_here": "In {channel}, connected.",
         "status_reconnecting": "In {channel}, connecting again.",
@@ -106,14 +106,14 @@ _SENTENCES: Final[Mapping[str, Mapping[Word, str]]] = {
     "ko": {
         "joined": "{channel}에 들어왔어요. 모두의 말을 듣고 있어요. `/leave`를 쓰면 나갈게요.",
         "here_already": "이미 {channel}에 있어요.",
-        "busy": "지금 {channel}에서 대화 중이에요. 서버마다 한 번에 하나의 대화만 할 수 있어요. `/leave`로 끝낼 수 있어요.",
+        "busy": "지금 {channel}에서 대화 중이에요. 서버마다 한 번에 하나만 할 수 있어요. `/leave`로 끝낼 수 있어요.",
         "joining": "이미 들어가는 중이에요.",
         "not_in_voice": "음성 채널에 계시지 않아요. 먼저 음성 채널에 들어간 다음 다시 불러 주세요.",
         "cannot_view": "{channel}을(를) 볼 수 없어요. 제 역할에 ‘채널 보기’ 권한을 준 다음 다시 불러 주세요.",
         "cannot_connect": "{channel}에 들어갈 수 없어요. 제 역할에 ‘연결’ 권한을 준 다음 다시 불러 주세요.",
         "cannot_speak": "{channel}에서 말할 수 없어요. 제 역할에 ‘말하기’ 권한을 준 다음 다시 불러 주세요.",
-        "cannot_speak_on_stage": "{channel}은(는) 스테이지라서 듣기만 할 수 있어요. 제 역할에 ‘멤버들의 마이크 음소거하기’ "
-        "권한을 주면 앞으로 나갈 수 있어요.",
+        "cannot_speak_on_stage": "{channel}은(는) 스테이지라서 듣기만 할 수 있어요. 제 역할에 ‘멤버들의 마이크 "
+        "음소거하기’ 권한을 주면 앞으로 나갈 수 있어요.",
         "full": "{channel}이(가) 가득 찼어요. 누군가 나가거나 인원 제한을 늘린 다음 다시 불러 주세요.",
         "not_allowed": "여기서는 정해진 역할의 멤버만 할 수 있어요. 저를 운영하는 분께 물어보세요.",
         "too_many_sessions": "자리가 모두 찼어요. 다른 곳의 대화가 끝나면 다시 시도해 주세요.",
@@ -155,5 +155,5 @@ _SENTENCES: Final[Mapping[str, Mapping[Word, str]]] = {
 
 def say(language: str, word: Word, **values: str) -> str:
     """Return a sentence in a language (ISO 639-1, or a locale of Discord's that begins with it)."""
-    sentences = _SENTENCES.get(language.partition("-")[0].lower(), _SENTENCES["en"])
+    sentences = SENTENCES.get(language.partition("-")[0].lower(), SENTENCES["en"])
     return sentences[word].format(**values)
