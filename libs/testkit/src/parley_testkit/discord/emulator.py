@@ -17,22 +17,24 @@ listens on loopback, on free ports, with a certificate made for the run. docs/de
 
 Faults are ordered from the part whose fault it is:
 
-| fault                                      | how                                                                     |
-|--------------------------------------------|-------------------------------------------------------------------------|
-| REST says 401, 403, 404, 429, 5xx          | `rest.faults.append(Fault("POST", "/callback", 500))`, once each         |
-| identification refused with a close code   | `gateway.refusals.append(4004)`, `voice.refusals.append(4017)`, once each |
-| gateway hangs up, or breaks without a word | `gateway.hang_up(bot, 4000)`, `gateway.hang_up(bot)`                     |
-| opcode 7, opcode 9                         | `gateway.ask_to_reconnect(bot)`, `gateway.invalidate(bot)`               |
-| no more heartbeats acknowledged            | `gateway.sessions_of(bot)[0].acknowledges = False`, `link().acknowledges` |
-| voice server hangs up: 1006, 4006, 4015, … | `link().close(4015)`                                                    |
-| region moves; there is no server for now   | `switchboard.move_region(bot)`, `.give_server(bot, endpoint=False)`      |
-| no voice server is ever given              | `switchboard.gives_server = False`                                       |
-| bot kicked, moved, muted, deafened         | `switchboard.move(bot, channel or None)`, `.silence(bot, deaf=True)`     |
-| op 5 late or never, bad line, camera       | `human.announces_speaking_s`, `human.line = Line(…)`, `turn_camera_on()` |
-| anything else in a datagram                | `link().transmit(bytes)`, `link().transmit_packet(Packet(…))`            |
-| DAVE goes and comes back                   | `call(channel).group.downgrade()`, `.upgrade()`                          |
-| a commit or welcome that cannot be processed | `call(channel).group.spoil_commit(bot.id)`                             |
-| whose commit wins                          | `call(channel).group.winner = "bot"`                                     |
+| fault                               | how                                                                          |
+|-------------------------------------|------------------------------------------------------------------------------|
+| REST says 401, 403, 404, 429, 5xx   | `rest.faults.append(Fault("POST", "/callback", 500))`, once each             |
+| identification refused with a code  | `gateway.refusals.append(4004)`, `voice.refusals.append(4017)`, once each    |
+| gateway hangs up, or breaks         | `gateway.hang_up(bot, 4000)`, `gateway.hang_up(bot)`                         |
+| opcode 7, opcode 9                  | `gateway.ask_to_reconnect(bot)`, `gateway.invalidate(bot)`                   |
+| no heartbeat is acknowledged        | `.acknowledges = False` of `gateway.sessions_of(bot)[0]` or of `link()`      |
+| voice server hangs up, or breaks    | `link().close(4015)`, also 4006, 4014, 4021, 4022; `link().close(1006)`      |
+| region moves; no server for now     | `switchboard.move_region(bot)`; `switchboard.give_server(bot, endpoint=False)` |
+| no voice server is ever given       | `switchboard.gives_server = False`                                           |
+| bot kicked or moved; muted, deafened | `switchboard.move(bot, None)`, `switchboard.silence(bot, deaf=True)`        |
+| opcode 5 late, or never             | `human.announces_speaking_s = 0.5`, or `None`                                |
+| loss, reordering, padding, CSRCs, … | `human.line = Line(loss=0.05, padded=1.0, extension_words=2)`                |
+| camera; old packets again           | `human.turn_camera_on()`; `human.resend(human.sent[:10])`                    |
+| anything else in a datagram         | `link().transmit(bytes)`, `link().transmit_packet(Packet(…))`                |
+| DAVE goes, and comes back           | `call(channel).group.downgrade()`, `call(channel).group.upgrade()`           |
+| an unreadable commit or welcome     | `call(channel).group.spoil_commit(bot.id)`                                   |
+| whose commit wins                   | `call(channel).group.winner = "bot"`, `"human"` or `"first"`                 |
 """
 
 import asyncio
@@ -54,8 +56,9 @@ from parley_testkit.discord.parts import Parts
 from parley_testkit.discord.people import EmulatedHuman
 from parley_testkit.discord.rest import PREFIX
 from parley_testkit.discord.settings import Settings
+from parley_testkit.discord.users import Bot, User
 from parley_testkit.discord.voice_server import LOOPBACK
-from parley_testkit.discord.world import STAGE, TEXT, VOICE, Bot, Channel, Guild, User
+from parley_testkit.discord.world import STAGE, TEXT, VOICE, Channel, Guild
 
 _TICK_S: Final = 0.1
 _LOOK_S: Final = 0.01

@@ -14,8 +14,9 @@ from aiohttp import web
 from parley_testkit.discord.ops import PRIVILEGED, GatewayClose, GatewayOp, Intent
 from parley_testkit.discord.settings import Settings
 from parley_testkit.discord.sockets import BROKEN, Socket
+from parley_testkit.discord.users import Bot, Json
 from parley_testkit.discord.violations import Violations
-from parley_testkit.discord.world import Bot, Guild, Json, World
+from parley_testkit.discord.world import Guild, World
 
 VoiceRequest = Callable[[Bot, Json], None]
 _NEEDS: Final = {

@@ -7,7 +7,7 @@ opcodes, and answers by `receive`.
 
 import asyncio
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from parley_testkit.discord.mls import (
@@ -20,12 +20,11 @@ from parley_testkit.discord.mls import (
     revoked,
 )
 from parley_testkit.discord.ops import VoiceOp
+from parley_testkit.discord.transitions import Transition, Transitions
 from parley_testkit.discord.violations import Violations
 
 Payload = dict[str, Any] | bytes
 Winner = Literal["first", "bot", "human"]
-TRANSITION_S: Final = 2.0
-"""How long everybody has to be ready (white paper, "Member Remove": roughly two seconds)."""
 _WINNER_S: Final = 1.0
 """How long a commit of those who should not win is kept back."""
 
@@ -46,16 +45,6 @@ class _Proposed(NamedTuple):
     leaf: int | None
     """Of whom to remove; None adds."""
     proposal: Proposal
-
-
-class _Transition:
-    """One that was announced and not executed."""
-
-    def __init__(self, version: int, users: Iterable[int]) -> None:
-        self.version = version
-        self.users = frozenset(users)
-        self.waits_for = set(users)
-        self.timer: asyncio.TimerHandle | None = None
 
 
 class Group:
@@ -83,8 +72,7 @@ class Group:
         self._key_packages: dict[int, bytes] = {}
         self._proposed: list[_Proposed] = []
         self._held: tuple[int, Commit, list[_Proposed]] | None = None
-        self._transitions: dict[int, _Transition] = {}
-        self._last_transition = 0
+        self._transitions = Transitions(self._execute, violations)
         self._spoiled: set[int] = set()
 
     @property
@@ -110,8 +98,7 @@ class Group:
         """Put out of the group who is no longer among the parties."""
         self._key_packages.pop(user, None)
         self.stands_for.discard(user)
-        for transition in list(self._transitions):
-            self._ready(user, transition)
+        self._transitions.forget(user)
         self._revoke(user)
         if len(self._parties) < 2:  # noqa: PLR2004
             self._reset()
@@ -120,9 +107,9 @@ class Group:
 
     def downgrade(self) -> None:
         """Go on without end-to-end encryption, as if somebody came who has none."""
-        self._announce(0, self._parties)
+        number = self._transitions.announce(0, self._parties)
         for party in self._parties.values():
-            party.send(VoiceOp.PREPARE_TRANSITION, {"transition_id": self._last_transition, "protocol_version": 0})
+            party.send(VoiceOp.PREPARE_TRANSITION, {"transition_id": number, "protocol_version": 0})
 
     def upgrade(self) -> None:
         """Make a new group after a downgrade."""
@@ -143,7 +130,7 @@ class Group:
                 case VoiceOp.COMMIT_WELCOME, bytes():
                     self._commit(user, read_commit(data))
                 case VoiceOp.TRANSITION_READY, {"transition_id": int(transition)}:
-                    self._ready(user, transition)
+                    self._transitions.ready(user, transition)
                 case VoiceOp.INVALID_COMMIT, {"transition_id": int(transition)}:
                     self._invalid(user, transition)
                 case _:
@@ -201,7 +188,7 @@ class Group:
         self._leaves, self._proposed, self._held = leaves, [], None
         self.epoch += 1
         self.committers.append(user)
-        transition = self._announce(self.version, self.members)
+        transition = struct.pack(">H", self._transitions.announce(self.version, self.members))
         for party in [self._parties[member] for member in self.members if member in self._parties]:
             if party.user in added:
                 party.send(VoiceOp.WELCOME, transition + self._spoil(party.user, commit.welcome))
@@ -217,7 +204,7 @@ class Group:
     def _invalid(self, user: int, transition: int) -> None:
         self.reported.append((user, transition))
         self.stands_for.discard(user)
-        self._ready(user, transition)
+        self._transitions.ready(user, transition)
         if user in self.members and not any(p.user == user for p in self._proposed):
             self._propose_removal(user)
 
@@ -246,32 +233,12 @@ class Group:
 
     # --- Transitions --------------------------------------------------------------------------------------------------
 
-    def _announce(self, version: int, users: Iterable[int]) -> bytes:
-        self._last_transition = self._last_transition % 0xFFFF + 1
-        transition = self._transitions[self._last_transition] = _Transition(version, users)
-        transition.timer = asyncio.get_running_loop().call_later(TRANSITION_S, self._late, self._last_transition)
-        return struct.pack(">H", self._last_transition)
-
-    def _ready(self, user: int, number: int) -> None:
-        if transition := self._transitions.get(number):
-            transition.waits_for.discard(user)
-            if not transition.waits_for:
-                self._execute(number)
-
-    def _late(self, number: int) -> None:
-        names = ", ".join(map(str, sorted(self._transitions[number].waits_for)))
-        self._violations.add("transition", f"{names} not ready for transition {number} after {TRANSITION_S:.0f} s")
-        self._execute(number)
-
-    def _execute(self, number: int) -> None:
-        transition = self._transitions.pop(number)
-        if transition.timer:
-            transition.timer.cancel()
+    def _execute(self, transition: Transition) -> None:
         if transition.version == 0:
             self._forget()
             self.version = 0
         for party in self._parties.values():
-            party.send(VoiceOp.EXECUTE_TRANSITION, {"transition_id": number})
+            party.send(VoiceOp.EXECUTE_TRANSITION, {"transition_id": transition.number})
         if transition.version:
             self.stands_for.update(transition.users & self.members & self._parties.keys())
 
@@ -288,11 +255,8 @@ class Group:
         self._leaves, self._proposed, self._held = [], [], None
         self._key_packages.clear()
         self.stands_for.clear()
-        self.close()
+        self._transitions.clear()
 
     def close(self) -> None:
         """Wait for nothing any more."""
-        for transition in self._transitions.values():
-            if transition.timer:
-                transition.timer.cancel()
         self._transitions.clear()

@@ -17,8 +17,8 @@ from parley_testkit.discord.heard import Heard
 from parley_testkit.discord.keys import Keys
 from parley_testkit.discord.line import Line, travel
 from parley_testkit.discord.members import Library
-from parley_testkit.discord.opus import Encoder
 from parley_testkit.discord.ops import VoiceOp
+from parley_testkit.discord.opus import Encoder
 from parley_testkit.discord.rtp import CAMERA, SAMPLES, SILENCE, Packet
 
 SILENCES: Final = 5

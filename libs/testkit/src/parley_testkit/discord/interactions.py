@@ -7,8 +7,10 @@ import asyncio
 import secrets
 from typing import Any, Final, NamedTuple
 
+from parley_testkit.discord.messages import Message
+from parley_testkit.discord.users import Bot, Json, User, snowflake
 from parley_testkit.discord.violations import Violations
-from parley_testkit.discord.world import Bot, Channel, Guild, Json, Message, User, snowflake
+from parley_testkit.discord.world import Channel, Guild
 
 COMMAND, COMPONENT = 2, 3
 _MESSAGE, _DEFERRED, _DEFERRED_UPDATE, _UPDATE = 4, 5, 6, 7

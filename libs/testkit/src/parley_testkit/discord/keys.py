@@ -29,7 +29,7 @@ class Keys:
         """Act upon an opcode in the loop's next round, as if it had come by a network."""
         asyncio.get_running_loop().call_soon(self._act, op, data)
 
-    def _act(self, op: VoiceOp, data: Payload) -> None:
+    def _act(self, op: VoiceOp, data: Payload) -> None:  # noqa: C901 # an arm for each opcode
         match op, data:
             case VoiceOp.CLIENTS_CONNECT, {"user_ids": list(users)}:
                 self._known.update(map(int, users))

@@ -1,7 +1,7 @@
 """The numbers of Discord's three protocols: gateway opcodes and intents, voice opcodes, close codes, permissions.
 
-From discord-api-docs (topics/gateway, opcodes-and-status-codes, voice-connections, permissions) and the DAVE white paper,
-section "Voice Gateway Opcodes" (opcodes 11 and 13, and 21 to 31).
+From discord-api-docs (topics/gateway, opcodes-and-status-codes, voice-connections, permissions) and the DAVE white
+paper, section "Voice Gateway Opcodes" (opcodes 11 and 13, and 21 to 31).
 """
 
 from enum import IntEnum, IntFlag

@@ -55,6 +55,6 @@ class Parts:
             link.close(1001)
         for call in self._calls.values():
             call.group.close()
-        for interaction in self.rest.interactions:
+        for interaction in self.rest.callbacks.interactions:
             interaction.forget()
         self.voice.stop()

@@ -6,9 +6,11 @@ from parley_testkit.discord.heard import Heard
 from parley_testkit.discord.human import HumanClient
 from parley_testkit.discord.interactions import COMMAND, COMPONENT, Interaction, command_data
 from parley_testkit.discord.members import Library
+from parley_testkit.discord.messages import Message
 from parley_testkit.discord.ops import VoiceOp
 from parley_testkit.discord.parts import Parts
-from parley_testkit.discord.world import TEXT, Bot, Channel, Guild, Json, Message, User
+from parley_testkit.discord.users import Bot, Json, User
+from parley_testkit.discord.world import TEXT, Channel, Guild
 
 
 class EmulatedHuman(HumanClient):
@@ -94,7 +96,7 @@ class EmulatedHuman(HumanClient):
             raise LookupError(f"{bot.name} is not connected: Discord would say that the application does not respond")
         where = channel or next(channel for channel in self.guild.channels if channel.kind == TEXT)
         interaction = Interaction(self.account, bot, where, name)
-        self._parts.rest.interactions.append(interaction)
+        self._parts.rest.callbacks.interactions.append(interaction)
         interaction.send(self._parts.settings.interaction_s, self._parts.violations)
         self._parts.gateway.tell(bot, "INTERACTION_CREATE", interaction.json(kind, data) | (about or {}))
         return interaction

@@ -8,8 +8,9 @@ from typing import Final
 
 from parley_testkit.discord.gateway import Gateway
 from parley_testkit.discord.ops import Permission, VoiceClose
+from parley_testkit.discord.users import Bot, Json, User
 from parley_testkit.discord.voice_server import Ticket, VoiceServer
-from parley_testkit.discord.world import STAGE, Bot, Channel, Guild, Json, User, VoiceState, World
+from parley_testkit.discord.world import STAGE, Channel, Guild, VoiceState, World
 
 
 class Switchboard:

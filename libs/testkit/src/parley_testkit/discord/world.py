@@ -1,116 +1,18 @@
-"""What exists on the emulated Discord: servers, channels, people, bots, messages; and how Discord writes them as JSON.
+"""What exists on the emulated Discord: servers, channels, who is in them; and how Discord writes them as JSON.
 
 Values and their JSON alone: nothing is sent from here. The shapes are those of discord-api-docs, resources/.
 """
 
 import dataclasses
-import itertools
 import secrets
-import time
-from typing import Any, Final
+from typing import Final
 
-from parley_testkit.discord.ops import EVERYONE, Intent, Permission
+from parley_testkit.discord.messages import Message
+from parley_testkit.discord.ops import EVERYONE, Permission
+from parley_testkit.discord.users import Bot, Json, User, snowflake
 
-Json = dict[str, Any]
-_EPOCH_MS: Final = 1_420_070_400_000
-"""From which Discord's ids count (reference, "Snowflakes")."""
 TEXT, VOICE, STAGE = 0, 2, 13
 _JOINED_AT: Final = "2026-01-01T00:00:00.000000+00:00"
-_counter: Final = itertools.count()
-
-
-def snowflake() -> int:
-    """Make an id that nothing has yet."""
-    return (time.time_ns() // 1_000_000 - _EPOCH_MS) << 22 | next(_counter) & 0x3FFFFF
-
-
-@dataclasses.dataclass(kw_only=True, eq=False)
-class User:
-    """A person or a bot."""
-
-    name: str
-    is_bot: bool = False
-    id: int = dataclasses.field(default_factory=snowflake)
-
-    def json(self) -> Json:
-        """Write it."""
-        return {
-            "id": str(self.id),
-            "username": self.name.lower(),
-            "global_name": self.name,
-            "discriminator": "0",
-            "avatar": None,
-            "bot": self.is_bot,
-            "flags": 0,
-            "public_flags": 0,
-        }
-
-
-@dataclasses.dataclass(kw_only=True, eq=False)
-class Bot(User):
-    """A bot, and the application that it belongs to, which has the same id."""
-
-    is_bot: bool = True
-    token: str = dataclasses.field(default_factory=lambda: f"{secrets.token_hex(12)}.{secrets.token_hex(16)}")
-    allowed_intents: Intent = Intent.NOTHING
-    """Privileged intents that its owner switched on."""
-    commands: dict[int | None, list[Json]] = dataclasses.field(default_factory=dict)
-    """What it registered, by server; None for all."""
-
-
-@dataclasses.dataclass(kw_only=True, eq=False)
-class Message:
-    """What a bot or a person wrote."""
-
-    author: User
-    channel_id: int
-    content: str
-    embeds: list[Json] = dataclasses.field(default_factory=list)
-    components: list[Json] = dataclasses.field(default_factory=list)
-    flags: int = 0
-    files: dict[str, bytes] = dataclasses.field(default_factory=dict)
-    """Attachments, by name."""
-    id: int = dataclasses.field(default_factory=snowflake)
-    versions: list[str] = dataclasses.field(default_factory=list)
-    """What it said before it was edited, oldest first."""
-
-    @property
-    def is_ephemeral(self) -> bool:
-        """Whether only the one who asked sees it."""
-        return bool(self.flags & 64)
-
-    def take(self, body: Json, files: dict[str, bytes]) -> None:
-        """Change what a request's body names."""
-        if "content" in body and body["content"] != self.content:
-            self.versions.append(self.content)
-            self.content = body["content"] or ""
-        self.embeds = body.get("embeds", self.embeds) or []
-        self.components = body.get("components", self.components) or []
-        self.files |= files
-
-    def json(self) -> Json:
-        """Write it."""
-        return {
-            "id": str(self.id),
-            "channel_id": str(self.channel_id),
-            "type": 0,
-            "content": self.content,
-            "author": self.author.json(),
-            "timestamp": _JOINED_AT,
-            "edited_timestamp": None,
-            "tts": False,
-            "mention_everyone": False,
-            "mentions": [],
-            "mention_roles": [],
-            "attachments": [
-                {"id": str(number), "filename": name, "size": len(content), "url": "", "proxy_url": ""}
-                for number, (name, content) in enumerate(self.files.items())
-            ],
-            "embeds": self.embeds,
-            "components": self.components,
-            "pinned": False,
-            "flags": self.flags,
-        }
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)

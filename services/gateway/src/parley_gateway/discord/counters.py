@@ -3,6 +3,8 @@
 Written by `reception` and `speaking` on their way, read by `links`. A user's id is never a label of a metric.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 
 
@@ -43,3 +45,26 @@ class LinkCounters(msgspec.Struct):
     """How often the channel was left and joined again, whatever for."""
     speakers: dict[int, SpeakerCounters] = {}  # a struct gives each object its own copy
     """By user id."""
+
+    def totals(self) -> "Totals":
+        """Add up what all speakers have in common with a metric."""
+        speakers = self.speakers.values()
+        return Totals(**{field: sum(getattr(each, field) for each in speakers) for field in Totals.__struct_fields__})
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Packets of all speakers; the fields are the states of the metric."""
+
+    received: int = 0
+    decrypted: int = 0
+    failed: int = 0
+    lost: int = 0
+    concealed: int = 0
+    decoded: int = 0
+    broken: int = 0
+
+    def since(self, before: "Totals") -> Iterator[tuple[str, int]]:
+        """Return what became more, by state."""
+        for state in self.__struct_fields__:
+            if more := getattr(self, state) - getattr(before, state):
+                yield state, more
