@@ -80,9 +80,8 @@ def launches(components: Iterable[Component], machine: Machine) -> tuple[Launch,
     return tuple(launch for launch in made if launch is not None)
 
 
-def _is_open(machine: Machine) -> bool:
-    """Whether others than this machine reach the door."""
-    return not is_loopback(machine.host)
+def _door_token(machine: Machine) -> dict[str, str]:
+    return {variable: value for variable, value in machine.secrets.items() if variable == DOOR_TOKEN}
 
 
 def _withheld(component: Component) -> dict[str, str]:
@@ -146,7 +145,7 @@ def _service(component: Component, service: Service, machine: Machine, urls: Map
             **{connection.variable: urls[connection.to] for connection in component.connections},
             **{secret.variable: machine.secrets[secret.variable] for secret in component.secrets},
             # Also where the resource asks for no token: a door that is open to the network always does.
-            **({DOOR_TOKEN: machine.secrets[DOOR_TOKEN]} if service == "gateway" and _is_open(machine) else {}),
+            **(_door_token(machine) if service == "gateway" and not is_loopback(machine.host) else {}),
             "NATS_SEED_FILE": machine.seeds[service],
             "HOST": machine.host if service == "gateway" else LOOPBACK,
             "PORT": str(machine.ports[component.name]),
