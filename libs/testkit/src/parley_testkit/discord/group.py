@@ -32,8 +32,15 @@ _WINNER_S: Final = 1.0
 class Party(Protocol):
     """Who takes part in a call."""
 
-    user: int
-    is_bot: bool
+    @property
+    def user(self) -> int:
+        """Whose it is."""
+        ...
+
+    @property
+    def is_bot(self) -> bool:
+        """Whether a bot's."""
+        ...
 
     def send(self, op: VoiceOp, data: Payload) -> None:
         """Say something to it: JSON's `d`, or the payload of a binary opcode without its sequence."""

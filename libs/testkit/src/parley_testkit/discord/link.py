@@ -137,8 +137,8 @@ class Link:
                 self._beat(data)
             case VoiceOp.SELECT_PROTOCOL, {"protocol": "udp", "data": {"mode": str(mode)}}:
                 self._select(mode)
-            case VoiceOp.SPEAKING, {"speaking": int(flags)}:
-                self._speaking(flags, data)
+            case VoiceOp.SPEAKING, {"speaking": int(flags), **rest}:
+                self._speaking(flags, rest.get("ssrc", self.ssrc))
             case VoiceOp.VIDEO, _:
                 pass  # of whoever has no camera
             case _ if op in _DAVE and isinstance(data, dict):
@@ -171,9 +171,9 @@ class Link:
         self.send(VoiceOp.SESSION_DESCRIPTION, description)
         self.call.join(self)
 
-    def _speaking(self, flags: int, data: dict[str, Any]) -> None:
-        if data.get("ssrc", self.ssrc) != self.ssrc:
-            self._add("speaking", f"spoke for SSRC {data.get('ssrc')}, which is not its own")
+    def _speaking(self, flags: int, ssrc: int) -> None:
+        if ssrc != self.ssrc:
+            self._add("speaking", f"spoke for SSRC {ssrc}, which is not its own")
         self.watch.speaking(flags)
         self.call.speak(self, self.ssrc, flags)
 
