@@ -19,6 +19,10 @@ PINS ?= requirements/dev.txt
 demo: setup ## Speak to a whole assistant on this machine and show every turn (ARGS="WAV… --json FILE")
 	@$(RUN)parley demo $(ARGS)
 
+.PHONY: demo-discord
+demo-discord: setup ## The same on an emulated Discord: somebody there calls the bot and asks it (ARGS="WAV…")
+	@$(RUN)python -m parley_testkit.discord_demo $(ARGS)
+
 .PHONY: up
 up: setup ## Start the same assistant and keep it running (ARGS="-f assistant.yaml")
 	@$(RUN)parley up $(ARGS)

@@ -20,7 +20,7 @@ from parley_gateway.admissions import AdmissionError, Admissions, Entrance
 from parley_gateway.discord.errors import VoiceRefusedError, VoiceUnavailableError
 from parley_gateway.discord.links import VoiceLink
 from parley_gateway.discord.listeners import Channel, Gone, Listener
-from parley_gateway.discord.manners import Wish, hindrance
+from parley_gateway.discord.manners import PERMISSIONS, Wish, hindrance
 from parley_gateway.discord.stays import Stay
 from parley_gateway.discord.words import Word, say
 from parley_gateway.settings import GatewaySettings
@@ -103,12 +103,11 @@ class Hosting:
         here = stay.channel if stay else None
         if channel is None:
             return Wish(channel=None)
-        may = channel.permissions_for(guild.me)
         return Wish(
             channel=channel.id,
             is_stage=isinstance(channel, discord.StageChannel),
             is_full=0 < channel.user_limit <= len(channel.members),
-            may=frozenset(name for name, is_given in may if is_given),
+            may=_permissions_in(channel),
             here=here.id if here else None,
             is_joining=guild.id in self._joining,
         )
@@ -221,13 +220,8 @@ class Hosting:
             self._start(self._join_by_itself(channel))
 
     async def _join_by_itself(self, channel: Channel) -> None:
-        me = channel.guild.me
-        may = channel.permissions_for(me)
-        wish = Wish(
-            channel=channel.id,
-            is_stage=isinstance(channel, discord.StageChannel),
-            may=frozenset(name for name, is_given in may if is_given),
-        )
+        is_stage = isinstance(channel, discord.StageChannel)
+        wish = Wish(channel=channel.id, is_stage=is_stage, may=_permissions_in(channel))
         self.hindered.pop(channel.id, None)
         if word := hindrance(wish):
             self._joining.discard(channel.guild.id)
@@ -313,6 +307,11 @@ def _names_in(guild: discord.Guild) -> Callable[[int], str | None]:
         return None if member.bot else member.display_name
 
     return name_of
+
+
+def _permissions_in(channel: Channel) -> frozenset[str]:
+    may = channel.permissions_for(channel.guild.me)
+    return frozenset(name for name in PERMISSIONS if getattr(may, name))
 
 
 def _people_in(channel: Channel) -> list[discord.Member]:

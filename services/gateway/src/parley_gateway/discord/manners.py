@@ -13,6 +13,8 @@ from parley_gateway.discord.words import Word
 
 ALONE_S: Final = 60.0
 """Alone in a channel it leaves after so long, or earlier where it is told to; who was cut off comes back within it."""
+PERMISSIONS: Final = ("view_channel", "connect", "speak", "move_members", "mute_members")
+"""Those of the bot in a channel that matter, by their names at Discord."""
 _SHOWN: Final = 5
 
 
@@ -25,7 +27,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     is_full: bool = False
     """Whether the channel's limit is reached; who may move members comes in all the same."""
     may: frozenset[str] = frozenset()
-    """The bot's permissions there, by their names at Discord: `view_channel`, `connect`, `speak`, …"""
+    """Which of `PERMISSIONS` the bot has there."""
     here: int | None = None
     """The channel of this server in which the bot is."""
     is_joining: bool = False
