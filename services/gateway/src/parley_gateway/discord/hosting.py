@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import discord
 import structlog
+from msgspec.structs import replace
 
 from parley_contract.errors import ParleyError
 from parley_contract.messages import FoundSession
@@ -103,14 +104,8 @@ class Hosting:
         here = stay.channel if stay else None
         if channel is None:
             return Wish(channel=None)
-        return Wish(
-            channel=channel.id,
-            is_stage=isinstance(channel, discord.StageChannel),
-            is_full=0 < channel.user_limit <= len(channel.members),
-            may=_permissions_in(channel),
-            here=here.id if here else None,
-            is_joining=guild.id in self._joining,
-        )
+        is_joining = guild.id in self._joining
+        return replace(_wish_for(channel), here=here.id if here else None, is_joining=is_joining)
 
     async def come(self, channel: Channel, *, language: str, writes_to: int, resume: str = "") -> Stay:
         """Join a channel and begin a conversation there, or go on with one.
@@ -122,10 +117,12 @@ class Hosting:
         self._joining.add(guild.id)
         try:
             async with self._locks[guild.id]:
+                if guild.id in self.stays:
+                    raise VoiceUnavailableError("busy", "Somebody else has called the bot to this server meanwhile.")
                 stay = Stay(self, _names_in(guild), guild=guild.id, writes_to=writes_to)
                 stay.language = language
                 at = Entrance("discord", f"{guild.id}/{channel.id}", self._secret)
-                session, _ = await self._admissions.admit(resume, at)
+                session, stay.is_resumed = await self._admissions.admit(resume, at)
                 link = self._make_link(stay)
                 try:
                     await link.connect(channel)
@@ -150,10 +147,14 @@ class Hosting:
             channel = stay.channel
             if is_dismissed:
                 self._dismissed.add(guild)
-            self._watching.pop(stay).cancel()
+            self._unwatch(stay)
             await stay.end(is_over=True)
             log.info("left a voice channel", guild=guild)
             return channel
+
+    def _unwatch(self, stay: Stay) -> None:
+        if (task := self._watching.pop(stay, None)) is not None:
+            task.cancel()
 
     async def _watch(self, stay: Stay) -> None:
         idle_s = self._settings.discord_leave_after_idle_s
@@ -164,7 +165,7 @@ class Hosting:
 
     async def _leave_for_good(self, stay: Stay, *, was_alone: bool, minutes: int) -> None:
         if self.stays.get(stay.guild) is stay:
-            await self.go(stay.guild, is_dismissed=True)
+            await self.go(stay.guild, is_dismissed=not was_alone)
             if not was_alone:
                 await self.write(stay, "idle", minutes=str(minutes))
 
@@ -178,6 +179,7 @@ class Hosting:
             here = guild.me.voice.channel if guild and guild.me.voice else None
             channel = here or (guild.get_channel(int(channel_id)) if guild else None)
             if isinstance(channel, Channel) and _people_in(channel) and channel.guild.id not in self.stays:
+                self._joining.add(channel.guild.id)
                 self._start(self._resume(channel, f"{each.session}.{self._secret}"))
         for guild in self._client.guilds:
             for channel in (*guild.voice_channels, *guild.stage_channels):
@@ -205,7 +207,8 @@ class Hosting:
                 log.error("could not come back", channel=channel.id, reason=str(error), gives_up=True)
                 return
             else:
-                await self.write(stay, "restarted")
+                if stay.is_resumed:
+                    await self.write(stay, "restarted")
                 return
 
     def look_at(self, channel: Channel) -> None:
@@ -220,8 +223,7 @@ class Hosting:
             self._start(self._join_by_itself(channel))
 
     async def _join_by_itself(self, channel: Channel) -> None:
-        is_stage = isinstance(channel, discord.StageChannel)
-        wish = Wish(channel=channel.id, is_stage=is_stage, may=_permissions_in(channel))
+        wish = _wish_for(channel)
         self.hindered.pop(channel.id, None)
         if word := hindrance(wish):
             self._joining.discard(channel.guild.id)
@@ -254,7 +256,7 @@ class Hosting:
             if self.stays.get(stay.guild) is not stay:
                 return
             del self.stays[stay.guild]
-            self._watching.pop(stay).cancel()
+            self._unwatch(stay)
             await stay.end(is_over=why is not None)
         log.info("a stay has ended", guild=stay.guild, why=why or "session", detail=sentence)
         if why in {"lost", "refused", "rate_limited"}:
@@ -309,9 +311,14 @@ def _names_in(guild: discord.Guild) -> Callable[[int], str | None]:
     return name_of
 
 
-def _permissions_in(channel: Channel) -> frozenset[str]:
+def _wish_for(channel: Channel) -> Wish:
     may = channel.permissions_for(channel.guild.me)
-    return frozenset(name for name in PERMISSIONS if getattr(may, name))
+    return Wish(
+        channel=channel.id,
+        is_stage=isinstance(channel, discord.StageChannel),
+        is_full=0 < channel.user_limit <= len(channel.members),
+        may=frozenset(name for name in PERMISSIONS if getattr(may, name)),
+    )
 
 
 def _people_in(channel: Channel) -> list[discord.Member]:

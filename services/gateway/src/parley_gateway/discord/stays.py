@@ -57,6 +57,8 @@ class Stay:
         self.writes_to: Final = writes_to
         self.since: Final = time.time()
         self.is_muted = False
+        self.is_resumed = False
+        """Whether its conversation began before it."""
         self.language = "en"
         """Of whoever called the bot."""
         self.deaf_to: frozenset[int] = frozenset()
