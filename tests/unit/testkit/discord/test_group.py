@@ -147,6 +147,17 @@ async def test_encryption_ends_and_begins_again(call: Call, violations: Violatio
     assert not violations.all
 
 
+async def test_who_comes_where_there_is_no_encryption_speaks_plainly(call: Call, violations: Violations) -> None:
+    call.group.version = 0  # as on a stage
+    people = persons(*Library)
+
+    await enter(call, *people)
+
+    assert await hear_each_other(*people)
+    assert not call.group.epoch
+    assert not violations.all
+
+
 async def test_the_commit_of_whoever_should_win_is_taken(call: Call) -> None:
     people = persons(Library.LIBDAVE, Library.DAVEY, Library.DAVEY)
     await enter(call, *people[:2])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley_testkit.discord.line import Line, travel
-from parley_testkit.discord.rtp import Packet, is_rtcp, read_body, read_header
+from parley_testkit.discord.rtp import Packet, is_rtcp, read_body, read_header, sender_report
 from parley_testkit.discord.transport import KEY_BYTES, MODES, Transport
 
 U16, U32 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1)
@@ -71,7 +71,7 @@ def test_padding_that_cannot_be_is_refused(body: bytes) -> None:
 
 
 def test_control_packets_are_told_apart() -> None:
-    assert is_rtcp(b"\x80\xc8" + bytes(6))
+    assert is_rtcp(sender_report(1)[0])
     assert not is_rtcp(PACKET.clear())
 
 

@@ -60,7 +60,7 @@ class Group:
     def __init__(self, channel: int, parties: Mapping[int, Party], violations: Violations) -> None:
         """Have no group yet, among these parties, who may change."""
         self.version = 1
-        """The protocol version; 0 after a downgrade."""
+        """The protocol version; 0 on a stage, and after a downgrade."""
         self.epoch = 0
         """0 while there is no group."""
         self.winner: Winner = "first"
@@ -171,7 +171,9 @@ class Group:
             asyncio.get_running_loop().call_later(_WINNER_S, self._accept_held, self.epoch)
 
     def _could_win(self, party: Party) -> bool:
-        return party.is_bot == (self.winner == "bot") and (self.epoch == 0 or party.user in self.members)
+        concerned = {p.user for p in self._proposed}
+        is_asked = self.epoch == 0 or party.user in self.members - concerned
+        return is_asked and party.is_bot == (self.winner == "bot")
 
     def _accept_held(self, epoch: int) -> None:
         if self._held is not None and self.epoch == epoch:

@@ -61,7 +61,8 @@ class HumanClient:
         self.exit()
         self.ssrc = _chance.randrange(1, 2**32)
         self._call = call
-        self._keys = Keys(self.user, channel, self._library, lambda op, data: call.receive(self, op, data))
+        version = call.group.version
+        self._keys = Keys(self.user, channel, self._library, version, lambda op, data: call.receive(self, op, data))
         call.join(self)
 
     def exit(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from parley_testkit.discord.call import Call
 from parley_testkit.discord.group import Payload
 from parley_testkit.discord.ops import VoiceClose, VoiceOp
-from parley_testkit.discord.rtp import OPUS, Header, Packet, is_rtcp, read_body, read_header
+from parley_testkit.discord.rtp import OPUS, Header, Packet, is_rtcp, read_body, read_header, sender_report
 from parley_testkit.discord.settings import Settings
 from parley_testkit.discord.sockets import Socket
 from parley_testkit.discord.transport import KEY_BYTES, MODES, Transport
@@ -187,6 +187,11 @@ class Link:
         """Encrypt a packet with the connection's key and send it."""
         if self.transport:
             self.transmit(self.transport.seal(packet.clear(), packet.body()))
+
+    def transmit_report(self, ssrc: int) -> None:
+        """Send an RTCP report of somebody, as Discord does between packets of voice."""
+        if self.transport:
+            self.transmit(self.transport.seal(*sender_report(ssrc)))
 
     def transmit(self, datagram: bytes) -> None:
         """Send bytes as they are, unless the bot is deafened or its router has forgotten the way."""
