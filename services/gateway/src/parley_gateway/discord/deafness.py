@@ -104,7 +104,7 @@ class Judge:
 
     def _remedy(self, deaf_to: frozenset[int], now: float) -> Remedy:
         worn_out = len(self._strikes) == STRIKES and now - self._strikes[0] < STRIKES_S
-        others = (ear for user, ear in self._ears.items() if user not in deaf_to)
+        others = (ear for user, ear in self._ears.items() if user not in {*deaf_to, UNKNOWN, FORGED})
         is_one_of_many = any(now - ear.good_at < REJOIN_S for ear in others)
         if worn_out or self._tried is Step.REJOIN or (self._tried is Step.RECOVER and is_one_of_many):
             self._told |= deaf_to

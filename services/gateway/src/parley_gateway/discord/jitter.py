@@ -18,6 +18,7 @@ UNREADABLE_S: Final = 0.3
 """From a member's first frame under a new key until ours is there: a commit's way through the voice server."""
 MAX_HOLE: Final = 50
 """A second: more is a new beginning, in which nothing is missing."""
+_LONG_AGO: Final = float("-inf")
 _MISORDER: Final = 100
 """RFC 3550, A.1: a packet further back than this is no late one."""
 
@@ -75,9 +76,10 @@ class JitterBuffer:
 
     def settle(self, number: int, payload: bytes | None) -> None:
         """A packet that could not be read can be now; or never will be, for None."""
-        held = self._held.pop(number, None)
-        if held is not None and payload is not None:
-            self._held[number] = held._replace(payload=payload)
+        held = self._held.get(number)
+        if held is not None:
+            arrived_at = held.arrived_at if payload is not None else _LONG_AGO
+            self._held[number] = _Held(payload, arrived_at)
 
     def take(self, now: float) -> list[Ready | Hole]:
         """Return all that need not wait any more."""
@@ -109,7 +111,6 @@ class JitterBuffer:
         held = self._held[number]
         return held.arrived_at + (WAIT_S if number > self._next else UNREADABLE_S)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing waits."""
-        return not self._held
+    def __len__(self) -> int:
+        """Return how many packets wait."""
+        return len(self._held)

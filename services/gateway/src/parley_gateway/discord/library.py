@@ -50,7 +50,7 @@ RELIED_ON: Final[dict[type, tuple[str, ...]]] = {
         "speak",
     ),
     SocketReader: ("pause", "register", "resume", "stop", "unregister"),
-    discord.VoiceClient: ("_connection", "create_connection_state", "supported_modes"),
+    discord.VoiceClient: ("create_connection_state", "supported_modes"),
 }
 RELIED_ON_INSTANCE: Final = (
     "_runner",

@@ -4,7 +4,7 @@ from typing import Literal, Protocol
 
 import discord
 
-Gone = Literal["removed", "lost", "refused", "rate_limited"]
+Gone = Literal["kicked", "lost", "refused", "rate_limited"]
 """Somebody took us out of the channel, or it is gone; the connection did not come back; Discord does not let us back
 in, at all or for now."""
 Channel = discord.VoiceChannel | discord.StageChannel

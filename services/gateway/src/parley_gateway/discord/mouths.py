@@ -76,7 +76,13 @@ class Mouth:
     """Everything said on one link, through whatever connection it has."""
 
     def __init__(
-        self, pacer: Pacer, counters: LinkCounters, *, ask: Callable[[], None], rest: Callable[[], None]
+        self,
+        pacer: Pacer,
+        counters: LinkCounters,
+        *,
+        ask: Callable[[], None],
+        rest: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Say nothing yet.
 
@@ -85,14 +91,16 @@ class Mouth:
             counters: of the link.
             ask: called on the event loop before a talkspurt: announce it, then call `speak`.
             rest: called on the pacing thread after one.
+            clock: gives monotonic seconds.
         """
         self._pacer = pacer
         self._counters = counters
         self._ask = ask
         self._rest = rest
+        self._clock = clock
         self._lock = threading.Lock()
         self._lanes = Lanes()
-        self._talkspurts = Talkspurts(time.monotonic())
+        self._talkspurts = Talkspurts(clock())
         self._encoder: SpeechEncoder | None = None
         self._encoded: tuple[Said, bytes] | None = None
         self._phase = _Phase.SILENT
@@ -179,7 +187,7 @@ class Mouth:
                 self._phase = _Phase.SILENT
                 self._lanes.rest()
             else:
-                now = time.monotonic()
+                now = self._clock()
                 if now - due > _STALLED_S:
                     self._talkspurts.begin(now)
                     due = now
@@ -211,10 +219,10 @@ class Mouth:
                 self._counters.sent += 1
             else:
                 self._counters.unsent += 1
-            self._sent_at = time.monotonic()
+            self._sent_at = self._clock()
         if said is not None and said.lane == "reply":
             self._frames += 1
-            self._frame_at = time.monotonic()
+            self._frame_at = self._clock()
 
     def _encode(self, said: Said) -> bytes:
         self._encoder = self._encoder or SpeechEncoder()
@@ -223,7 +231,7 @@ class Mouth:
     # On either, under the lock but for the first.
 
     def _begin(self, after: _Phase, *, trailing: int) -> None:
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             if self._phase is not after:
                 return

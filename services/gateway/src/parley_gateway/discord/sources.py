@@ -76,7 +76,7 @@ class Source:
         else:
             self._counters.decoded += 1
         yield from self._cut(pcm, packet.arrived_at)
-        if packet.payload == SILENCE and self.waiting.is_empty:
+        if packet.payload == SILENCE and len(self.waiting) == 0:
             self._silent_from, self._tail = packet.arrived_at + FRAME_S, 0
 
     def _filled(self, hole: Hole, successor: Ready | Hole | None, now: float) -> Iterator[Heard]:

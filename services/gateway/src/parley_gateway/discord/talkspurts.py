@@ -19,7 +19,7 @@ class Talkspurts:
         self._sequence = secrets.randbelow(1 << 16)
         self._origin: Final = now
         self._first: Final = secrets.randbelow(1 << 32)
-        self._last = 0
+        self._last = -FRAME_TICKS
         """Ticks since the origin of the packet sent last."""
         self._is_new = True
 
