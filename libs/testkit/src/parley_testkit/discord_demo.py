@@ -135,11 +135,13 @@ async def _transcript(state: Running, pcm: bytes) -> str:
 
 def main() -> int:
     """Run it from the command line."""
+    code = FAILED
     try:
         questions = [question(Path(name)) for name in sys.argv[1:]] or sample_questions()
-        return run_until_interrupted(lambda hurry: demo(questions, Screen(), hurry))
+        code = run_until_interrupted(lambda hurry: demo(questions, Screen(), hurry))
     except* ParleyError as group:
-        return tell(group) or FAILED
+        code = tell(group)
+    return code
 
 
 if __name__ == "__main__":
