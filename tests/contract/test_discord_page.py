@@ -1,6 +1,7 @@
 """What docs/how-to/discord.md says of permissions, reasons and fields is what the code has."""
 
 import re
+import typing
 from pathlib import Path
 
 import discord
@@ -23,7 +24,7 @@ def test_the_invitation_asks_for_the_permissions_of_the_table_and_no_others() ->
 def test_every_reason_why_it_is_not_on_discord_is_explained() -> None:
     section = PAGE.partition("## When it does not come to Discord at all")[2]
 
-    assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == set(Reason.__args__)
+    assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == set(typing.get_args(Reason))
 
 
 def test_every_field_of_the_door_but_where_discord_is_stands_in_the_example() -> None:

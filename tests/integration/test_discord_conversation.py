@@ -114,6 +114,10 @@ async def together(home: Home, *names: str) -> AsyncIterator[list[EmulatedHuman]
         await human.leave()
 
 
+async def over(home: Home, turns: int) -> None:
+    await home.discord.until("the turns are over", lambda: len(home.reports()) >= turns, timeout_s=TURN_S)
+
+
 def pcm_of(name: str) -> bytes:
     with wave.open(str(QUESTIONS / name)) as sound:
         assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (RATE_HZ, 1, 2)
@@ -142,7 +146,7 @@ def heard_by_whisper(sound: bytes) -> str:
 async def test_a_person_asks_and_hears_an_answer_that_says_what_was_written(home: Home) -> None:
     async with together(home, "Mina") as [mina]:
         await mina.say(pcm_of("capital.wav"))
-        await home.discord.until("the turn is over", home.reports, timeout_s=TURN_S)
+        await over(home, 1)
 
         [report] = home.reports()
         heard = mina.heard().pcm
@@ -160,12 +164,9 @@ async def test_a_person_asks_and_hears_an_answer_that_says_what_was_written(home
 
 async def test_three_people_are_told_apart_named_and_all_hear_the_answers(home: Home) -> None:
     async with together(home, "Mina", "Jun", "Ada") as people:
-        for human, name in zip(people, ("capital.wav", "bees.wav", "sky.wav"), strict=True):
-            before = len(home.reports())
-            await human.say(pcm_of(name))
-            await home.discord.until(
-                "the turn is over", lambda before=before: len(home.reports()) > before, timeout_s=TURN_S
-            )
+        for number, name in enumerate(("capital.wav", "bees.wav", "sky.wav")):
+            await people[number].say(pcm_of(name))
+            await over(home, number + 1)
         heard = [len(human.heard().voiced) for human in people]
 
     ids = [str(human.account.id) for human in people]
@@ -181,7 +182,7 @@ async def test_three_people_are_told_apart_named_and_all_hear_the_answers(home: 
 async def test_two_who_speak_at_once_are_both_understood_and_the_one_who_finishes_last_is_answered(home: Home) -> None:
     async with together(home, "Mina", "Jun") as [mina, jun]:
         await asyncio.gather(mina.say(pcm_of("capital.wav")), jun.say(pcm_of("playwright.wav")))
-        await home.discord.until("both turns are over", lambda: len(home.reports()) == 2, timeout_s=TURN_S)
+        await over(home, 2)
         heard = mina.heard().pcm
 
     said = {

@@ -288,7 +288,7 @@ def test_a_request_is_not_worth_a_word() -> None:
 
 
 def of_turn(turn: int, utterance: str, speaker: str, name: str, text: str) -> list[Message]:
-    fields = {"session": "s", "epoch": 1, "turn": turn, "utterance": utterance, "speaker": speaker}
+    fields: dict[str, Any] = {"session": "s", "epoch": 1, "turn": turn, "utterance": utterance, "speaker": speaker}
     return [
         UtteranceStarted(**fields, name=name),
         UtteranceEnded(**fields, last_seq=30, voiced_seq=8, reason="endpoint"),
@@ -328,7 +328,7 @@ def test_an_agent_that_takes_over_knows_of_the_turn_that_others_have_overtaken()
     after.state = replace(after.state, history=before.history, over=before.over, behind=before.still_open)
     after.take(long_started, *long)
 
-    assert (before.over, before.still_open) == (2, {1})
+    assert (before.over, before.still_open) == (2, frozenset({1}))
     assert [asked.user for asked in of(after.effects, turn_events.Generate)] == ["Mina: A long question"]
     after.take(TurnReport(session="s", epoch=1, turn=1, speaker="7", outcome="answered", started_at=0, speech_ms=0))
     assert (after.state.behind, after.state.is_over(1)) == (frozenset(), True)

@@ -20,6 +20,7 @@ from parley_contract.errors import PermanentError
 from parley_gateway.admissions import Admissions
 from parley_gateway.discord.commands import Commands
 from parley_gateway.discord.hosting import Hosting, LinkMaker, secret_of
+from parley_gateway.discord.listeners import Channel
 from parley_gateway.settings import GatewaySettings
 
 log: Final = structlog.get_logger()
@@ -194,5 +195,5 @@ class Client(discord.Client):
         if member.bot or before.channel == after.channel or not self._is_back:
             return
         for channel in (before.channel, after.channel):
-            if channel is not None:
+            if isinstance(channel, Channel):
                 self.hosting.look_at(channel)

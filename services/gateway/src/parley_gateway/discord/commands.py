@@ -12,7 +12,8 @@ import discord
 import structlog
 from discord import app_commands
 
-from parley_gateway.discord.hosting import Hosting, JoinError
+from parley_gateway.admissions import AdmissionError
+from parley_gateway.discord.hosting import JOIN_ERRORS, Hosting, where
 from parley_gateway.discord.listeners import Channel
 from parley_gateway.discord.manners import failure, hindrance, latest, may_command
 from parley_gateway.discord.stays import Stay
@@ -65,7 +66,7 @@ class Commands:
             except discord.HTTPException as error:
                 log.warning("a command could not be answered", command=name, status=error.status, code=error.code)
             except Exception as error:  # noqa: BLE001  # what somebody is called may stand in its message
-                log.error("a command broke", command=name, error=type(error).__name__, exc_info=False)
+                log.error("a command broke", command=name, error=type(error).__name__, where=where(error))
                 with contextlib.suppress(discord.HTTPException):
                     await _refuse(interaction, "broken")
 
@@ -94,10 +95,10 @@ class Commands:
         await interaction.response.defer(thinking=True)
         try:
             await self._hosting.come(channel, language=_language(interaction), writes_to=interaction.channel_id)
-        except JoinError as error:
-            code = getattr(error, "code", None) or getattr(error, "reason", "")
+        except JOIN_ERRORS as error:
+            code = error.code if isinstance(error, AdmissionError) else error.reason
             log.warning("could not join", guild=member.guild.id, channel=channel.id, reason=code, detail=str(error))
-            await _answer(interaction, failure(str(code)))
+            await _answer(interaction, failure(code))
             return
         except Exception:
             await _answer(interaction, "broken")

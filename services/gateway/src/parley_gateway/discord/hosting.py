@@ -7,8 +7,9 @@ own accord goes to the assistant's text channel, or to where it was called.
 import asyncio
 import hashlib
 import hmac
+import traceback
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Self
 
 import discord
@@ -29,7 +30,8 @@ from parley_gateway.settings import GatewaySettings
 log: Final = structlog.get_logger()
 
 LinkMaker = Callable[[Listener], VoiceLink]
-JoinError = AdmissionError | VoiceRefusedError | VoiceUnavailableError
+JOIN_ERRORS: Final = (AdmissionError, VoiceRefusedError, VoiceUnavailableError)
+"""What `come` fails with; each has a reason that `manners.failure` knows."""
 _RESUME_TRIES: Final = 3
 _FIND_TRIES: Final = 20
 _FIND_PAUSE_S: Final = 0.5
@@ -132,7 +134,7 @@ class Hosting:
                 stay.begin(link, session)
                 self.stays[guild.id] = stay
                 self._dismissed.discard(guild.id)
-                self._watching[stay] = self._start(self._watch(stay))
+                self._watching[stay] = self._task(self._watch(stay))
                 log.info("joined a voice channel", session=session.id, guild=guild.id, channel=channel.id)
                 return stay
         finally:
@@ -181,9 +183,9 @@ class Hosting:
             if isinstance(channel, Channel) and _people_in(channel) and channel.guild.id not in self.stays:
                 self._joining.add(channel.guild.id)
                 self._start(self._resume(channel, f"{each.session}.{self._secret}"))
-        for guild in self._client.guilds:
-            for channel in (*guild.voice_channels, *guild.stage_channels):
-                self.look_at(channel)
+        for server in self._client.guilds:
+            for room in (*server.voice_channels, *server.stage_channels):
+                self.look_at(room)
 
     async def _left_behind(self) -> tuple[FoundSession, ...]:
         """Return the conversations of a process that is gone; an agent that restarts with it takes a moment."""
@@ -232,10 +234,13 @@ class Hosting:
             return
         try:
             await self.come(channel, language=str(channel.guild.preferred_locale), writes_to=channel.id)
-        except JoinError as error:
+        except JOIN_ERRORS as error:
             log.warning("could not join by itself", channel=channel.id, reason=str(error))
 
-    def _start(self, work: Any) -> asyncio.Task[None]:  # noqa: ANN401  # a coroutine of ours
+    def _start(self, work: Coroutine[Any, Any, object]) -> None:
+        self._task(work)  # type: ignore[unused-awaitable]  # the group waits for it
+
+    def _task(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
         if not self._is_open:
             work.close()
             raise AdmissionError("draining", "The gateway is about to restart. Try again in a few seconds.")
@@ -325,11 +330,16 @@ def _people_in(channel: Channel) -> list[discord.Member]:
     return [member for member in channel.members if not member.bot]
 
 
-async def _alone(work: Any) -> None:  # noqa: ANN401  # as above
+async def _alone(work: Coroutine[Any, Any, object]) -> None:
     """Let one piece of work fail without the others."""
     try:
         await work
     except ParleyError as error:
         log.warning("something in the Discord door did not work", reason=str(error))
     except Exception as error:  # noqa: BLE001  # what a person is called may stand in its message
-        log.error("something in the Discord door broke", error=type(error).__name__)
+        log.error("something in the Discord door broke", error=type(error).__name__, where=where(error))
+
+
+def where(error: BaseException) -> str:
+    """Say where something was raised: what was raised may hold a name, or what somebody said."""
+    return traceback.format_tb(error.__traceback__)[-1]
