@@ -11,7 +11,7 @@ import io
 import os
 import sys
 import wave
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Final
 
@@ -79,9 +79,9 @@ async def _told(human: EmulatedHuman, command: str) -> str:
 async def _ask(state: Running, human: EmulatedHuman, asked: Question, screen: Screen, out: Path) -> bool:
     """Ask one question; say what was heard of the answer."""
     screen.say(f"\n{asked.wav.name}  “{asked.expected or '?'}”")
-    before, turns = len(human.heard().pcm), len((await ask_agent(state)).turns)
+    before, known = len(human.heard().pcm), {_key(turn) for turn in (await ask_agent(state)).turns}
     await human.say(b"".join(read_frames(asked.wav, str(asked.wav))))
-    report = await _report(state, turns)
+    report = await _report(state, known)
     if report is None:
         screen.say("  no turn came of it")
         return False
@@ -97,15 +97,21 @@ async def _ask(state: Running, human: EmulatedHuman, asked: Question, screen: Sc
     return bool(heard)
 
 
-async def _report(state: Running, turns: int) -> TurnReport | None:
-    """Return the next turn's report."""
+def _key(report: TurnReport) -> tuple[str, int, int]:
+    return report.session, report.epoch, report.turn
+
+
+async def _report(state: Running, known: Set[tuple[str, int, int]]) -> TurnReport | None:
+    """Return the report of a turn that is not among the known ones; the agent remembers those of earlier days."""
     try:
         async with asyncio.timeout(_ANSWER_S):
-            while len(told := (await ask_agent(state)).turns) <= turns:  # noqa: ASYNC110  # another process tells
+            while True:
+                for report in (await ask_agent(state)).turns:
+                    if _key(report) not in known:
+                        return report
                 await asyncio.sleep(_LOOK_S)
     except TimeoutError:
         return None
-    return told[-1]
 
 
 async def _until_quiet(human: EmulatedHuman, before: int) -> bytes:
