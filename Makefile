@@ -28,9 +28,9 @@ up: setup ## Start the same assistant and keep it running (ARGS="-f assistant.ya
 	@$(RUN)parley up $(ARGS)
 
 .PHONY: bench
-bench: PAGE = bench/$(patsubst operator,operators,$(NAME)).py
+bench: PAGE = bench/$(patsubst discord,discords,$(patsubst operator,operators,$(NAME))).py
 bench: setup ## Measure: make bench NAME=e2ft ARGS="--json FILE" (NAME=operator needs tools/setup cluster)
-	@# A page called operator.py would take the place of Python's own.
+	@# A page called operator.py would take the place of Python's own, and discord.py that of the library.
 	@test -f "$(PAGE)" || { echo "NAME is one of: $(filter-out soak,$(basename $(notdir $(wildcard bench/[!_]*.py))))"; exit 2; }
 	@PYTHONPATH=bench $(RUN)python "$(PAGE)" $(ARGS)
 
@@ -77,8 +77,8 @@ unit: python ## Unit tests
 	$(RUN)pytest tests/unit --numprocesses auto
 
 .PHONY: fuzz
-fuzz: python ## Look for bytes that break what reads them (ARGS="-max_total_time=600", for each of four readers)
-	@for target in message frame request manifest; do \
+fuzz: python ## Look for bytes that break what reads them (ARGS="-max_total_time=600", for each of five readers)
+	@for target in message frame request manifest datagram; do \
 	  $(RUN)python tests/fuzz/fuzz.py $$target -max_total_time=60 $(ARGS); done
 
 .PHONY: chaos

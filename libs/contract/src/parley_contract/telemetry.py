@@ -103,7 +103,7 @@ FRAMES_DROPPED: Final = _counter("parley_frames_dropped", "Audio frames thrown a
 UNDERRUNS: Final = _counter("parley_playback_underruns", "Times a reply ran dry while it was played.")
 VOICE_PACKETS: Final = _counter(
     "parley_voice_packets",
-    "Packets of speakers by door and state (received, decrypted, failed, lost, concealed, decoded, broken).",
+    "Packets of speakers by door and state (received, decrypted, failed, late, lost, concealed, decoded, broken).",
 )
 VOICE_REMEDIES: Final = _counter(
     "parley_voice_remedies",

@@ -14,7 +14,9 @@ def name(sequence: int) -> bytes:
 
 def put(buffer: JitterBuffer, *sequences: int, now: float = 0.0) -> None:
     for sequence in sequences:
-        buffer.put(sequence, name(sequence), now)
+        place = buffer.put(sequence, now)
+        if place is not None:
+            buffer.settle(place, name(sequence))
 
 
 def taken(buffer: JitterBuffer, now: float = 0.0) -> list[int | Hole]:
@@ -64,15 +66,15 @@ def test_a_duplicate_and_one_that_is_too_late_are_of_no_use() -> None:
     put(buffer, 10, 12)
     taken(buffer, WAIT_S)
 
-    assert buffer.put(12, b"again", 0.0) is None
-    assert buffer.put(11, b"late", 0.0) is None
+    assert buffer.put(12, 0.0) is None
+    assert buffer.put(11, 0.0) is None
     assert taken(buffer) == []
 
 
 def test_a_packet_without_key_holds_its_place() -> None:
     buffer = JitterBuffer()
     put(buffer, 1)
-    number = buffer.put(2, None, 0.0)
+    number = buffer.put(2, 0.0)
     put(buffer, 3, 4, 5, now=0.1)
     assert taken(buffer, 0.2) == [1]
 
@@ -85,7 +87,7 @@ def test_a_packet_without_key_holds_its_place() -> None:
 def test_a_packet_that_never_gets_its_key_is_a_hole() -> None:
     buffer = JitterBuffer()
     put(buffer, 1)
-    buffer.put(2, None, 0.0)
+    buffer.put(2, 0.0)
     put(buffer, 3)
 
     assert taken(buffer, 0.0) == [1]
@@ -119,7 +121,9 @@ def test_whatever_the_network_does_packets_come_once_in_order_and_few_wait(
     buffer, out, most = JitterBuffer(), [], 0
 
     for now, number in arrivals:
-        buffer.put((first + number) % 2**16, name(number), now)
+        place = buffer.put((first + number) % 2**16, now)
+        if place is not None:
+            buffer.settle(place, name(number))
         out += taken(buffer, now)
         most = max(most, len(buffer))
     out += taken(buffer, 10.0)
@@ -138,7 +142,9 @@ def test_no_sequence_makes_it_grow(packets: list[tuple[int, bool, float]]) -> No
 
     for sequence, is_readable, pause in packets:
         now += pause
-        buffer.put(sequence, b"x" if is_readable else None, now)
+        place = buffer.put(sequence, now)
+        if place is not None and is_readable:
+            buffer.settle(place, b"x")
         assert all(not isinstance(item, Hole) or item.packets <= MAX_HOLE for item in buffer.take(now))
         assert len(buffer) <= MAX_HOLE + LIMIT
     assert buffer.take(now + 1) is not None

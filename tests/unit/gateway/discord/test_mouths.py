@@ -247,3 +247,19 @@ def test_a_closed_mouth_says_nothing() -> None:
     stage.run()
 
     assert stage.wire.kinds == "S"
+
+
+def test_sound_that_comes_during_unannounced_silence_is_announced_first() -> None:
+    stage = Stage()
+    stage.mouth.breathe(5)
+    stage.run(1)
+
+    stage.play(1)
+    stage.run()
+    assert (stage.asked, stage.wire.kinds.lower()) == (0, ".")
+    stage.mouth.wake()
+    stage.mouth.speak()
+    stage.run()
+
+    assert stage.asked == 1
+    assert stage.wire.kinds == ".S....."

@@ -44,7 +44,9 @@ class Ear:
         self.heard: list[Heard] = []
 
     def hear(self, sequence: int, payload: bytes, now: float) -> None:
-        self.source.put(sequence, payload, now)
+        place = self.source.put(sequence, now)
+        if place is not None:
+            self.source.waiting.settle(place, payload)
         self.heard += self.source.frames(now)
 
 

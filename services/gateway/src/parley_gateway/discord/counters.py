@@ -15,8 +15,10 @@ class SpeakerCounters(msgspec.Struct):
     """Came through the transport's encryption, with an ssrc that is this speaker's."""
     decrypted: int = 0
     failed: int = 0
+    late: int = 0
+    """Came twice, or after their turn."""
     lost: int = 0
-    """Never came: holes in the sequence."""
+    """Never came, or late: holes in the sequence."""
     concealed: int = 0
     """Frames made up for what was lost or failed."""
     decoded: int = 0
@@ -58,6 +60,7 @@ class Totals(msgspec.Struct, frozen=True):
     received: int = 0
     decrypted: int = 0
     failed: int = 0
+    late: int = 0
     lost: int = 0
     concealed: int = 0
     decoded: int = 0

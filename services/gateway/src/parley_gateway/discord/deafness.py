@@ -83,6 +83,7 @@ class Judge:
         """Compare with the last time."""
         self._listen(counters, now)
         healed = frozenset(user for user in self._told if self._ears[user].good_at >= now)
+        self._told -= {user for user in (UNKNOWN, FORGED) if self._ears[user].streak == 0}
         if healed:
             self._told -= healed
             return Remedy(Step.HEARD, _people(healed))

@@ -53,8 +53,8 @@ class JitterBuffer:
         self._stray: int | None = None
         """What would follow a packet from far away: two in a row are a new beginning."""
 
-    def put(self, sequence: int, payload: bytes | None, now: float) -> int | None:
-        """Take a packet in; without payload if it cannot be read yet.
+    def put(self, sequence: int, now: float) -> int | None:
+        """Give a packet its place; `settle` brings its payload.
 
         Returns:
             The number under which `settle` knows it; None if it is of no use: a duplicate, too late, or from far away.
@@ -71,11 +71,11 @@ class JitterBuffer:
         self._stray = None
         if number < self._next or number in self._held:
             return None
-        self._held[number] = _Held(payload, now)
+        self._held[number] = _Held(None, now)
         return number
 
     def settle(self, number: int, payload: bytes | None) -> None:
-        """A packet that could not be read can be now; or never will be, for None."""
+        """This is what the packet says, now or a little later; or it will never be known, for None."""
         held = self._held.get(number)
         if held is not None:
             arrived_at = held.arrived_at if payload is not None else _LONG_AGO

@@ -89,6 +89,8 @@ class VoiceLink:
         self._channel: Channel | None = None
         self._is_changing = False
         self._lost_at: float | None = None
+        self._is_speaking = False
+        """Whether the voice server was told so."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
@@ -317,7 +319,7 @@ class VoiceLink:
             return
         if client.was_removed:
             self._end(
-                "removed",
+                "kicked",
                 "Somebody removed me from the voice channel, or the channel is gone. Use /join to call me back.",
             )
         elif client.verdict is not None:
@@ -371,10 +373,12 @@ class VoiceLink:
 
     def _rested(self) -> None:
         if self._mouth.is_silent and self._channel is not None:
-            self._run(self._announced(is_speaking=False))
+            if self._is_speaking:
+                self._run(self._announced(is_speaking=False))
             self._mouth.wake()
 
     async def _announced(self, *, is_speaking: bool) -> None:
+        self._is_speaking = is_speaking
         if self._client is not None:
             with contextlib.suppress(aiohttp.ClientError, OSError):  # it is about to be connected anew
                 await self._client.announce(is_speaking=is_speaking)
@@ -401,10 +405,10 @@ class VoiceLink:
         if client is None or not client.is_connected():
             return
         channel = client.channel
-        if channel is not None and self._channel is not None and channel.id != self._channel.id:
+        if self._channel is not None and channel.id != self._channel.id:
             self._channel = channel
             self._listener.moved(channel)
-        self._tell(self._roster.reconcile(channel.voice_states if channel is not None else ()))
+        self._tell(self._roster.reconcile(channel.voice_states))
 
     async def _answer(self, remedy: Remedy) -> None:
         log.info("a remedy for deafness", step=remedy.step.value, speakers=len(remedy.users))

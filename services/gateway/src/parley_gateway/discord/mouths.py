@@ -70,6 +70,8 @@ class _Phase(enum.Enum):
     ASKING = "asking"
     """The voice server is being told that we speak."""
     SOUNDING = "sounding"
+    BREATHING = "breathing"
+    """Silence goes out that nobody is told of, and sound waits for its end."""
 
 
 class Mouth:
@@ -125,19 +127,23 @@ class Mouth:
     def wake(self) -> None:
         """Something may be said that could not before: sound, keys, or a connection came."""
         with self._lock:
-            if self._phase is not _Phase.SILENT or not self._lanes.has_something or self._gate is Gate.SHUT:
+            if not self._lanes.has_something or self._gate is Gate.SHUT:
+                return
+            if self._phase is _Phase.BREATHING:
+                self._trailing = 0
+            if self._phase is not _Phase.SILENT:
                 return
             self._phase = _Phase.ASKING
         self._ask()
 
     def speak(self) -> None:
         """The voice server knows that we speak: do."""
-        self._begin(_Phase.ASKING, trailing=0)
+        self._begin(_Phase.SOUNDING, after=_Phase.ASKING, trailing=0)
 
     def breathe(self, packets: int) -> None:
         """Send packets of silence if there is nothing else: to be let in, or to keep the way open."""
         if self.wire is not None:
-            self._begin(_Phase.SILENT, trailing=packets)
+            self._begin(_Phase.BREATHING, after=_Phase.SILENT, trailing=packets)
 
     def keep_alive(self, now: float) -> None:
         """Send one if none was sent for long."""
@@ -182,7 +188,8 @@ class Mouth:
         """See Paced."""
         with self._lock:
             gate, wire = self._gate, self.wire
-            said = None if gate is Gate.SHUT else self._lanes.take()
+            may_sound = gate is not Gate.SHUT and self._phase is _Phase.SOUNDING
+            said = self._lanes.take() if may_sound else None
             if said is None and not self._trailing:
                 self._phase = _Phase.SILENT
                 self._lanes.rest()
@@ -230,12 +237,12 @@ class Mouth:
 
     # On either, under the lock but for the first.
 
-    def _begin(self, after: _Phase, *, trailing: int) -> None:
+    def _begin(self, phase: _Phase, *, after: _Phase, trailing: int) -> None:
         now = self._clock()
         with self._lock:
             if self._phase is not after:
                 return
-            self._phase, self._trailing = _Phase.SOUNDING, trailing
+            self._phase, self._trailing = phase, trailing
             self._talkspurts.begin(now)
         self._pacer.at(now, self)
 

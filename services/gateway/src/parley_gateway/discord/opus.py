@@ -63,7 +63,7 @@ class SpeechDecoder:
     """What one source says. Needs `require_codec`."""
 
     def __init__(self) -> None:
-        self._decoder = _Decoder()
+        self._decoder = _Decoder()  # type: ignore[no-untyped-call]  # discord.py leaves it out
         self._in_a_row = 0
 
     def decode(self, payload: bytes) -> bytes | None:

@@ -167,12 +167,15 @@ class Reception:
         ssrc, speaker = packet.header.ssrc, self._speaker(user_id)
         source = self._source(user_id, ssrc, speaker)
         speaker.received += 1
+        # Its place comes first: davey takes the second of two equal packets for a failure.
+        number = source.put(packet.header.sequence, packet.arrived_at)
+        if number is None:
+            speaker.late += 1
+            return
         payload = self._decrypt(user_id, packet.payload) if decrypted is None else decrypted
-        number = source.put(packet.header.sequence, payload, packet.arrived_at)
         if payload is not None:
             speaker.decrypted += 1
-        elif number is None:
-            speaker.failed += 1
+            source.waiting.settle(number, payload)
         else:
             self._unread.append(_Unread(ssrc, source, number, packet.payload, packet.arrived_at))
             if len(self._unread) > _UNREAD:

@@ -43,9 +43,9 @@ class Source:
         """When the talkspurt was ended by its client; None within one, and once the tail is over."""
         self._tail = 0
 
-    def put(self, sequence: int, payload: bytes | None, now: float) -> int | None:
-        """Take a packet in; see JitterBuffer."""
-        number = self.waiting.put(sequence, payload, now)
+    def put(self, sequence: int, now: float) -> int | None:
+        """Give a packet its place; see JitterBuffer."""
+        number = self.waiting.put(sequence, now)
         if number is not None:
             self._silent_from = None
         return number
