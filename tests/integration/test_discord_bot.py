@@ -221,6 +221,26 @@ class TestComingAndGoing:
         assert nothing == []
         await mina.leave()
 
+    async def test_on_a_stage_it_steps_forward_where_it_may(self, home: Home) -> None:
+        theatre = home.discord.guild("Theatre")
+        stage = home.discord.voice_channel(theatre, "Stage", is_stage=True)
+        mina = await home.discord.human("Mina", stage)
+        refused = await told(mina, "join")
+
+        theatre.everyone |= Permission.MUTE_MEMBERS
+        home.discord.gateway.dispatch(theatre, "GUILD_UPDATE", theatre.json())
+        home.discord.gateway.dispatch(
+            theatre, "GUILD_ROLE_UPDATE", {"guild_id": str(theatre.id), "role": theatre.role()}
+        )
+        await asyncio.sleep(0.2)
+        said = await told(mina, "join")
+
+        assert refused.startswith(f"In <#{stage.id}>, a stage, I may only listen.")
+        assert "listening" in said
+        assert not theatre.voice_states[home.discord.bot.id].is_suppressed
+        await told(mina, "leave")
+        await mina.leave()
+
 
 class TestWhyItCannotCome:
     @pytest.mark.parametrize(

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from parley_gateway.discord.manners import ALONE_S, Company, Wish, failure, hindrance, latest, leaves_at, may_command
+from parley_gateway.discord.manners import (
+    ALONE_S,
+    Company,
+    Wish,
+    failure,
+    grouped,
+    hindrance,
+    latest,
+    leaves_at,
+    may_command,
+)
 from parley_gateway.discord.words import SENTENCES, WORDS, say
 
 ALL = frozenset({"view_channel", "connect", "speak"})
@@ -88,6 +98,10 @@ def test_a_language_has_all_words_with_the_same_blanks(language: str) -> None:
 @pytest.mark.parametrize("locale, begins", [("ko", "음성"), ("en-US", "I am"), ("en-GB", "I am"), ("pt-BR", "I am")])
 def test_the_locale_of_whoever_asks_chooses_the_language(locale: str, begins: str) -> None:
     assert say(locale, "not_here").startswith(begins)
+
+
+def test_a_privacy_code_is_written_as_discord_shows_it() -> None:
+    assert grouped("148928826417579655827922775722") == "14892 88264 17579 65582 79227 75722"
 
 
 @given(st.lists(st.floats(0, 60_000), max_size=20))

@@ -15,7 +15,7 @@ from discord import app_commands
 from parley_gateway.admissions import AdmissionError
 from parley_gateway.discord.hosting import JOIN_ERRORS, Hosting, where
 from parley_gateway.discord.listeners import Channel
-from parley_gateway.discord.manners import failure, hindrance, latest, may_command
+from parley_gateway.discord.manners import failure, grouped, hindrance, latest, may_command
 from parley_gateway.discord.stays import Stay
 from parley_gateway.discord.words import Word, say
 from parley_gateway.settings import GatewaySettings
@@ -141,7 +141,7 @@ class Commands:
         names = self._hosting.names
         lines = [
             say(language, "status_here" if is_connected else "status_reconnecting", channel=_mention(stay.channel)),
-            say(language, "status_private", code=code) if code else say(language, "status_not_private"),
+            say(language, "status_private", code=grouped(code)) if code else say(language, "status_not_private"),
             say(language, "status_latency", gateway=_ms(self._client.latency), voice=_ms(voice_s)),
             say(language, "status_hears", people=names(stay, heard)) if heard else say(language, "status_hears_nobody"),
         ]

@@ -131,6 +131,8 @@ class Hosting:
                 except BaseException:
                     stay.decline(session, is_over=not resume)
                     raise
+                if isinstance(channel, discord.StageChannel):
+                    await _step_forward(channel)
                 stay.begin(link, session)
                 self.stays[guild.id] = stay
                 self._dismissed.discard(guild.id)
@@ -314,6 +316,14 @@ def _names_in(guild: discord.Guild) -> Callable[[int], str | None]:
         return None if member.bot else member.display_name
 
     return name_of
+
+
+async def _step_forward(stage: discord.StageChannel) -> None:
+    """Leave the audience: who comes to a stage is muted there until then."""
+    try:
+        await stage.guild.me.edit(suppress=False)
+    except discord.HTTPException as error:
+        log.warning("cannot speak on a stage", channel=stage.id, status=error.status, code=error.code)
 
 
 def _wish_for(channel: Channel) -> Wish:

@@ -16,6 +16,7 @@ ALONE_S: Final = 60.0
 PERMISSIONS: Final = ("view_channel", "connect", "speak", "move_members", "mute_members")
 """Those of the bot in a channel that matter, by their names at Discord."""
 _SHOWN: Final = 5
+_GROUP: Final = 5
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +124,11 @@ def leaves_at(company: Company, idle_s: float) -> float | None:
     if company.alone_since is not None:
         return company.alone_since + min(idle_s, ALONE_S)
     return company.heard_at + idle_s
+
+
+def grouped(code: str) -> str:
+    """Write a privacy code as Discord shows it: in groups of five digits."""
+    return " ".join(code[start : start + _GROUP] for start in range(0, len(code), _GROUP))
 
 
 def seconds(value_ms: float) -> str:
