@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import difflib
 import re
+import time
 import wave
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,8 +20,10 @@ import pytest_asyncio
 
 from parley_asr.engines import Decoding
 from parley_asr.engines.whisper import LoadOptions, load
+from parley_contract.components import components
 from parley_contract.frames import RATE_HZ
 from parley_contract.messages import FinalTranscript, Message, PhraseReady, TurnReport, UtteranceStarted
+from parley_contract.resource import load_manifest
 from parley_contract.subjects import ANY
 from parley_runtime.models import ModelStore
 from parley_runtime.nats_bus import NatsBus
@@ -28,6 +31,7 @@ from parley_testkit.assistant_processes import AssistantProcesses, running_assis
 from parley_testkit.discord import DiscordEmulator, EmulatedHuman
 from parley_testkit.discord.world import Channel, Guild
 from parley_testkit.ollama_server import running_ollama
+from parley_testkit.service_process import running_service
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
@@ -42,6 +46,8 @@ class Home(NamedTuple):
     discord: DiscordEmulator
     guild: Guild
     assistant: AssistantProcesses
+    settings: dict[str, str]
+    """Of its gateway."""
     said: list[Message]
 
     def reports(self) -> list[TurnReport]:
@@ -93,7 +99,8 @@ async def home(tmp_path_factory: pytest.TempPathFactory, ollama_url: str) -> Asy
                     tasks.create_task(follow(agent, named.speech(ANY, ANY), named.turn(ANY, ANY))),
                     tasks.create_task(follow(gateway, named.transcript(ANY, ANY), named.reply(ANY, ANY))),
                 ]
-                yield Home(discord, guild, assistant, said)
+                [part] = [part for part in components(load_manifest(manifest)) if part.name == "gateway"]
+                yield Home(discord, guild, assistant, {**part.environment, **settings}, said)
                 for task in following:
                     task.cancel()
 
@@ -109,7 +116,8 @@ async def together(home: Home, *names: str) -> AsyncIterator[list[EmulatedHuman]
     assert "listening" in joined
     await home.discord.connected()
     yield people
-    await (await people[0].invoke("leave")).reply()
+    with contextlib.suppress(LookupError):  # where the bot is gone
+        await (await people[0].invoke("leave")).reply()
     for human in people:
         await human.leave()
 
@@ -195,3 +203,33 @@ async def test_two_who_speak_at_once_are_both_understood_and_the_one_who_finishe
         assert difflib.SequenceMatcher(None, understood[speaker], words).ratio() > 0.9
     assert "answered" in {report.outcome for report in home.reports()}
     assert len(heard) > RATE_HZ
+
+
+async def test_a_gateway_that_is_killed_is_back_within_10_s_in_the_same_conversation(
+    home: Home, tmp_path: Path
+) -> None:
+    # The last test of this page: the gateway of the others is gone after it.
+    async with together(home, "Mina") as [mina]:
+        await mina.say(pcm_of("capital.wav"))
+        await over(home, 1)
+
+        killed_at = time.monotonic()
+        await home.assistant.services["gateway"].kill()
+        settings = {name: value for name, value in home.settings.items() if name != "ASSISTANT"}
+        async with running_service("gateway", home.assistant.nats, tmp_path, settings, wait=False):
+            asked = len(home.discord.rest.interactions)
+            link = home.discord.link()
+            await home.discord.until("it is back", lambda: home.discord.link() is not link, timeout_s=15)
+            await home.discord.connected(timeout_s=10)
+            took_s = time.monotonic() - killed_at
+            before = len(mina.heard().voiced)
+            await mina.say(pcm_of("bees.wav"))
+            await over(home, 2)
+
+            first, second = home.reports()
+            assert took_s < 10
+            assert (second.session, second.outcome) == (first.session, "answered")
+            assert (second.epoch, second.turn) == (first.epoch + 1, first.turn + 1)
+            assert len(mina.heard().voiced) > before
+            assert len(home.discord.rest.interactions) == asked  # nobody had to call it
+            await (await mina.invoke("leave")).reply()
