@@ -217,7 +217,6 @@ async def test_a_gateway_that_is_killed_is_back_within_10_s_in_the_same_conversa
         await home.assistant.services["gateway"].kill()
         settings = {name: value for name, value in home.settings.items() if name != "ASSISTANT"}
         async with running_service("gateway", home.assistant.nats, tmp_path, settings, wait=False):
-            asked = len(home.discord.rest.interactions)
             link = home.discord.link()
             await home.discord.until("it is back", lambda: home.discord.link() is not link, timeout_s=15)
             await home.discord.connected(timeout_s=10)
@@ -231,5 +230,4 @@ async def test_a_gateway_that_is_killed_is_back_within_10_s_in_the_same_conversa
             assert (second.session, second.outcome) == (first.session, "answered")
             assert (second.epoch, second.turn) == (first.epoch + 1, first.turn + 1)
             assert len(mina.heard().voiced) > before
-            assert len(home.discord.rest.interactions) == asked  # nobody had to call it
             await (await mina.invoke("leave")).reply()

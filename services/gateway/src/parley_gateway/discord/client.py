@@ -185,8 +185,7 @@ class Client(discord.Client):
 
     def _look_at(self, guild: discord.Guild) -> None:
         if self._is_back:
-            for channel in (*guild.voice_channels, *guild.stage_channels):
-                self.hosting.look_at(channel)
+            self.hosting.look_around(guild)
 
     async def on_voice_state_update(
         self, member: discord.Member, before: discord.VoiceState, after: discord.VoiceState

@@ -186,8 +186,7 @@ class Hosting:
                 self._joining.add(channel.guild.id)
                 self._start(self._resume(channel, f"{each.session}.{self._secret}"))
         for server in self._client.guilds:
-            for room in (*server.voice_channels, *server.stage_channels):
-                self.look_at(room)
+            self.look_around(server)
 
     async def _left_behind(self) -> tuple[FoundSession, ...]:
         """Return the conversations of a process that is gone; an agent that restarts with it takes a moment."""
@@ -214,6 +213,12 @@ class Hosting:
                 if stay.is_resumed:
                     await self.write(stay, "restarted")
                 return
+
+    def look_around(self, guild: discord.Guild) -> None:
+        """Look at every voice channel of a server."""
+        for channel in guild.channels:
+            if isinstance(channel, Channel):
+                self.look_at(channel)
 
     def look_at(self, channel: Channel) -> None:
         """Join a channel if it is one that the bot joins by itself, and somebody is there."""
@@ -268,6 +273,8 @@ class Hosting:
         log.info("a stay has ended", guild=stay.guild, why=why or "session", detail=sentence)
         if why in {"lost", "refused", "rate_limited"}:
             await self.write(stay, "lost")
+        elif why is not None:
+            self._dismissed.add(stay.guild)  # Somebody has removed it: it does not come back by itself.
 
     def deaf(self, stay: Stay, people: frozenset[int]) -> None:
         """See Host."""
