@@ -37,7 +37,7 @@ soak: setup ## An hour of conversations in which no process may grow (ARGS="--mi
 ##@ Check
 
 .PHONY: test
-test: setup cluster check ## Everything but the end-to-end tests: check, then all that needs the real parts
+test: setup cluster discordjs check ## Everything but the end-to-end tests: check, then all that needs the real parts
 	@# Two files side by side: real processes mostly wait for each other, and for speech that takes its time. The control
 	@# planes have a call of their own: they stay until its end, and whoever speaks would wait for them.
 	$(RUN)pytest tests/cluster tests/chart --numprocesses 2 --dist loadfile $(ARGS)
@@ -108,6 +108,10 @@ python: # .venv alone
 .PHONY: cluster
 cluster: # .venv and the control plane of tests/cluster
 	@tools/setup cluster
+
+.PHONY: discordjs
+discordjs: # .venv and the client of tests/integration/test_discordjs.py
+	@tools/setup discordjs
 
 .PHONY: pins
 pins: ## Pin what the members ask for (ARGS="--upgrade" for newer versions, ARGS="--upgrade-package NAME" for one)

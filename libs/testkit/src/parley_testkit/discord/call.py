@@ -34,9 +34,9 @@ class Call:
         others = list(self.parties.values())
         self.parties[party.user] = party
         for other in others:
-            other.send(VoiceOp.CLIENTS_CONNECT, {"user_ids": [str(party.user)]})
+            _introduce([party], other)
         if others:
-            party.send(VoiceOp.CLIENTS_CONNECT, {"user_ids": [str(other.user) for other in others]})
+            _introduce(others, party)
         for user, ssrc in self._speaking.items():
             party.send(VoiceOp.SPEAKING, {"user_id": str(user), "ssrc": ssrc, "speaking": 1})
         self.group.enter(party)
@@ -79,3 +79,10 @@ class Call:
         for other in self.parties.values():
             if other is not party:
                 other.hear(party.user, packet)
+
+
+def _introduce(newcomers: list[Caller], party: Caller) -> None:
+    party.send(VoiceOp.CLIENTS_CONNECT, {"user_ids": [str(newcomer.user) for newcomer in newcomers]})
+    for newcomer in newcomers:
+        party.send(VoiceOp.CLIENT_FLAGS, {"user_id": str(newcomer.user), "flags": 0})
+        party.send(VoiceOp.CLIENT_PLATFORM, {"user_id": str(newcomer.user), "platform": 0})

@@ -31,7 +31,7 @@ Faults are ordered from the part whose fault it is:
 | opcode 5 late, or never             | `human.announces_speaking_s = 0.5`, or `None`                                |
 | loss, reordering, padding, CSRCs, … | `human.line = Line(loss=0.05, padded=1.0, extension_words=2)`                |
 | camera; old packets again           | `human.turn_camera_on()`; `human.resend(human.sent[:10])`                    |
-| anything else in a datagram         | `link().transmit(bytes)`, `link().transmit_packet(Packet(…))`                |
+| RTCP; anything else in a datagram   | `link().transmit_report(human.ssrc)`; `link().transmit(bytes)`               |
 | DAVE goes, and comes back           | `call(channel).group.downgrade()`, `call(channel).group.upgrade()`           |
 | an unreadable commit or welcome     | `call(channel).group.spoil_commit(bot.id)`                                   |
 | whose commit wins                   | `call(channel).group.winner = "bot"`, `"human"` or `"first"`                 |

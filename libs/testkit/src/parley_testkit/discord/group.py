@@ -32,8 +32,15 @@ _WINNER_S: Final = 1.0
 class Party(Protocol):
     """Who takes part in a call."""
 
-    user: int
-    is_bot: bool
+    @property
+    def user(self) -> int:
+        """Whose it is."""
+        ...
+
+    @property
+    def is_bot(self) -> bool:
+        """Whether a bot's."""
+        ...
 
     def send(self, op: VoiceOp, data: Payload) -> None:
         """Say something to it: JSON's `d`, or the payload of a binary opcode without its sequence."""
@@ -53,7 +60,7 @@ class Group:
     def __init__(self, channel: int, parties: Mapping[int, Party], violations: Violations) -> None:
         """Have no group yet, among these parties, who may change."""
         self.version = 1
-        """The protocol version; 0 after a downgrade."""
+        """The protocol version; 0 on a stage, and after a downgrade."""
         self.epoch = 0
         """0 while there is no group."""
         self.winner: Winner = "first"
@@ -164,7 +171,9 @@ class Group:
             asyncio.get_running_loop().call_later(_WINNER_S, self._accept_held, self.epoch)
 
     def _could_win(self, party: Party) -> bool:
-        return party.is_bot == (self.winner == "bot") and (self.epoch == 0 or party.user in self.members)
+        concerned = {p.user for p in self._proposed}
+        is_asked = self.epoch == 0 or party.user in self.members - concerned
+        return is_asked and party.is_bot == (self.winner == "bot")
 
     def _accept_held(self, epoch: int) -> None:
         if self._held is not None and self.epoch == epoch:

@@ -6,7 +6,6 @@ socket. What his network does to them is `line`'s plan, where he goes is `switch
 
 import asyncio
 import random
-import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -53,7 +52,7 @@ class HumanClient:
         self._library = library
         self._call: Call | None = None
         self._keys: Keys | None = None
-        self._quiet_since_s = time.monotonic()
+        self._quiet_since_s: float | None = None
 
     # --- The call -----------------------------------------------------------------------------------------------------
 
@@ -62,7 +61,8 @@ class HumanClient:
         self.exit()
         self.ssrc = _chance.randrange(1, 2**32)
         self._call = call
-        self._keys = Keys(self.user, channel, self._library, lambda op, data: call.receive(self, op, data))
+        version = call.group.version
+        self._keys = Keys(self.user, channel, self._library, version, lambda op, data: call.receive(self, op, data))
         call.join(self)
 
     def exit(self) -> None:
@@ -107,15 +107,15 @@ class HumanClient:
         loop = asyncio.get_running_loop()
         chance = random.Random(self.line.seed)  # noqa: S311 # a plan that can be repeated
         encoder = Encoder()
-        began_at = time.monotonic()
-        # Nothing is sent in a pause, but RTP's clock goes on.
-        self.next_timestamp += max(0, round((began_at - self._quiet_since_s) * 1000 / FRAME_MS)) * SAMPLES
+        began_at = loop.time()
+        if self._quiet_since_s is not None:  # nothing is sent in a pause, but RTP's clock goes on
+            self.next_timestamp += max(0, round((began_at - self._quiet_since_s) * 1000 / FRAME_MS)) * SAMPLES
         if self.announces_speaking_s == 0:
             call.speak(self, self.ssrc, 1)
         elif self.announces_speaking_s is not None:
             loop.call_later(self.announces_speaking_s, call.speak, self, self.ssrc, 1)
         for number, frame in enumerate(_frames(encoder, pcm)):
-            await asyncio.sleep(began_at + number * FRAME_MS / 1000 - time.monotonic())
+            await asyncio.sleep(began_at + number * FRAME_MS / 1000 - loop.time())
             packet = self._packet(frame, is_marked=number == 0)
             for late_s, arriving in travel(self.line, packet, chance) if packet else ():
                 if late_s:
@@ -124,7 +124,7 @@ class HumanClient:
                     call.forward(self, arriving)
             if self.is_filming:
                 call.forward(self, self._picture(number, chance))
-        self._quiet_since_s = time.monotonic() + FRAME_MS / 1000
+        self._quiet_since_s = loop.time() + FRAME_MS / 1000
 
     def resend(self, packets: Sequence[Packet]) -> None:
         """Send packets as they are, to everybody: old ones again, or whatever a test makes up."""

@@ -16,14 +16,18 @@ from parley_testkit.discord.ops import VoiceOp
 class Keys:
     """One stay in one call."""
 
-    def __init__(self, user: int, channel: int, library: Library, answer: Callable[[VoiceOp, Payload], None]) -> None:
-        """Be in no group yet; what the client says is given to `answer`."""
+    def __init__(
+        self, user: int, channel: int, library: Library, version: int, answer: Callable[[VoiceOp, Payload], None]
+    ) -> None:
+        """Be in no group yet, in a call of this protocol version; what the client says is given to `answer`."""
         self.member: Final[Member] = library.member(user, channel)
         self._answer = answer
         self._known = {user}
         self._external_sender = b""
         self._transitions: dict[int, int] = {}
-        self._version = 1
+        self._version = version
+        if version == 0:
+            self.member.execute(version)
 
     def receive(self, op: VoiceOp, data: Payload) -> None:
         """Act upon an opcode in the loop's next round, as if it had come by a network."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 from parley_testkit.discord.call import Call
 from parley_testkit.discord.group import Payload
 from parley_testkit.discord.ops import VoiceClose, VoiceOp
-from parley_testkit.discord.rtp import OPUS, Header, Packet, is_rtcp, read_body, read_header
+from parley_testkit.discord.rtp import OPUS, Header, Packet, is_rtcp, read_body, read_header, sender_report
 from parley_testkit.discord.settings import Settings
 from parley_testkit.discord.sockets import Socket
 from parley_testkit.discord.transport import KEY_BYTES, MODES, Transport
@@ -137,8 +137,8 @@ class Link:
                 self._beat(data)
             case VoiceOp.SELECT_PROTOCOL, {"protocol": "udp", "data": {"mode": str(mode)}}:
                 self._select(mode)
-            case VoiceOp.SPEAKING, {"speaking": int(flags)}:
-                self._speaking(flags, data)
+            case VoiceOp.SPEAKING, {"speaking": int(flags), **rest}:
+                self._speaking(flags, rest.get("ssrc", self.ssrc))
             case VoiceOp.VIDEO, _:
                 pass  # of whoever has no camera
             case _ if op in _DAVE and isinstance(data, dict):
@@ -171,9 +171,9 @@ class Link:
         self.send(VoiceOp.SESSION_DESCRIPTION, description)
         self.call.join(self)
 
-    def _speaking(self, flags: int, data: dict[str, Any]) -> None:
-        if data.get("ssrc", self.ssrc) != self.ssrc:
-            self._add("speaking", f"spoke for SSRC {data.get('ssrc')}, which is not its own")
+    def _speaking(self, flags: int, ssrc: int) -> None:
+        if ssrc != self.ssrc:
+            self._add("speaking", f"spoke for SSRC {ssrc}, which is not its own")
         self.watch.speaking(flags)
         self.call.speak(self, self.ssrc, flags)
 
@@ -187,6 +187,11 @@ class Link:
         """Encrypt a packet with the connection's key and send it."""
         if self.transport:
             self.transmit(self.transport.seal(packet.clear(), packet.body()))
+
+    def transmit_report(self, ssrc: int) -> None:
+        """Send an RTCP report of somebody, as Discord does between packets of voice."""
+        if self.transport:
+            self.transmit(self.transport.seal(*sender_report(ssrc)))
 
     def transmit(self, datagram: bytes) -> None:
         """Send bytes as they are, unless the bot is deafened or its router has forgotten the way."""

@@ -1,7 +1,8 @@
 """The numbers of Discord's three protocols: gateway opcodes and intents, voice opcodes, close codes, permissions.
 
 From discord-api-docs (topics/gateway, opcodes-and-status-codes, voice-connections, permissions) and the DAVE white
-paper, section "Voice Gateway Opcodes" (opcodes 11 and 13, and 21 to 31).
+paper, section "Voice Gateway Opcodes" (opcodes 11 and 13, and 21 to 31). Voice opcodes 18 and 20 are in neither:
+Discord sends them all the same, and a client has to overlook them.
 """
 
 from enum import IntEnum, IntFlag
@@ -69,6 +70,8 @@ class VoiceOp(IntEnum):
     CLIENTS_CONNECT = 11
     VIDEO = 12
     CLIENT_DISCONNECT = 13
+    CLIENT_FLAGS = 18
+    CLIENT_PLATFORM = 20
     PREPARE_TRANSITION = 21
     EXECUTE_TRANSITION = 22
     TRANSITION_READY = 23

@@ -29,7 +29,7 @@ class Decoder:
 
     def __init__(self) -> None:
         """Begin to decode."""
-        self._decoder = _Decoder()
+        self._decoder = _Decoder()  # type: ignore[no-untyped-call] # discord.py types all but this
 
     def decode(self, packet: bytes) -> bytes:
         """Decode a packet to s16le.

@@ -9,7 +9,7 @@ from parley_testkit.discord.settings import Settings
 from parley_testkit.discord.switchboard import Switchboard
 from parley_testkit.discord.violations import Violations
 from parley_testkit.discord.voice_server import VoiceServer
-from parley_testkit.discord.world import Channel, World
+from parley_testkit.discord.world import STAGE, Channel, World
 
 
 class Parts:
@@ -24,7 +24,7 @@ class Parts:
         """What exists."""
         self.gateway: Final = Gateway(self.world, settings, self.violations)
         """The main gateway: reconnects, invalid sessions, close codes."""
-        self.voice: Final = VoiceServer(settings, self.violations, self._call)
+        self.voice: Final = VoiceServer(settings, self.violations, self.call)
         """The voice server: its sessions, refusals and close codes."""
         self.switchboard: Final = Switchboard(self.world, self.gateway, self.voice)
         """Who is in which channel: moves, kicks, regions."""
@@ -34,12 +34,10 @@ class Parts:
 
     def call(self, channel: Channel) -> Call:
         """Return a channel's call, with its group."""
-        return self._call(channel.id)
-
-    def _call(self, channel_id: int) -> Call:
-        if channel_id not in self._calls:
-            self._calls[channel_id] = Call(channel_id, self.violations)
-        return self._calls[channel_id]
+        if channel.id not in self._calls:
+            call = self._calls[channel.id] = Call(channel.id, self.violations)
+            call.group.version = 0 if channel.kind == STAGE else 1  # a stage is not end-to-end encrypted
+        return self._calls[channel.id]
 
     def tick(self, now_s: float) -> None:
         """Notice what does not come; called ten times a second."""

@@ -70,6 +70,11 @@ class Header(NamedTuple):
     is_padded: bool
 
 
+def sender_report(ssrc: int) -> tuple[bytes, bytes]:
+    """Write an RTCP sender report of nothing (RFC 3550, 6.4.1): what stands in the clear, and what is encrypted."""
+    return struct.pack(">BBHI", _VERSION << 6, _RTCP[0], 6, ssrc), bytes(20)
+
+
 def is_rtcp(datagram: bytes) -> bool:
     """Say whether this is a control packet."""
     return len(datagram) > 1 and datagram[1] in _RTCP

@@ -19,11 +19,13 @@ from parley_testkit.discord.ops import VoiceClose, VoiceOp
 from parley_testkit.discord.settings import Settings
 from parley_testkit.discord.sockets import BROKEN, Socket
 from parley_testkit.discord.violations import Violations
-from parley_testkit.discord.world import VoiceState
+from parley_testkit.discord.world import Channel, VoiceState
 
 LOOPBACK: Final = "127.0.0.1"
 _CLOSE_S: Final = 1.0
 _DISCOVERY_BYTES: Final = 74
+_KEEPS_OPEN_BYTES: Final = 8
+"""Datagrams as short as this only keep the way open."""
 _RESUMABLE: Final = {BROKEN, VoiceClose.SERVER_CRASHED}
 
 
@@ -37,8 +39,8 @@ class Ticket(NamedTuple):
 class VoiceServer:
     """One server; `start` starts it, and `stop` ends what the runner does not."""
 
-    def __init__(self, settings: Settings, violations: Violations, calls: Callable[[int], Call]) -> None:
-        """Serve the calls that `calls` finds by the id of their channel."""
+    def __init__(self, settings: Settings, violations: Violations, calls: Callable[[Channel], Call]) -> None:
+        """Serve the calls that `calls` finds by their channel."""
         self.links: Final[list[Link]] = []
         """Every session that there ever was, oldest first."""
         self.tickets: Final[list[Ticket]] = []
@@ -121,9 +123,9 @@ class VoiceServer:
             return VoiceClose.AUTHENTICATION_FAILED
         if data.get("session_id") != ticket.state.session_id:
             return VoiceClose.SESSION_INVALID
-        if not data.get("max_dave_protocol_version"):
+        call = self._calls(ticket.state.channel)
+        if call.group.version > int(data.get("max_dave_protocol_version") or 0):
             return VoiceClose.E2EE_REQUIRED
-        call = self._calls(ticket.state.channel.id)
         if old := self.link_of(ticket.state.user.id):
             old.call.leave(old)
         link = Link(
@@ -163,11 +165,13 @@ class VoiceServer:
         if len(datagram) == _DISCOVERY_BYTES and datagram.startswith(b"\x00\x01\x00\x46"):
             self._discover(datagram, address)
             return
-        for link in reversed(self.links):
-            if link.address == address:
-                if len(datagram) > 8:  # noqa: PLR2004 # shorter ones only keep the way open
-                    link.receive(datagram)
-                return
+        if len(datagram) <= _KEEPS_OPEN_BYTES:
+            return
+        links = [link for link in reversed(self.links) if link.address == address]
+        ssrc = int.from_bytes(datagram[8:12], "big")
+        # After a change of region one socket has two sessions, and what was sent in the old one may still come.
+        for link in [link for link in links if link.ssrc == ssrc] or links[:1]:
+            link.receive(datagram)
 
     def _discover(self, datagram: bytes, address: Address) -> None:
         """Tell a client its own address (voice-connections, "IP Discovery")."""
