@@ -1,9 +1,9 @@
 """Emulated Discord with people who speak when they are told, as a process of its own. Started by `discords`.
 
-`_voice_people.py CHANNELS PEOPLE BYTES`: so many servers with a voice channel and so many people each, who say the so
-many bytes of PCM that standard input begins with. Prints where it is as a line of JSON, then reads lines: `speak
-SECONDS LOSS` lets everybody speak, and prints by user id when each began, on the monotonic clock that all processes
-share; `paced` prints how far from their place the bot's frames came, in ms.
+`_voice_people.py CHANNELS PEOPLE BYTES`: so many servers with a voice channel, as many bots, and so many people each,
+who say the so many bytes of PCM that standard input begins with. Prints where it is as a line of JSON, then reads
+lines: `speak SECONDS LOSS` lets everybody speak, and prints by user id when each began, on the monotonic clock that all
+processes share; `paced` prints how far from their place the bot's frames came, in ms.
 
 What would cost more than what is measured is left out: nobody hears the others, and as all say the same, it is encoded
 once.
@@ -49,6 +49,7 @@ async def main(channels: int, people: int, question: bytes) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(requests), sys.stdin)
     async with DiscordEmulator() as discord:
+        bots = [discord.bot, *(discord.add_bot(f"Libra {n}") for n in range(1, channels))]
         rooms = [discord.voice_channel(discord.guild(f"Home {n}"), "Lounge") for n in range(channels)]
         humans = [await discord.human(f"P{n}", room, library=Library.DAVEY) for room in rooms for n in range(people)]
         for human in humans:
@@ -58,7 +59,7 @@ async def main(channels: int, people: int, question: bytes) -> None:
                 "api_base": discord.api_base,
                 "gateway_url": discord.gateway_url,
                 "ca_file": str(discord.ca_file),
-                "token": discord.bot.token,
+                "tokens": [each.token for each in bots],
                 "channels": [room.id for room in rooms],
             }
         )

@@ -142,7 +142,7 @@ def _judged(pcm: bytes, windows: tuple[SpeechWindow, ...], arrived_at: float) ->
 
 
 @contextlib.asynccontextmanager
-async def bot(where: dict[str, Any]) -> AsyncIterator[discord.Client]:
+async def bot(where: dict[str, Any], token: str) -> AsyncIterator[discord.Client]:
     """Be logged in."""
     Route.BASE = where["api_base"]
     DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(where["gateway_url"])
@@ -153,7 +153,7 @@ async def bot(where: dict[str, Any]) -> AsyncIterator[discord.Client]:
         guild_ready_timeout=0.5,
     )
     async with client, asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(client.start(where["token"]))
+        running = tasks.create_task(client.start(token))
         await client.wait_until_ready()
         yield client
         await client.close()
@@ -162,13 +162,14 @@ async def bot(where: dict[str, Any]) -> AsyncIterator[discord.Client]:
 
 @contextlib.asynccontextmanager
 async def links(
-    client: discord.Client, channels: list[int], pacer: Pacer, gathering: "Gathering[Any] | None"
+    where: dict[str, Any], pacer: Pacer, gathering: "Gathering[Any] | None"
 ) -> AsyncIterator[list[tuple[VoiceLink, Ear]]]:
-    """Be in all channels, with everybody's keys."""
+    """Be in all channels, a bot each, with everybody's keys."""
     telemetry = Telemetry("gateway", "bench")
     made = []
     async with contextlib.AsyncExitStack() as stack:
-        for number in channels:
+        for token, number in zip(where["tokens"], where["channels"], strict=True):
+            client = await stack.enter_async_context(bot(where, token))
             channel = client.get_channel(number)
             assert isinstance(channel, discord.VoiceChannel)  # noqa: S101  # made so
             ear = Ear(gathering)
@@ -198,7 +199,7 @@ async def measure(json_file: Path | None, seconds: float) -> int:
     screen = Screen()
     figures: dict[str, float | int | str | None] = {"seconds": seconds}
     with people(1, SPEAKERS) as crowd, Pacer() as pacer:
-        async with bot(crowd.where) as client, links(client, crowd.where["channels"], pacer, None) as [(link, ear)]:
+        async with links(crowd.where, pacer, None) as [(link, ear)]:
             figures |= await _hear(crowd, link, ear, seconds, screen)
             screen.say(f"{REPLIES} replies to {SPEAKERS} people")
             figures["wire_p95_ms"] = _p(0.95, [await _reply(link) for _ in range(REPLIES)])
@@ -206,10 +207,7 @@ async def measure(json_file: Path | None, seconds: float) -> int:
         SileroModel, pull(ModelStore.at(), find_model("silero-vad")) / "silero_vad_16k_op15.onnx"
     )
     with people(SESSIONS, 1) as crowd, Pacer() as pacer:
-        async with (
-            bot(crowd.where) as client,
-            links(client, crowd.where["channels"], pacer, Gathering(model)) as made,
-        ):
+        async with links(crowd.where, pacer, Gathering(model)) as made:
             figures |= await _speak(crowd, pacer, [link for link, _ in made], seconds, screen)
     figures |= _performance.describe_machine()
     screen.say(_performance.write(figures, json_file))

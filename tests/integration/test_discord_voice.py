@@ -156,19 +156,18 @@ def share(pcm: bytes, hertz: int) -> float:
     return pitches(pcm).count(hertz) / 50
 
 
-@pytest.mark.parametrize("winner", ["bot", "human"])
-@pytest.mark.parametrize("library", Library)
+@pytest.mark.parametrize("library, winner", [(Library.DAVEY, "bot"), (Library.LIBDAVE, "human")])
 async def test_hears_and_is_heard(stage: Stage, library: Library, winner: str) -> None:
     mina = await stage.emulator.human("Mina", stage.lounge, library=library)
     stage.emulator.call(stage.lounge).group.winner = winner  # type: ignore[assignment]  # pytest knows no literals
     await stage.join()
 
-    heard = await stage.said(mina, tone(400, 1))
-    stage.play(tone(600, 1))
+    heard = await stage.said(mina, tone(400, 0.5))
+    stage.play(tone(600, 0.5))
     await stage.played()
 
-    assert share(heard, 400) == pytest.approx(1, abs=0.06)
-    assert share(mina.heard().pcm, 600) == pytest.approx(1, abs=0.06)
+    assert share(heard, 400) == pytest.approx(0.5, abs=0.06)
+    assert share(mina.heard().pcm, 600) == pytest.approx(0.5, abs=0.06)
     assert stage.heard.present == {mina.user}
     assert stage.link.privacy_code == mina.privacy_code
     assert not stage.emulator.violations.but()
@@ -191,13 +190,11 @@ async def test_two_people_at_once_are_heard_apart(stage: Stage) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        Line(padded=1.0),
-        Line(extension_words=3, padded=0.5),
-        Line(extension_words=0, csrcs=3),
-        Line(duplicates=0.5, jitter_ms=15),
+        Line(padded=1.0, extension_words=3),
+        Line(padded=0.5, extension_words=0, csrcs=3, duplicates=0.5, jitter_ms=15),
         Line(reordered=0.2, late_ms=30),
     ],
-    ids=["padding", "extension", "sources", "duplicates", "reordered"],
+    ids=["padding and extension", "sources and duplicates", "reordered"],
 )
 async def test_what_networks_and_clients_add_is_not_heard(stage: Stage, line: Line) -> None:
     mina = await stage.emulator.human("Mina", stage.lounge)
@@ -269,9 +266,9 @@ async def test_who_speaks_is_found_out_without_opcode_5(stage: Stage, late_s: fl
     mina.announces_speaking_s = late_s
     await stage.join()
 
-    heard = await stage.said(mina, tone(400, 1))
+    heard = await stage.said(mina, tone(400, 0.5))
 
-    assert share(heard, 400) == pytest.approx(1, abs=0.06)
+    assert share(heard, 400) == pytest.approx(0.5, abs=0.06)
     assert stage.heard.frames.keys() == {mina.user}
 
 
@@ -414,7 +411,7 @@ async def test_a_reply_is_held_and_goes_on_and_a_notice_never_sounds_with_it(sta
 # Connections come and go.
 
 
-@pytest.mark.parametrize("code", [4006, 4009, 4015, 1006])
+@pytest.mark.parametrize("code", [4006, 4015, 1006])
 async def test_a_lost_connection_comes_back_soon(stage: Stage, code: int) -> None:
     mina = await stage.emulator.human("Mina", stage.lounge)
     await stage.join()
@@ -501,7 +498,7 @@ async def test_a_server_that_never_lets_us_in_is_not_asked_again(stage: Stage, c
         await stage.link.connect(stage.channel)
 
     assert refused.value.reason == reason
-    assert time.monotonic() - began_at < 6
+    assert time.monotonic() - began_at < 3
     assert len(stage.emulator.voice.refusals) == 4
     assert stage.link.channel is None
 
@@ -550,3 +547,17 @@ async def test_packets_are_counted_by_door_and_never_by_person(stage: Stage) -> 
     exposition = stage.telemetry.exposition().decode()
     assert 'parley_voice_packets_total{door="discord",state="decoded"} 30.0' in exposition
     assert str(mina.user) not in exposition
+
+
+async def test_on_a_stage_there_is_no_end_to_end_encryption_and_it_is_not_missed(stage: Stage) -> None:
+    hall = stage.emulator.voice_channel(stage.lounge.guild, "Hall", is_stage=True)
+    mina = await stage.emulator.human("Mina", hall)
+    await stage.until("the hall is known", lambda: stage.client.get_channel(hall.id))
+    channel = stage.client.get_channel(hall.id)
+    assert isinstance(channel, discord.StageChannel)
+
+    await stage.link.connect(channel)
+    heard = await stage.said(mina, tone(400, 0.5))
+
+    assert share(heard, 400) == pytest.approx(0.5, abs=0.06)
+    assert stage.link.privacy_code is None

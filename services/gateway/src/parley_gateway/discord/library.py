@@ -53,6 +53,7 @@ RELIED_ON: Final[dict[type, tuple[str, ...]]] = {
     discord.VoiceClient: ("create_connection_state", "supported_modes"),
 }
 RELIED_ON_INSTANCE: Final = (
+    "_expecting_disconnect",
     "_runner",
     "_socket_reader",
     "_state",
@@ -69,6 +70,8 @@ _MARK: Final = b"\xfa\xfa"
 """The end of an end-to-end encrypted frame (DAVE protocol, Payload Format)."""
 _PLAIN_S: Final = 10
 """How long after an upgrade frames in clear may still be under way."""
+_ABNORMAL: Final = 1006
+"""Closed without a code (RFC 6455, 7.4.1)."""
 _SET_COMPLEXITY: Final = 4010
 _TRANSITION: Final = struct.Struct(">H")
 _COMMIT, _WELCOME = 29, 30
@@ -143,6 +146,11 @@ class _WebSocket(DiscordVoiceWebSocket):
         except discord.ConnectionClosed as closed:
             self._connection.judge(closed)
             raise
+        except (aiohttp.ClientError, OSError) as error:
+            # It was closed while something was answered, and discord.py's task would end with that.
+            closed = _closure(self.ws.close_code or _ABNORMAL)
+            self._connection.judge(closed)
+            raise closed from error
 
 
 class _ConnectionState(VoiceConnectionState):
@@ -182,7 +190,7 @@ class _ConnectionState(VoiceConnectionState):
             self.ws = await _WebSocket.from_connection_state(self, resume=resume, hook=self.hook)
         except (aiohttp.ClientError, OSError) as error:
             log.warning("the voice server cannot be reached", error=type(error).__name__)
-            raise _abnormal_closure() from error
+            raise _closure(_ABNORMAL) from error
         self.state = ConnectionFlowState.websocket_connected
         return self.ws
 
@@ -239,6 +247,16 @@ class LinkClient(discord.VoiceClient):
     def create_connection_state(self) -> _ConnectionState:
         """See discord.py."""
         return _ConnectionState(self, self._events)
+
+    async def leave(self) -> None:
+        """Leave the channel, and wait until Discord says that we have: its word would end whatever is begun before."""
+        if self._connection.state is not ConnectionFlowState.disconnected:
+            await self.disconnect(force=True)
+        if self.guild.me.voice is not None:
+            await self.client.wait_for("voice_state_update", check=self._is_our_leaving)
+
+    def _is_our_leaving(self, member: discord.Member, _: discord.VoiceState, after: discord.VoiceState) -> bool:
+        return member.id == self.user.id and member.guild.id == self.guild.id and after.channel is None
 
     async def announce(self, *, is_speaking: bool) -> None:
         """Tell the voice server that we begin to speak, or have ended (op 5)."""
@@ -362,5 +380,5 @@ def translated(error: Exception) -> Exception:
             return error
 
 
-def _abnormal_closure() -> discord.ConnectionClosed:
-    return discord.ConnectionClosed(None, shard_id=None, code=1006)  # type: ignore[arg-type]  # it reads its code alone
+def _closure(code: int) -> discord.ConnectionClosed:
+    return discord.ConnectionClosed(None, shard_id=None, code=code)  # type: ignore[arg-type]  # it reads its code alone

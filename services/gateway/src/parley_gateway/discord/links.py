@@ -233,7 +233,7 @@ class VoiceLink:
             if client is not None:
                 with contextlib.suppress(TimeoutError, discord.DiscordException, aiohttp.ClientError, OSError):
                     async with asyncio.timeout(LEAVE_S):
-                        await client.disconnect(force=True)
+                        await client.leave()
                 client.cleanup()
         finally:
             self._is_changing = False
