@@ -22,7 +22,7 @@ def test_the_invitation_asks_for_the_permissions_of_the_table_and_no_others() ->
 
 
 def test_every_reason_why_it_is_not_on_discord_is_explained() -> None:
-    section = PAGE.partition("## When it does not come to Discord at all")[2]
+    section = PAGE.partition("## When it does not come to Discord at all")[2].partition("\n## ")[0]
 
     assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == set(typing.get_args(Reason))
 

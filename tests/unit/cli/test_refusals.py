@@ -28,7 +28,6 @@ def test_the_laptop_profile_is_not_refused() -> None:
         ({"nats": {"url": "nats://broker:4222", "credentialsSecretRef": {"name": "a"}}}, "spec.nats.url"),
         ({"asr": {"replicas": 2}}, "spec.asr.replicas"),
         ({"agent": {"replicas": 2}}, "spec.agent.replicas"),
-        ({"doors": {"discord": {"tokenSecretRef": {"name": "a", "key": "b"}}}}, "spec.doors.discord"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_its_field(spec: dict[str, object], field: str) -> None:
