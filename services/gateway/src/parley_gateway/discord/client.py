@@ -5,7 +5,7 @@ certificate is checked against can be, too, whether it is checked cannot.
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 import aiohttp
@@ -18,9 +18,11 @@ from discord.http import Route
 
 from parley_contract.errors import PermanentError
 from parley_gateway.admissions import Admissions
+from parley_gateway.discord.arrivals import Arrivals, secret_of
 from parley_gateway.discord.commands import Commands
-from parley_gateway.discord.hosting import Hosting, LinkMaker, secret_of
+from parley_gateway.discord.hosting import Hosting, LinkMaker
 from parley_gateway.discord.listeners import Channel
+from parley_gateway.discord.notices import Notices
 from parley_gateway.settings import GatewaySettings
 
 log: Final = structlog.get_logger()
@@ -134,13 +136,23 @@ class Client(discord.Client):
         if (made := connector(settings)) is not None:
             options["connector"] = made
         super().__init__(**options)
-        self.hosting: Final = Hosting(self, admissions, settings, make_link, secret=secret_of(token))
+        notices = Notices(self, settings)
+        idle_s = settings.discord_leave_after_idle_s
+        self.hosting: Final = Hosting(admissions, make_link, notices, secret=secret_of(token), idle_s=idle_s)
+        self._arrivals = Arrivals(self, self.hosting, notices, admissions, settings)
         self._guild_ids = [int(guild) for guild in settings.discord_guild_ids]
         self._tell = tell
         self._tree = app_commands.CommandTree(self)
         self._is_back = False
         self._lacking: Problem | None = None
-        Commands(self.hosting, self, settings).add_to(self._tree)
+        Commands(self, self.hosting, notices, settings).add_to(self._tree)
+
+    def status(self) -> Mapping[str, Any]:
+        """Return what `/status` of the gateway shows of the stays."""
+        return {
+            "stays": [stay.status() for stay in self.hosting.stays.values()],
+            "hindered": {str(channel): why for channel, why in self._arrivals.hindered.items()},
+        }
 
     async def setup_hook(self) -> None:
         """Offer the commands, everywhere or on the servers of the settings."""
@@ -165,7 +177,7 @@ class Client(discord.Client):
         log.info("on Discord", servers=len(self.guilds))
         if not self._is_back:
             self._is_back = True
-            await self.hosting.come_back()
+            await self._arrivals.come_back()
 
     async def on_resumed(self) -> None:
         """The connection is there again, and nothing was missed."""
@@ -185,7 +197,7 @@ class Client(discord.Client):
 
     def _look_at(self, guild: discord.Guild) -> None:
         if self._is_back:
-            self.hosting.look_around(guild)
+            self._arrivals.look_around(guild)
 
     async def on_voice_state_update(
         self, member: discord.Member, before: discord.VoiceState, after: discord.VoiceState
@@ -195,4 +207,4 @@ class Client(discord.Client):
             return
         for channel in (before.channel, after.channel):
             if isinstance(channel, Channel):
-                self.hosting.look_at(channel)
+                self._arrivals.look_at(channel)

@@ -16,6 +16,7 @@ from parley_gateway.admissions import AdmissionError
 from parley_gateway.discord.hosting import JOIN_ERRORS, Hosting, where
 from parley_gateway.discord.listeners import Channel
 from parley_gateway.discord.manners import failure, grouped, hindrance, latest, may_command
+from parley_gateway.discord.notices import Notices
 from parley_gateway.discord.stays import Stay
 from parley_gateway.discord.words import Word, say
 from parley_gateway.settings import GatewaySettings
@@ -29,10 +30,11 @@ Answer = Callable[[Interaction], Awaitable[None]]
 class Commands:
     """The commands of one connection to Discord."""
 
-    def __init__(self, hosting: Hosting, client: discord.Client, settings: GatewaySettings) -> None:
+    def __init__(self, client: discord.Client, hosting: Hosting, notices: Notices, settings: GatewaySettings) -> None:
         """Answer for this host; `add_to` puts the commands into a tree."""
-        self._hosting = hosting
         self._client = client
+        self._hosting = hosting
+        self._notices = notices
         self._roles = frozenset(map(int, settings.discord_roles))
         self._guilds = frozenset(map(int, settings.discord_guild_ids))
 
@@ -138,7 +140,7 @@ class Commands:
         code = link.privacy_code if link else None
         voice_s = link.latency_s if link else None
         heard = frozenset(map(int, stay.session.heard)) if stay.session else frozenset[int]()
-        names = self._hosting.names
+        names = self._notices.names
         lines = [
             say(language, "status_here" if is_connected else "status_reconnecting", channel=_mention(stay.channel)),
             say(language, "status_private", code=grouped(code)) if code else say(language, "status_not_private"),
