@@ -164,5 +164,5 @@ class Bot:
             "sentence": self._problem.sentence if self._problem else "",
             "servers": len(client.guilds) if client is not None else 0,
             "latency_ms": round(latency_s * 1000, 1) if 0 <= latency_s < float("inf") else None,
-            **(client.status() if client is not None else {"stays": [], "hindered": {}}),
+            **(client.shown() if client is not None else {"stays": [], "hindered": {}}),
         }

@@ -147,7 +147,7 @@ class Client(discord.Client):
         self._lacking: Problem | None = None
         Commands(self, self.hosting, notices, settings).add_to(self._tree)
 
-    def status(self) -> Mapping[str, Any]:
+    def shown(self) -> Mapping[str, Any]:
         """Return what `/status` of the gateway shows of the stays."""
         return {
             "stays": [stay.status() for stay in self.hosting.stays.values()],
