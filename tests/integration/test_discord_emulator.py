@@ -6,8 +6,12 @@ measured by. `test_discordjs` does the same with a client of another language.
 
 import asyncio
 import itertools
+import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sys
+import wave
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import davey
@@ -19,14 +23,14 @@ from discord import app_commands
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt
 
 from parley_contract.frames import RATE_HZ
-from parley_testkit.discord import DiscordEmulator, EmulatedHuman, Fault, Library, Line, Settings
+from parley_testkit.discord import DiscordEmulator, EmulatedHuman, Fault, Library, Line
 from parley_testkit.discord.opus import Decoder
+from parley_testkit.discord.violations import Kind
 from parley_testkit.discord.world import Channel
 
-LATE = Settings(interaction_s=0.3)
-UNTIDY = ("timestamps",)
-"""What discord.py's player does and listeners bear: its RTP clock stands still in pauses."""
-Emulate = Callable[[], Awaitable[DiscordEmulator]]
+UNTIDY: tuple[Kind, ...] = ("timestamps", "pacing")
+"""What discord.py's player does and listeners bear: its RTP clock stands still in pauses, and on a busy machine it is
+late and then hurries."""
 
 
 def tone(hz: int, seconds: float, rate_hz: int = RATE_HZ) -> bytes:
@@ -78,16 +82,16 @@ class Ear:
             packet[clear:-4], packet[:clear], packet[-4:].ljust(24, b"\0"), bytes(self._state.secret_key)
         )[4 * words :]
         frame = body[: -body[-1]] if packet[0] & 0x20 else body
-        opus: bytes = self._state.dave_session.decrypt(user, davey.MediaType.audio, frame)
-        return opus
+        assert self._state.dave_session
+        return self._state.dave_session.decrypt(user, davey.MediaType.audio, frame)
 
 
 class Client(discord.Client):
     """A bot with two commands."""
 
-    def __init__(self, emulator: DiscordEmulator, connector: aiohttp.TCPConnector) -> None:
+    def __init__(self, ca_file: Path) -> None:
+        connector = aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(cafile=ca_file))
         super().__init__(intents=discord.Intents.default(), connector=connector, guild_ready_timeout=0.1)
-        self.emulator = emulator
         self.tree = app_commands.CommandTree(self)
         self.problems: list[Exception] = []
 
@@ -138,15 +142,19 @@ async def lounge(emulator: DiscordEmulator) -> Channel:
 
 @pytest.fixture
 async def client(emulator: DiscordEmulator, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
-    monkeypatch.setattr(discord.http.Route, "BASE", emulator.api_base)
-    monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(emulator.gateway_url))
-    tls = ssl.create_default_context(cafile=emulator.ca_file)
-    bot = Client(emulator, aiohttp.TCPConnector(limit=0, ssl=tls))
+    point(monkeypatch, emulator.api_base, emulator.gateway_url)
+    bot = Client(emulator.ca_file)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(bot.start(emulator.bot.token))
-        await bot.wait_until_ready() if bot.is_ready() else await emulator.until("the bot is ready", bot.is_ready)
+        await emulator.until("the bot is ready", bot.is_ready)
         yield bot
         await bot.close()
+
+
+def point(monkeypatch: pytest.MonkeyPatch, api_base: str, gateway_url: str) -> None:
+    """Tell discord.py where Discord is."""
+    monkeypatch.setattr(discord.http.Route, "BASE", api_base)
+    monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(gateway_url))
 
 
 async def call_in(emulator: DiscordEmulator, human: EmulatedHuman) -> None:
@@ -170,7 +178,7 @@ async def understand_each_other(client: Client, *people: EmulatedHuman) -> bool:
     )
 
 
-@pytest.mark.parametrize("library, winner", itertools.product(Library, ("bot", "human")))
+@pytest.mark.parametrize("library, winner", list(itertools.product(Library, ("bot", "human"))))
 async def test_it_joins_hears_and_is_heard_whoever_makes_the_group(
     emulator: DiscordEmulator, client: Client, lounge: Channel, library: Library, winner: str
 ) -> None:
@@ -313,7 +321,9 @@ async def test_a_late_answer_is_refused_and_recorded(
 
 
 async def test_it_waits_as_long_as_the_api_says(client: Client, emulator: DiscordEmulator, lounge: Channel) -> None:
-    emulator.rest.faults += [Fault("POST", "/messages", 429, retry_after_s=0.3), Fault("POST", "/messages", 500)]
+    emulator.rest.faults.append(Fault("POST", "/messages", 429, retry_after_s=0.3))
+    emulator.rest.faults.append(Fault("POST", "/messages", 500))
+    await emulator.until("it knows the server", lambda: client.guilds)
     channel = client.get_channel(lounge.guild.channels[0].id)
     assert isinstance(channel, discord.TextChannel)
 
@@ -339,3 +349,48 @@ async def test_it_resumes_its_session_and_makes_a_new_one(
     await emulator.until(
         "it identifies again", lambda: emulator.gateway.sessions_of(emulator.bot) not in ([], [session])
     )
+
+
+async def test_what_it_does_wrong_is_recorded(emulator: DiscordEmulator, client: Client, lounge: Channel) -> None:
+    mina = await emulator.human("Mina", lounge)
+    await call_in(emulator, mina)
+
+    client.voice._connection.dave_protocol_version = 0  # noqa: SLF001 # as if it had missed the group
+    for _ in range(20):
+        client.voice.send_audio_packet(b"\x48" + bytes(20), encode=False)
+    await emulator.until("it is noticed", lambda: emulator.violations.of("silence"))
+
+    assert {violation.kind for violation in emulator.violations.all} == {"unencrypted", "speaking", "pacing", "silence"}
+    assert mina.heard().undecryptable == 20
+    assert not mina.heard().frames
+
+
+async def test_it_can_be_started_by_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    question = tmp_path / "question.wav"
+    with wave.open(str(question), "wb") as file:
+        file.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
+        file.writeframes(tone(500, 0.4))
+    program = Path(sys.executable).with_name("parley-discord-emulator")
+    process = await asyncio.create_subprocess_exec(
+        program, question, "--json", "--once", "--token", "abc", "--out", tmp_path, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout
+    try:
+        addresses = json.loads(await process.stdout.readline())
+        point(monkeypatch, addresses["apiBase"], addresses["gatewayUrl"])
+        client = Client(Path(addresses["caFile"]))
+        async with client, asyncio.TaskGroup() as tasks:
+            tasks.create_task(client.start(addresses["token"]))
+            said = [await process.stdout.readline() for _ in range(4)]
+            await client.say(900, 0.4)
+            said += (await process.stdout.read()).splitlines()
+            await client.close()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        code = await process.wait()
+
+    assert b"Libra answers: I am in Lounge." in said[1]
+    assert code == 0, said
+    with wave.open(str(tmp_path / "discord-1-question.wav")) as file:
+        assert pitch_hz(file.readframes(file.getnframes())) == pytest.approx(900, abs=5)

@@ -39,7 +39,7 @@ def test_a_packet_that_was_sealed_is_read_as_it_was(packet: Packet, mode: str) -
     assert read_body(header, transport.open(datagram, header.clear_bytes)) == packet.payload
 
 
-@pytest.mark.parametrize("mode, place", product(MODES, (3, 14, -6, -1)))
+@pytest.mark.parametrize("mode, place", list(product(MODES, (3, 14, -6, -1))))
 def test_a_changed_datagram_is_refused(mode: str, place: int) -> None:
     transport = Transport(next(known for known in MODES if known == mode), bytes(KEY_BYTES))
     datagram = bytearray(transport.seal(PACKET.clear(), PACKET.body()))

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from parley_cli.audio import check_sound, read_frames, write_wav
+from parley_cli.audio import check_sound, write_wav
 from parley_cli.exits import FAILED, tell
 from parley_cli.interrupts import run_until_interrupted
 from parley_cli.screen import Screen
@@ -113,7 +113,7 @@ async def _converse(
     for number, file in enumerate(files, 1):
         screen.say(f"{human.account.name} says {file}")
         before = len(human.heard().frames)
-        await human.say(b"".join(read_frames(file, str(file))))
+        await human.say_file(file)
         await _listen(human, before)
         pcm = b"".join(frame.pcm for frame in human.heard().frames[before:] if not frame.is_silence)
         reply = out / f"discord-{number}-{file.stem}.wav"

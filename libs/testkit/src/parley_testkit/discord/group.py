@@ -80,6 +80,7 @@ class Group:
         self._proposed: list[_Proposed] = []
         self._held: tuple[int, Commit, list[_Proposed]] | None = None
         self._transitions = Transitions(self._execute, violations)
+        self._introduced: set[int] = set()
         self._spoiled: set[int] = set()
 
     @property
@@ -97,13 +98,14 @@ class Group:
         """Tell somebody who just connected what is needed to take part."""
         if self.version == 0:
             return
-        party.send(VoiceOp.EXTERNAL_SENDER, self._sender.package)
+        self._introduce(party)
         if self.epoch == 0 and (adds := [p.proposal for p in self._proposed if p.user != party.user]):
             party.send(VoiceOp.PROPOSALS, appended(adds))
 
     def leave(self, user: int) -> None:
         """Put out of the group who is no longer among the parties."""
         self._key_packages.pop(user, None)
+        self._introduced.discard(user)
         self.stands_for.discard(user)
         self._transitions.forget(user)
         self._revoke(user)
@@ -123,8 +125,14 @@ class Group:
         self._forget()
         self.version = 1
         for party in self._parties.values():
-            party.send(VoiceOp.EXTERNAL_SENDER, self._sender.package)
             party.send(VoiceOp.PREPARE_EPOCH, {"protocol_version": 1, "epoch": 1})
+            self._introduce(party)
+
+    def _introduce(self, party: Party) -> None:
+        """Say once who may propose: davey takes it for an error in who has a group."""
+        if party.user not in self._introduced:
+            self._introduced.add(party.user)
+            party.send(VoiceOp.EXTERNAL_SENDER, self._sender.package)
 
     # --- What parties say ---------------------------------------------------------------------------------------------
 
@@ -213,7 +221,7 @@ class Group:
     def _invalid(self, user: int, transition: int) -> None:
         self.reported.append((user, transition))
         self.stands_for.discard(user)
-        self._transitions.ready(user, transition)
+        self._transitions.forget(user)
         if user in self.members and not any(p.user == user for p in self._proposed):
             self._propose_removal(user)
 

@@ -40,13 +40,12 @@ class Keys:
             case VoiceOp.CLIENT_DISCONNECT, {"user_id": user}:
                 self._known.discard(int(user))
             case VoiceOp.EXTERNAL_SENDER, bytes():
-                is_first = not self._external_sender
                 self._external_sender = data
-                if is_first:
-                    self._begin()
+                self._begin()
             case VoiceOp.PREPARE_EPOCH, {"epoch": 1, "protocol_version": int(version)}:
                 self._version = version
-                self._begin()
+                if self._external_sender:
+                    self._begin()
             case VoiceOp.PROPOSALS, bytes():
                 if answer := self.member.propose(data, self._known):
                     self._answer(VoiceOp.COMMIT_WELCOME, answer)

@@ -137,8 +137,8 @@ class Link:
                 self._beat(data)
             case VoiceOp.SELECT_PROTOCOL, {"protocol": "udp", "data": {"mode": str(mode)}}:
                 self._select(mode)
-            case VoiceOp.SPEAKING, {"speaking": int(flags), **rest}:
-                self._speaking(flags, rest.get("ssrc", self.ssrc))
+            case VoiceOp.SPEAKING, {"speaking": int(flags), "ssrc": int(ssrc)}:
+                self._speaking(flags, ssrc)
             case VoiceOp.VIDEO, _:
                 pass  # of whoever has no camera
             case _ if op in _DAVE and isinstance(data, dict):
@@ -234,9 +234,8 @@ class Link:
 
     def tick(self, now_s: float) -> bool:
         """Notice what did not come; say whether the connection has been silent for too long."""
-        if self.call.parties.get(self.user) is not self:
-            return False
-        self.watch.tick(now_s)
+        if self.call.parties.get(self.user) is self:
+            self.watch.tick(now_s)
         return self.is_open and now_s - self._last_beat_s > 2 * self._settings.voice_heartbeat_s
 
     def _add(self, kind: Kind, what: str) -> None:

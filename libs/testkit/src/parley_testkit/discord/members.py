@@ -145,7 +145,6 @@ class Libdave:
         self._session.set_external_sender(external_sender)
         self._encryptor.set_key_ratchet(None)
         self._decryptors.clear()
-        self._roster.clear()
         package = self._session.get_marshalled_key_package()
         if package is None:
             raise ValueError("libdave made no key package")
@@ -168,7 +167,6 @@ class Libdave:
         changes = self._session.process_welcome(welcome, {str(user) for user in known | {self._user}})
         if changes is None:
             raise ValueError("libdave refuses the welcome")
-        self._roster.clear()
         self._listen(changes)
 
     def execute(self, version: int) -> None:
@@ -200,7 +198,8 @@ class Libdave:
     def _listen(self, changes: dict[int, list[int]]) -> None:
         """Be ready for what those who are in the group now will send, and still for what they sent.
 
-        Of a commit libdave tells the keys of who came, and an empty one for who went.
+        libdave tells the keys of who came since it last told, and an empty one for who went; it remembers whom it told
+        of from one group to the next.
         """
         for user, key in changes.items():
             (self._roster.add if key else self._roster.discard)(user)

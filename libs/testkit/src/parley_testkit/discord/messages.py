@@ -31,7 +31,7 @@ class Message:
     def take(self, body: Json, files: dict[str, bytes]) -> None:
         """Change what a request's body names."""
         if "content" in body and body["content"] != self.content:
-            self.versions.append(self.content)
+            self.versions += [self.content] if self.content else []
             self.content = body["content"] or ""
         self.embeds = body.get("embeds", self.embeds) or []
         self.components = body.get("components", self.components) or []

@@ -1,7 +1,10 @@
 """People on the emulated Discord, as a test meets them: they come and go, speak and hear, write and give commands."""
 
+import asyncio
+from pathlib import Path
 from typing import Any, Final
 
+from parley_runtime.sounds import read_pcm
 from parley_testkit.discord.heard import Heard
 from parley_testkit.discord.human import HumanClient
 from parley_testkit.discord.interactions import COMMAND, COMPONENT, Interaction, command_data
@@ -44,6 +47,14 @@ class EmulatedHuman(HumanClient):
         if isinstance(speaker, EmulatedHuman):
             return self.heard_of(speaker.user)
         return self.heard_of((speaker or self._parts.world.bots[0]).id)
+
+    async def say_file(self, path: Path) -> None:
+        """Speak a sound file of any kind.
+
+        Raises:
+            UnreadableSoundError: there is no such file, or no sound in it.
+        """
+        await self.say(await asyncio.to_thread(lambda: b"".join(read_pcm(path, str(path)))))
 
     def turn_camera_on(self) -> None:
         """Film himself from the next `say` on, and have it announced as opcode 12 announces it."""

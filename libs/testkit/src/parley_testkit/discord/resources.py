@@ -161,7 +161,6 @@ class Resources:
         body, files = await read_body(request)
         message = Message(author=bot, channel_id=channel.id, content="", flags=int(body.get("flags", 0)))
         message.take(body, files)
-        message.versions.clear()
         channel.messages.append(message)
         self._gateway.dispatch(channel.guild, "MESSAGE_CREATE", message.json() | {"guild_id": str(channel.guild.id)})
         return message.json()

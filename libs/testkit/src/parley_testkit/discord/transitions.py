@@ -21,7 +21,8 @@ class Transition:
         self.number: Final = number
         self.version: Final = version
         """The protocol version that it leads to."""
-        self.users: Final = frozenset(users)
+        self.users: Final = set(users)
+        """Whom it concerns."""
         self.waits_for: Final = set(self.users)
         self.timer: asyncio.TimerHandle | None = None
 
@@ -51,8 +52,9 @@ class Transitions:
                 self._end(transition)
 
     def forget(self, user: int) -> None:
-        """Wait no longer for who has gone."""
-        for number in list(self._announced):
+        """Let no transition concern who has gone, or could not follow."""
+        for number, transition in list(self._announced.items()):
+            transition.users.discard(user)
             self.ready(user, number)
 
     def clear(self) -> None:
