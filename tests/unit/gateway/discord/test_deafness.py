@@ -29,9 +29,11 @@ class Ward:
         self.now += 1
         return self.judge.look(self.counters, self.now)
 
-    def remedies(self, seconds: int, **heard: tuple[int, ...]) -> Iterator[tuple[float, Remedy]]:
+    def remedies(
+        self, seconds: int, *, good: tuple[int, ...] = (), bad: tuple[int, ...] = ()
+    ) -> Iterator[tuple[float, Remedy]]:
         for _ in range(seconds):
-            if (remedy := self.second(**heard)) is not None:
+            if (remedy := self.second(good=good, bad=bad)) is not None:
                 yield self.now, remedy
 
 

@@ -5,7 +5,7 @@ import pytest
 from parley_contract.frames import FRAME_BYTES
 from parley_gateway.discord import rtp
 from parley_gateway.discord.counters import LinkCounters
-from parley_gateway.discord.mouths import KEEPALIVE_S, Gate, Mouth
+from parley_gateway.discord.mouths import KEEPALIVE_S, Gate, Mouth, OnWire
 from parley_gateway.discord.opus import require_codec
 from parley_gateway.discord.pacing import Paced, Pacer
 
@@ -44,6 +44,10 @@ class Wire:
         letters = ["." if payload == rtp.SILENCE else "s" for _, payload in self.sent]
         marked = [bool(header[1] & 0x80) for header, _ in self.sent]
         return "".join(letter.upper() if mark else letter for letter, mark in zip(letters, marked, strict=True))
+
+
+def rounded(on_wire: OnWire) -> tuple[int, float, int]:
+    return on_wire.frames, round(on_wire.at, 3), on_wire.waiting
 
 
 class Stage:
@@ -89,7 +93,7 @@ def test_a_talkspurt_is_announced_sounds_and_ends() -> None:
     assert stage.wire.kinds == "Sss....."
     assert stage.rested == 1
     assert stage.mouth.is_silent
-    assert stage.mouth.on_wire == (3, pytest.approx(100.04), 0)
+    assert rounded(stage.mouth.on_wire) == (3, 100.04, 0)
     assert stage.counters.sent == 8
 
 
@@ -138,7 +142,7 @@ def test_keys_that_go_in_the_middle_of_a_talkspurt_end_it_and_nothing_is_lost() 
     assert stage.mouth.on_wire.frames == 4
 
 
-def test_in_an_empty_channel_sound_passes_in_its_time_and_only_silence_is_sent() -> None:
+def test_in_an_empty_channel_sound_passes_in_its_time_and_nothing_is_sent() -> None:
     stage = Stage()
     stage.wire.gate = Gate.ALONE
     stage.play(10)
@@ -146,8 +150,8 @@ def test_in_an_empty_channel_sound_passes_in_its_time_and_only_silence_is_sent()
 
     stage.run()
 
-    assert stage.mouth.on_wire == (10, pytest.approx(100.18), 0)
-    assert set(stage.wire.kinds.lower()) == {"."}
+    assert rounded(stage.mouth.on_wire) == (10, 100.18, 0)
+    assert not stage.wire.sent
 
 
 def test_a_cut_drops_what_waits_even_if_it_was_encoded() -> None:
@@ -159,7 +163,7 @@ def test_a_cut_drops_what_waits_even_if_it_was_encoded() -> None:
     on_wire = stage.mouth.cut("reply")
     stage.run()
 
-    assert on_wire == (4, pytest.approx(100.06), 0)
+    assert rounded(on_wire) == (4, 100.06, 0)
     assert stage.wire.kinds == "Ssss....."
 
 
@@ -169,7 +173,7 @@ def test_a_held_reply_ends_its_talkspurt_and_begins_another() -> None:
     stage.mouth.speak()
     stage.run(2)
 
-    assert stage.mouth.hold(is_held=True) == (2, pytest.approx(100.02), 2)
+    assert rounded(stage.mouth.hold(is_held=True)) == (2, 100.02, 2)
     stage.run()
     stage.now += 10
     assert stage.mouth.hold(is_held=False).frames == 2
@@ -256,10 +260,10 @@ def test_sound_that_comes_during_unannounced_silence_is_announced_first() -> Non
 
     stage.play(1)
     stage.run()
-    assert (stage.asked, stage.wire.kinds.lower()) == (0, ".")
+    assert (stage.asked, stage.wire.kinds) == (0, ".....")
     stage.mouth.wake()
     stage.mouth.speak()
     stage.run()
 
     assert stage.asked == 1
-    assert stage.wire.kinds == ".S....."
+    assert stage.wire.kinds == ".....S....."

@@ -1,17 +1,18 @@
 """discord.py 2.7.1 from inside: the one page that touches its private attributes, and mends what it does not do.
 
-Used by `links`, which sees a `LinkClient` and nothing else of it; `opus` sets an encoder's complexity. What is relied
-on stands in RELIED_ON, and a contract test holds the installed version against it.
+Used by `links`, which sees a `LinkClient` and nothing else of it, and by `opus`, for what of libopus cannot be reached
+otherwise. What is relied on stands in RELIED_ON, and a contract test holds the installed version against it.
 
-Mended: the thread that reads the socket (`sockets`); close codes (`closings`); a WebSocket that cannot be opened or
-that says something malformed, ends the task that would try again, without a word; plaintext stays allowed for ever
-after encryption was off for a while; nothing tells that keys have changed.
+Mended: the thread that reads the socket (`sockets`); close codes (`closings`); a WebSocket that cannot be opened, that
+says something malformed or is closed while it is answered ends the task that would try again, without a word; news that
+we have left, late, ends the attempt to come back; plaintext stays allowed for ever after encryption was off for a
+while; nothing tells that keys have changed.
 """
 
 import math
 import struct
 import threading
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
 import davey
@@ -27,6 +28,9 @@ from parley_gateway.discord.errors import VoiceRefusedError, VoiceUnavailableErr
 from parley_gateway.discord.rtp import SILENCE
 from parley_gateway.discord.sockets import LoopReader
 from parley_gateway.discord.transport import Transport, modes
+
+if TYPE_CHECKING:
+    import ctypes
 
 log: Final = structlog.get_logger()
 
@@ -75,6 +79,7 @@ _ABNORMAL: Final = 1006
 _SET_COMPLEXITY: Final = 4010
 _TRANSITION: Final = struct.Struct(">H")
 _COMMIT, _WELCOME = 29, 30
+_JOINING: Final = (ConnectionFlowState.set_guild_voice_state, ConnectionFlowState.got_voice_server_update)
 
 
 class Events(Protocol):
@@ -103,6 +108,33 @@ class Events(Protocol):
     def gone(self) -> None:
         """discord.py has left the channel and will not come back by itself."""
         ...
+
+
+def decode_into(
+    room: "ctypes._Pointer[ctypes.c_int16]",
+    decoder: discord.opus.Decoder,
+    payload: bytes | None,
+    samples: int,
+    *,
+    fec: bool,
+) -> int:
+    """Decode a packet, what it says of the one before (`fec`), or nothing at all (None); return how many samples it is.
+
+    discord.py's own way copies sample by sample, which takes as long as decoding.
+
+    Args:
+        room: for the sound.
+        decoder: of discord.py.
+        payload: the packet, which is not empty.
+        samples: how many there may be; for `fec` or None exactly so many.
+        fec: see above.
+
+    Raises:
+        discord.opus.OpusError: it is no Opus.
+    """
+    size = len(payload) if payload else 0
+    made: int = discord.opus._lib.opus_decode(decoder._state, payload, size, room, samples, fec)  # noqa: SLF001  # see the module
+    return made
 
 
 def set_complexity(encoder: discord.opus.Encoder, complexity: int) -> None:
@@ -148,9 +180,9 @@ class _WebSocket(DiscordVoiceWebSocket):
             raise
         except (aiohttp.ClientError, OSError) as error:
             # It was closed while something was answered, and discord.py's task would end with that.
-            closed = _closure(self.ws.close_code or _ABNORMAL)
-            self._connection.judge(closed)
-            raise closed from error
+            closure = _closure(self.ws.close_code or _ABNORMAL)
+            self._connection.judge(closure)
+            raise closure from error
 
 
 class _ConnectionState(VoiceConnectionState):
@@ -195,7 +227,11 @@ class _ConnectionState(VoiceConnectionState):
         return self.ws
 
     async def voice_state_update(self, data: Any) -> None:  # noqa: ANN401  # a TypedDict that only its checker imports
-        self.was_removed = data["channel_id"] is None and not self._expecting_disconnect
+        is_out = data["channel_id"] is None and not self._expecting_disconnect
+        if is_out and self.state in _JOINING:
+            # Of the stay before: Discord has not said yet that we are in, and this would end the attempt.
+            return
+        self.was_removed = is_out
         await super().voice_state_update(data)
 
     async def _execute_transition(self, transition_id: int) -> None:

@@ -127,11 +127,7 @@ class Mouth:
     def wake(self) -> None:
         """Something may be said that could not before: sound, keys, or a connection came."""
         with self._lock:
-            if not self._lanes.has_something or self._gate is Gate.SHUT:
-                return
-            if self._phase is _Phase.BREATHING:
-                self._trailing = 0
-            if self._phase is not _Phase.SILENT:
+            if self._phase is not _Phase.SILENT or not self._lanes.has_something or self._gate is Gate.SHUT:
                 return
             self._phase = _Phase.ASKING
         self._ask()
@@ -218,7 +214,8 @@ class Mouth:
             self._trailing -= 1
             payload = SILENCE
         else:
-            self._trailing = TRAILING
+            # What passes unheard leaves nothing to end.
+            self._trailing = TRAILING if gate is Gate.OPEN else 0
             payload = self._encoded[1] if self._encoded and self._encoded[0] is said else self._encode(said)
             self._encoded = None
         if (gate is Gate.OPEN or said is None) and wire is not None and (ssrc := wire.own_ssrc) is not None:

@@ -6,18 +6,22 @@ an exception: bytes of others decide.
 """
 
 import contextlib
+import ctypes
 from typing import Final
 
 import discord.opus
 
 from parley_contract.frames import FRAME_BYTES, FRAME_SAMPLES, RATE_HZ
 from parley_gateway.discord.errors import VoiceRefusedError
-from parley_gateway.discord.library import set_complexity
+from parley_gateway.discord.library import decode_into, set_complexity
 
 MAX_CONCEALED: Final = 5
 """Packets made up in a row: further on, libopus fades to noise that a recognizer takes for speech."""
 MAX_FILLED: Final = 10
 """Packets of a hole that are filled at all, the rest of them with silence: more is not worth waiting for by anybody."""
+_LONGEST: Final = RATE_HZ * 120 // 1000
+"""No packet holds more than 120 ms (RFC 6716, 2.1.4)."""
+_SAMPLE_BYTES: Final = 2
 _LIBRARY: Final = "libopus.so.0"
 _BITRATE_KBPS: Final = 40
 """Wideband speech in mono is transparent below this; a channel allows 64 and more."""
@@ -64,12 +68,15 @@ class SpeechDecoder:
 
     def __init__(self) -> None:
         self._decoder = _Decoder()  # type: ignore[no-untyped-call]  # discord.py leaves it out
+        room = (ctypes.c_int16 * _LONGEST)()
+        self._room = ctypes.cast(room, ctypes.POINTER(ctypes.c_int16))
+        self._sound = memoryview(room).cast("B")
         self._in_a_row = 0
 
     def decode(self, payload: bytes) -> bytes | None:
         """Return a packet's sound, s16le at 16 kHz mono, usually 20 ms; None if it is no Opus."""
         self._in_a_row = 0
-        return self._decode(payload)
+        return self._decode(payload, _LONGEST) if payload else None
 
     def conceal(self, packets: int, successor: bytes | None) -> tuple[bytes, int]:
         """Fill a hole: by what its successor carries of the packet before it, by guessing, then by silence.
@@ -81,7 +88,7 @@ class SpeechDecoder:
         guessed = max(0, min(filled - 1, MAX_CONCEALED - 1 - self._in_a_row))
         parts = [self._guess() for _ in range(guessed)]
         parts += [bytes(FRAME_BYTES)] * (filled - 1 - guessed)
-        last = self._redundant(successor) if successor else None
+        last = self._decode(successor, FRAME_SAMPLES, fec=True) if successor else None
         concealed = guessed + 1
         if last is None and self._in_a_row + guessed < MAX_CONCEALED:
             last = self._guess()
@@ -91,17 +98,14 @@ class SpeechDecoder:
         return b"".join((*parts, last)), concealed
 
     def _guess(self) -> bytes:
-        return self._decoder.decode(None, fec=False)
+        return self._decode(None, FRAME_SAMPLES) or bytes(FRAME_BYTES)
 
-    def _redundant(self, successor: bytes) -> bytes | None:
-        with contextlib.suppress(discord.opus.OpusError):
-            return self._decoder.decode(successor, fec=True)
-        return None
-
-    def _decode(self, payload: bytes) -> bytes | None:
-        with contextlib.suppress(discord.opus.OpusError):
-            return self._decoder.decode(payload, fec=False)
-        return None
+    def _decode(self, payload: bytes | None, samples: int, *, fec: bool = False) -> bytes | None:
+        try:
+            made = decode_into(self._room, self._decoder, payload, samples, fec=fec)
+        except discord.opus.OpusError:
+            return None
+        return bytes(self._sound[: made * _SAMPLE_BYTES])
 
 
 class SpeechEncoder:
