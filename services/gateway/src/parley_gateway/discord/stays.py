@@ -55,7 +55,6 @@ class Stay:
         now = time.monotonic()
         self.guild: Final = guild
         self.writes_to: Final = writes_to
-        self.since: Final = time.time()
         self.is_muted = False
         self.is_resumed = False
         """Whether its conversation began before it."""
