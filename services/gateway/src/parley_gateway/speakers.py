@@ -155,6 +155,6 @@ class Speakers:
             self._forget_if_gone(name)
 
     def _forget_if_gone(self, name: str) -> None:
-        speaker = self._all[name]
-        if speaker.place is None and not speaker.microphone.kept:
+        speaker = self._all.get(name)
+        if speaker is not None and speaker.place is None and not speaker.microphone.kept:
             del self._all[name]
