@@ -93,7 +93,7 @@ def test_who_goes_on_and_on_holds_up_the_reply_to_somebody_else_for_no_more_than
     assert world.listener.sounds[0].at - finished_at <= GATEWAY_RULES.take_up_after_s + 0.01
 
 
-SMALL: dict[str, tuple[Person | tuple[Person, ...], Misfortune, int]] = {
+SMALL = {
     "one timer too early": (Person(), Misfortune(delays=1), 1),
     "one interrupt": (Person(interrupts=1), NONE, 1),
     "one death": (Person(), Misfortune(crashes=1), 1),
@@ -103,25 +103,24 @@ SMALL: dict[str, tuple[Person | tuple[Person, ...], Misfortune, int]] = {
     "one absence": (Person(absences=1), NONE, 1),
     "one goodbye": (Person(says_goodbye=True), NONE, 1),
     "one breath": (Person(breaths=1), NONE, 1),
-    "two people": ((Person(), Person()), NONE, 1),
 }
-"""Who speaks, what may go wrong, and phrases of a reply, of one frame each."""
-LESS_SMALL: dict[str, tuple[Person | tuple[Person, ...], Misfortune, int]] = {
+"""Who speaks, what may go wrong, and phrases of a reply, of one frame each. Two people have more games than anybody can
+play: those are drawn, above."""
+LESS_SMALL = {
     "two deaths": (Person(), Misfortune(crashes=2), 1),
     "an interrupt and a death": (Person(interrupts=1), Misfortune(crashes=1), 1),
     "an interrupt and a loss": (Person(interrupts=1), Misfortune(losses=1), 1),
     "a refusal and a timer too early": (Person(), Misfortune(refusals=1, delays=1), 1),
     "one pause": (Person(pauses=1), NONE, 1),
     "two phrases": (Person(), NONE, 2),
-    "two people": ((Person(), Person()), NONE, 1),
 }
 
 
 @pytest.mark.parametrize("scope", [*SMALL, *LESS_SMALL] if IS_DEEP else [*SMALL])
 def test_all_games_of_a_small_scope_keep_every_promise(scope: str) -> None:
-    people, may, phrases = SMALL[scope] if scope in SMALL else LESS_SMALL[scope]
+    person, may, phrases = SMALL[scope] if scope in SMALL else LESS_SMALL[scope]
 
-    found = explore(World(*_all(people), phrases=phrases, frames=1, may=may), limit=1_000_000)
+    found = explore(World(person, phrases=phrases, frames=1, may=may), limit=1_000_000)
 
     assert "\n".join(found.counterexample) == ""
     assert found.endings > 1
