@@ -321,13 +321,14 @@ async def test_a_commit_that_cannot_be_read_is_asked_for_again(stage: Stage) -> 
     await stage.emulator.connected()
     heard = await stage.said(mina, tone(400, 0.5))
 
-    assert share(heard, 400) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 400) == pytest.approx(0.5 - 0.02 * mina.unsent, abs=0.06)
 
 
 async def test_whoever_cannot_be_decrypted_makes_the_encryption_begin_anew(stage: Stage) -> None:
     mina = await stage.emulator.human("Mina", stage.lounge)
     await stage.join()
     await stage.said(mina, tone(400, 0.1))
+    await asyncio.sleep(1)  # whoever is looked after once a second was heard well in the one before
     group = stage.emulator.call(stage.lounge).group
 
     for number in range(40):
