@@ -16,7 +16,7 @@ import structlog
 from parley_contract.errors import BusUnavailableError, PermanentError
 from parley_contract.messages import DoorReported
 from parley_gateway.admissions import Admissions
-from parley_gateway.discord.client import CertificateError, Client, Problem, problem_of
+from parley_gateway.discord.client import Client, Problem, problem_of
 from parley_gateway.discord.hosting import LinkMaker
 from parley_gateway.discord.links import VoiceLink
 from parley_gateway.discord.pacing import Pacer
@@ -50,7 +50,6 @@ class Bot:
         self._problem: Problem | None = Problem("DiscordUnreachable", "not connected to Discord yet")
         self._lost_at = float("-inf")
         self._changed = asyncio.Event()
-        runtime.health.needs("discord", lambda: not self._reason_to_wait(), "")
         self._show()
 
     async def run(self) -> None:
@@ -80,14 +79,14 @@ class Bot:
                 self._client = client
                 async with client.hosting:
                     await client.start(token)
-        except (TokenMissingError, CertificateError) as error:
+        except TokenMissingError as error:
             self._tell(Problem("TokenRefused", str(error)))
             return token
         except Exception as error:  # noqa: BLE001  # the library raises whatever it meets
             problem = problem_of(error)
             self._tell(problem)
             log.error("not on Discord", reason=problem.reason, detail=problem.sentence)
-            if problem.reason in {"TokenRefused", "IntentsRefused"}:
+            if problem.reason == "TokenRefused":
                 return token
         finally:
             self._client = None

@@ -42,6 +42,10 @@ class Problem(NamedTuple):
     sentence: str
 
 
+class CertificateError(PermanentError):
+    """The certificate of the authority to trust cannot be read."""
+
+
 def problem_of(error: BaseException) -> Problem:
     """Say what an error means and what to do; never what stood in it."""
     refused = Problem(
@@ -58,6 +62,11 @@ def problem_of(error: BaseException) -> Problem:
             return _intents()
         case discord.ConnectionClosed(code=code) if code in _INTENTS:
             return _intents()
+        case CertificateError():
+            return Problem("DiscordUnreachable", str(error))
+        case AttributeError() if error.__context__ is not None:
+            # discord.py stumbles over a first connection that fails, and hides why.
+            return problem_of(error.__context__)
         case discord.ConnectionClosed(code=code):
             return Problem("DiscordUnreachable", f"Discord closed the connection with code {code}; trying again")
         case aiohttp.ClientConnectorCertificateError() | ssl.SSLError():
@@ -82,10 +91,6 @@ def _intents() -> Problem:
         "Discord refuses the intents that the bot asks for, servers and voice states, which need no leave: does a "
         "proxy stand in between?",
     )
-
-
-class CertificateError(PermanentError):
-    """The certificate of the authority to trust cannot be read."""
 
 
 def connector(settings: GatewaySettings) -> aiohttp.TCPConnector | None:
