@@ -19,14 +19,18 @@ PINS ?= requirements/dev.txt
 demo: setup ## Speak to a whole assistant on this machine and show every turn (ARGS="WAV… --json FILE")
 	@$(RUN)parley demo $(ARGS)
 
+.PHONY: demo-discord
+demo-discord: setup ## The same on an emulated Discord: somebody there calls the bot and asks it (ARGS="WAV…")
+	@$(RUN)python -m parley_testkit.discord_demo $(ARGS)
+
 .PHONY: up
 up: setup ## Start the same assistant and keep it running (ARGS="-f assistant.yaml")
 	@$(RUN)parley up $(ARGS)
 
 .PHONY: bench
-bench: PAGE = bench/$(patsubst operator,operators,$(NAME)).py
+bench: PAGE = bench/$(patsubst discord,discords,$(patsubst operator,operators,$(NAME))).py
 bench: setup ## Measure: make bench NAME=e2ft ARGS="--json FILE" (NAME=operator needs tools/setup cluster)
-	@# A page called operator.py would take the place of Python's own.
+	@# A page called operator.py would take the place of Python's own, and discord.py that of the library.
 	@test -f "$(PAGE)" || { echo "NAME is one of: $(filter-out soak,$(basename $(notdir $(wildcard bench/[!_]*.py))))"; exit 2; }
 	@PYTHONPATH=bench $(RUN)python "$(PAGE)" $(ARGS)
 
@@ -37,7 +41,7 @@ soak: setup ## An hour of conversations in which no process may grow (ARGS="--mi
 ##@ Check
 
 .PHONY: test
-test: setup cluster check ## Everything but the end-to-end tests: check, then all that needs the real parts
+test: setup cluster discordjs check ## Everything but the end-to-end tests: check, then all that needs the real parts
 	@# Two files side by side: real processes mostly wait for each other, and for speech that takes its time. The control
 	@# planes have a call of their own: they stay until its end, and whoever speaks would wait for them.
 	$(RUN)pytest tests/cluster tests/chart --numprocesses 2 --dist loadfile $(ARGS)
@@ -73,8 +77,9 @@ unit: python ## Unit tests
 	$(RUN)pytest tests/unit --numprocesses auto
 
 .PHONY: fuzz
-fuzz: python ## Look for bytes that break what reads them (ARGS="-max_total_time=600", for each of four readers)
-	@for target in message frame request manifest; do \
+fuzz: python ## Look for bytes that break what reads them (ARGS="-max_total_time=600", for each of five readers)
+	PARLEY_DATAGRAMS=1000000 $(RUN)pytest tests/unit/gateway/discord/test_reception.py -k random --timeout 600
+	@for target in message frame request manifest datagram; do \
 	  $(RUN)python tests/fuzz/fuzz.py $$target -max_total_time=60 $(ARGS); done
 
 .PHONY: chaos
@@ -108,6 +113,10 @@ python: # .venv alone
 .PHONY: cluster
 cluster: # .venv and the control plane of tests/cluster
 	@tools/setup cluster
+
+.PHONY: discordjs
+discordjs: # .venv and the client of tests/integration/test_discordjs.py
+	@tools/setup discordjs
 
 .PHONY: pins
 pins: ## Pin what the members ask for (ARGS="--upgrade" for newer versions, ARGS="--upgrade-package NAME" for one)

@@ -325,6 +325,28 @@ def asr_table(figures: Figures) -> str:
     )
 
 
+def discord_table(figures: Figures) -> str:
+    """Make the section of `bench/discords.py`."""
+    rows = (
+        ("share of a core for 20 people who speak at once, 2 % lost, 2 % late", "receive_core_20", "0.10"),
+        ("the same, nothing lost", "receive_core_20_clean", ""),
+        ("from when a frame was to be sent to the link's giving it out, p95, ms", "receive_added_p95_ms_20", "80"),
+        ("the same, nothing lost", "receive_added_p95_ms_20_clean", ""),
+        ("how late frames of 10 sessions left, p99, ms", "pacing_error_p99_ms_10", "3"),
+        ("how far from their place they arrived, p99, ms", "pacing_at_listener_p99_ms_10", ""),
+        ("from a reply's first frame to its datagram, p95, ms", "wire_p95_ms", "25"),
+    )
+    return "\n".join(
+        (
+            f"{figures['seconds']:.0f} s each, on {_machine(figures)}, the emulated Discord and its people beside it.",
+            "",
+            "| | measured | aim, at most |",
+            "|---|---:|---:|",
+            *(f"| {what} | {figures.get(key)} | {aim} |" for what, key, aim in rows),
+        )
+    )
+
+
 def replaced(page: str, name: str, section: str) -> str:
     """Return the page with another section between the marks of this name.
 

@@ -13,8 +13,6 @@ from parley_contract.resource import VoiceAssistant, load_manifest, resolve
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "components"
-NOT_THERE_YET = {"discord-ko": {"spec.doors.discord"}}
-"""What the samples for a cluster ask for before it is there: it shrinks."""
 SAMPLES = sorted((ROOT / "docs" / "samples").glob("*.yaml"))
 
 
@@ -34,9 +32,7 @@ def assistants(path: Path) -> list[VoiceAssistant]:
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_every_sample_asks_for_nothing_that_is_not_there(path: Path) -> None:
-    lacking = {problem for loaded in assistants(path) for problem in unsupported(loaded)}
-
-    assert {problem.partition(":")[0] for problem in lacking} == NOT_THERE_YET.get(path.stem, set())
+    assert [problem for loaded in assistants(path) for problem in unsupported(loaded)] == []
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
@@ -182,7 +178,6 @@ def test_the_system_prompt_names_the_assistant(persona: str, prompt: str) -> Non
 @pytest.mark.parametrize(
     "spec, path",
     [
-        ("{doors: {discord: {tokenSecretRef: {name: a, key: b}}}}", "spec.doors.discord"),
         ("{persona: {addressing: name}}", "spec.persona.addressing"),
         ("{llm: {fallbacks: ['qwen2.5:0.5b']}}", "spec.llm.fallbacks"),
         ("{tts: {device: cuda}}", "spec.tts.device"),

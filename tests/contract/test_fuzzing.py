@@ -11,7 +11,8 @@ PROGRAM = Path(__file__).parents[1] / "fuzz/fuzz.py"
 
 
 @pytest.mark.parametrize(
-    "target, runs", [("message", 100_000), ("frame", 50_000), ("request", 100_000), ("manifest", 1500)]
+    "target, runs",
+    [("message", 100_000), ("frame", 50_000), ("request", 100_000), ("manifest", 1500), ("datagram", 5000)],
 )
 def test_of_any_bytes_only_our_errors_come_and_they_repeat_nothing(target: str, runs: int, tmp_path: Path) -> None:
     done = subprocess.run(

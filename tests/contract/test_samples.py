@@ -15,6 +15,7 @@ BAD = sorted((SAMPLES / "bad").glob("*.yaml"))
 NAMED = {
     "minimal",
     "discord-ko",
+    "discord-laptop",
     "gpu-8gb",
     "gpu-two-assistants",
     "cpu-only",

@@ -22,9 +22,6 @@ FROM_THE_RUNTIME = {
 }
 """What `parley up` and the operator add, beside addresses and secrets."""
 
-NOT_READ_YET = {"DISCORD_TOKEN"}
-"""What a door will read that is not there yet."""
-
 services = pytest.mark.parametrize("service", SERVICES)
 samples = pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 
@@ -38,7 +35,13 @@ spec:
   asr: {hotwords: [Parley, "one, two"], replicas: 2, authSecretRef: {name: asr, key: token}}
   llm: {numThread: null, keepAlive: 5m}
   tts: {engine: espeak, voice: "", fallbacks: [piper]}
-  doors: {web: {authSecretRef: {name: door, key: token}}}
+  doors:
+    web: {authSecretRef: {name: door, key: token}}
+    discord:
+      tokenSecretRef: {name: bot, key: token}
+      autoJoin: ["155361364909621248", "155361364909621249"]
+      roles: ["1"]
+      endpoint: {apiBase: "http://there:1/api/v10", caSecretRef: {name: ca, key: ca.crt}}
   telemetry: {otlpEndpoint: "http://collector:4318", captureText: true, sampleRatio: 0.1}
 """
 
@@ -67,7 +70,7 @@ def environment(component: Component) -> dict[str, str]:
         **FROM_THE_RUNTIME,
         **component.environment,
         **{connection.variable: f"there://{connection.to}" for connection in component.connections},
-        **{secret.variable: "hush" for secret in component.secrets if secret.variable not in NOT_READ_YET},
+        **{secret.variable: "hush" for secret in component.secrets},
     }
 
 
@@ -108,6 +111,10 @@ def test_values_arrive_as_they_were_written() -> None:
         ["piper"],
     )
     assert [read[service]["WORKER_SHARED_SECRET"] for service in ("asr", "gateway")] == ["hush", "hush"]
+    door = {name: value for name, value in read["gateway"].items() if name.startswith("DISCORD")}
+    assert list(door["DISCORD_AUTO_JOIN"]) == ["155361364909621248", "155361364909621249"]
+    assert (list(door["DISCORD_ROLES"]), door["DISCORD_API_BASE"]) == (["1"], "http://there:1/api/v10")
+    assert (door["DISCORD_TOKEN"], str(door["DISCORD_CA_FILE"])) == ("hush", "hush")
     for service in SERVICES:
         assert read[service]["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector:4318"
         assert (read[service]["CAPTURE_TEXT"], read[service]["TRACE_SAMPLE_RATIO"]) == (True, 0.1)

@@ -22,6 +22,7 @@ KEPT_IN = {
     "open_session": None,
     "heartbeat": None,
     "interrupt": None,
+    "door": None,
     "resend": None,
     "voice_ready": None,
     "dead.asr": "DEAD",

@@ -5,13 +5,17 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from parley_agent.sessions import ABANDONED_AFTER_S
 from parley_contract.messages import (
+    CloseSession,
+    DoorReported,
     FinalTranscript,
+    FindSessions,
+    FoundSession,
     Heartbeat,
     InterruptTurn,
     Message,
@@ -23,6 +27,7 @@ from parley_contract.messages import (
     ResumeSession,
     SessionOpened,
     SessionRefused,
+    SessionsFound,
     SynthesizePhrase,
     TurnInterrupted,
     TurnReport,
@@ -111,6 +116,44 @@ async def until(messages: AsyncIterator[Message], kind: type[Message]) -> tuple[
                 return seen, message
             seen.append(message)
     raise AssertionError("the subscription ended")
+
+
+async def test_who_comes_back_finds_the_sessions_that_live_by_the_hash_of_the_token(
+    agent: ServiceProcess, gateway: NatsBus
+) -> None:
+    async def begun(door: Literal["web", "discord"], channel: str, token_hash: str) -> SessionOpened:
+        request = OpenSession(door=door, channel=channel, token_hash=token_hash)
+        answer = await gateway.request(gateway.subjects.open_session(), request, timeout_s=WAIT_S)
+        assert isinstance(answer, SessionOpened)
+        lives = Heartbeat(session=answer.session, epoch=answer.epoch)
+        await gateway.publish(gateway.subjects.heartbeat(answer.session), lives, headers={})
+        return answer
+
+    async def found() -> Message:
+        request = FindSessions(door="discord", token_hash="mine")
+        return await gateway.request(gateway.subjects.open_session(), request, timeout_s=WAIT_S)
+
+    mine, ended = await begun("discord", "1/2", "mine"), await begun("discord", "1/3", "mine")
+    await begun("discord", "4/5", "another bot's")
+    await begun("web", "6", "mine")
+    goodbye = CloseSession(session=ended.session, epoch=ended.epoch, reason="the client left")
+    await gateway.publish(gateway.subjects.heartbeat(ended.session), goodbye, headers={})
+
+    async with asyncio.timeout(WAIT_S):
+        while (await agent.get("/status"))["sessions"] != 3:  # noqa: ASYNC110  # another process tells nobody
+            await asyncio.sleep(0.05)
+    assert await found() == SessionsFound(sessions=(FoundSession(session=mine.session, channel="1/2"),))
+
+
+async def test_it_passes_on_how_a_door_fares(agent: ServiceProcess, gateway: NatsBus) -> None:
+    said = DoorReported(door="discord", is_connected=False, reason="TokenRefused", sentence="make a new one")
+
+    await gateway.publish(gateway.subjects.door(), said, headers={})
+
+    async with asyncio.timeout(WAIT_S):
+        while not (doors := (await agent.get("/status"))["doors"]):  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0.05)
+    assert doors == {"discord": {"connected": False, "reason": "TokenRefused", "sentence": "make a new one"}}
 
 
 async def test_a_question_is_answered_phrase_by_phrase(

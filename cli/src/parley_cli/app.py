@@ -87,7 +87,8 @@ def up(
 
     Starts nats-server, Ollama and the services of the manifest, waits until each says that it is ready, starts again
     what dies, and on Ctrl-C ends all of it in order; a second Ctrl-C does not wait. Models that are missing are pulled
-    first. An Ollama that answers on port 11434 is used; otherwise one is started.
+    first. An Ollama that answers on port 11434 is used; otherwise one is started. For a Discord door the bot's token is
+    `$DISCORD_TOKEN`, or in the file that `$DISCORD_TOKEN_FILE` names.
 
     Logs, one file per part, and the broker's data are in `~/.local/state/parley/<namespace>_<name>` (or below
     `$XDG_STATE_HOME`).

@@ -25,9 +25,9 @@ from parley_cli.evaluations import (
     find_pairs,
     system_result,
 )
+from parley_cli.launches import DOOR_TOKEN
 from parley_cli.lone_asr import lone_asr
 from parley_cli.places import find_running
-from parley_cli.preparing import TOKEN
 from parley_cli.pulling import pull_all
 from parley_cli.questions import Question
 from parley_cli.scoring import scored
@@ -116,7 +116,7 @@ def _pairs(folder: Path, screen: Screen) -> list[Question]:
 
 def _running_service(errand: Errand) -> tuple[str, str]:
     if errand.url:
-        return errand.url.rstrip("/"), os.environ.get(TOKEN, "")
+        return errand.url.rstrip("/"), os.environ.get(DOOR_TOKEN, "")
     running = find_running(errand.assistant)
     return running.url("asr"), read_token(running)
 

@@ -9,11 +9,13 @@ from typing import Final
 
 import msgspec
 
-from parley_cli.refusals import is_loopback
+from parley_cli.refusals import BOT_TOKEN, BOT_TOKEN_FILE, is_loopback
 from parley_contract.components import Component, ComponentName
 from parley_contract.services import Service
 
 LOOPBACK: Final = "127.0.0.1"
+
+DOOR_TOKEN: Final = "WORKER_SHARED_SECRET"  # noqa: S105  # the variable's name (the guide's)
 
 _NO_GPU: Final = {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1", "ROCR_VISIBLE_DEVICES": "-1"}
 """How a process is kept off every card: a number that no card has (Ollama's FAQ, and CTranslate2 reads the first)."""
@@ -46,7 +48,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     host: str = LOOPBACK
     """Address of the gateway's door; everything else stays on loopback."""
     secrets: Mapping[str, str] = {}
-    """Values by variable name."""
+    """Values by variable name; of what is read from a file, its path."""
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +80,15 @@ def launches(components: Iterable[Component], machine: Machine) -> tuple[Launch,
     return tuple(launch for launch in made if launch is not None)
 
 
+def _door_token(machine: Machine) -> dict[str, str]:
+    return {variable: value for variable, value in machine.secrets.items() if variable == DOOR_TOKEN}
+
+
+def _withheld(component: Component) -> dict[str, str]:
+    """Return what hides the bot's token, which `parley` has in its own environment, from whoever does not need it."""
+    return {} if component.name == "gateway" else dict.fromkeys((BOT_TOKEN, BOT_TOKEN_FILE), "")
+
+
 def _url(component: Component, machine: Machine) -> str:
     match component.name:
         case "nats":
@@ -97,7 +108,7 @@ def _reachable(host: str) -> str:
 
 
 def _launch(component: Component, machine: Machine, urls: Mapping[ComponentName, str]) -> Launch | None:
-    environment = {**component.environment, **({} if component.uses_gpu else _NO_GPU)}
+    environment = {**component.environment, **_withheld(component), **({} if component.uses_gpu else _NO_GPU)}
     url = urls[component.name]
     if component.service is not None:
         return _service(component, component.service, machine, urls)
@@ -105,7 +116,7 @@ def _launch(component: Component, machine: Machine, urls: Mapping[ComponentName,
         return Launch(
             name="nats",
             command=(machine.nats_server, "-c", machine.nats_config),
-            environment={},
+            environment=environment,
             url=url,
             ready_path="",
             stop_s=SERVER_STOP_S,
@@ -129,11 +140,12 @@ def _service(component: Component, service: Service, machine: Machine, urls: Map
         command=(machine.python, "-m", f"parley_{service}"),
         environment={
             **component.environment,
+            **_withheld(component),
             **({} if component.uses_gpu else _NO_GPU),
             **{connection.variable: urls[connection.to] for connection in component.connections},
             **{secret.variable: machine.secrets[secret.variable] for secret in component.secrets},
             # Also where the resource asks for no token: a door that is open to the network always does.
-            **(machine.secrets if service == "gateway" and not is_loopback(machine.host) else {}),
+            **(_door_token(machine) if service == "gateway" and not is_loopback(machine.host) else {}),
             "NATS_SEED_FILE": machine.seeds[service],
             "HOST": machine.host if service == "gateway" else LOOPBACK,
             "PORT": str(machine.ports[component.name]),

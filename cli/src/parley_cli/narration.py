@@ -105,7 +105,10 @@ def duration(seconds: float) -> str:
 
 def ways_on(running: Running) -> list[str]:
     """Say what one can do with an assistant that is ready."""
-    lines = [f"  talk to it   parley talk FILE.wav   ({running.door})"]
+    how = (
+        f"parley talk FILE.wav   ({running.door})" if running.door else "/join in a voice channel of its Discord server"
+    )
+    lines = [f"  talk to it   {how}"]
     lines.append(f"  transcribe   curl {running.url('asr')}/transcribe -F audio_file=@FILE.wav")
     if running.token_file:
         lines.append(f"  its token    {running.token_file}")

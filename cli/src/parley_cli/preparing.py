@@ -5,18 +5,18 @@ Called by `starting`. It starts nothing and fetches nothing; what it returns is 
 
 import contextlib
 import os
-import secrets
 import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Final
 
 import msgspec
 
 from parley_cli import locks, refusals
 from parley_cli.language_models import LanguageModels, ollama_version
-from parley_cli.launches import LOOPBACK, Machine
+from parley_cli.launches import DOOR_TOKEN, LOOPBACK, Machine
 from parley_cli.places import Place
 from parley_cli.ports import claim, free_port, lock_of
 from parley_cli.refusals import RefusedError
@@ -29,7 +29,6 @@ from parley_runtime.models import ModelDamagedError, ModelMissingError, ModelSto
 from parley_runtime.tools import ToolMissingError, cache_dir, find_tool, is_supported
 
 USUAL_OLLAMA: Final = f"http://{LOOPBACK}:{PORTS['ollama']}"
-TOKEN: Final = "WORKER_SHARED_SECRET"  # noqa: S105  # the variable's name (the guide's)
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +69,11 @@ async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish, claims: c
     Raises:
         RefusedError: with all problems.
     """
-    problems = [*refusals.of_spec(assistant), *refusals.of_host(wish.host)]
+    problems = [
+        *refusals.of_spec(assistant),
+        *refusals.of_bot(assistant, os.environ),
+        *refusals.of_host(wish.host),
+    ]
     if problems:
         raise RefusedError(assistant.metadata.name, problems)
     chosen = components(assistant)
@@ -84,7 +87,10 @@ async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish, claims: c
     missing += await _missing_language_model(chosen, store, ollama, ollama_url)
     ports["nats"] = free_port()
     broker = write_broker_files(place.nats, assistant.key, port=ports["nats"])
-    needs_token = any(part.secrets for part in chosen) or not refusals.is_loopback(wish.host)
+    wanted = {need.variable for part in chosen for need in part.secrets}
+    needs_token = DOOR_TOKEN in wanted or not refusals.is_loopback(wish.host)
+    # What is not there is named by a file that the gateway finds in the same environment.
+    secrets = {variable: os.environ.get(variable, "") for variable in wanted - {DOOR_TOKEN}}
     return Prepared(
         components=chosen,
         machine=Machine(
@@ -98,7 +104,7 @@ async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish, claims: c
             seeds={service: str(path) for service, path in broker.seeds.items()},
             model_store=str(store.root),
             host=wish.host,
-            secrets={TOKEN: _token(place.token)} if needs_token else {},
+            secrets={**secrets, **({DOOR_TOKEN: _token(place.token)} if needs_token else {})},
         ),
         store=store,
         missing=tuple(missing),
@@ -190,11 +196,11 @@ def _folders(chosen: Iterable[Component], store: ModelStore) -> tuple[str, ...]:
 
 def _token(file: Path) -> str:
     """Return the assistant's token: the environment's, else the one that was made for it."""
-    token = os.environ.get(TOKEN, "")
+    token = os.environ.get(DOOR_TOKEN, "")
     if not token:
         with contextlib.suppress(FileNotFoundError):
             token = file.read_text().strip()
-    token = token or secrets.token_urlsafe(24)
+    token = token or token_urlsafe(24)
     file.touch(mode=0o600)
     file.write_text(f"{token}\n")
     return token

@@ -2,10 +2,15 @@
 
 import ipaddress
 from collections.abc import Mapping
+from typing import Final
 
 from parley_cli.errors import BadRequestError
 from parley_contract.components import ComponentName, unsupported
 from parley_contract.resource import VoiceAssistant
+
+BOT_TOKEN: Final = "DISCORD_TOKEN"  # noqa: S105  # the variable's name (the guide's)
+BOT_TOKEN_FILE: Final = "DISCORD_TOKEN_FILE"  # noqa: S105  # as above
+BOT_CA_FILE: Final = "DISCORD_CA_FILE"
 
 
 class RefusedError(BadRequestError):
@@ -28,6 +33,24 @@ def of_spec(assistant: VoiceAssistant) -> list[str]:
         (_more(spec.agent.replicas), "spec.agent.replicas: one machine runs one of each service; leave it out"),
     )
     return [*unsupported(assistant), *(problem for found, problem in checks if found)]
+
+
+def of_bot(assistant: VoiceAssistant, environment: Mapping[str, str]) -> list[str]:
+    """Return what the environment lacks of what a bot is on Discord: Secrets of a cluster are not on this machine."""
+    door = assistant.spec.doors.discord
+    if door is None:
+        return []
+    problems = []
+    if not environment.get(BOT_TOKEN) and not environment.get(BOT_TOKEN_FILE):
+        problems.append(
+            f"spec.doors.discord.tokenSecretRef: on one machine the bot's token is given as {BOT_TOKEN}, "
+            f"or in a file that {BOT_TOKEN_FILE} names"
+        )
+    if door.endpoint.ca_secret_ref is not None and not environment.get(BOT_CA_FILE):
+        problems.append(
+            f"spec.doors.discord.endpoint.caSecretRef: on one machine {BOT_CA_FILE} names the file of the certificate"
+        )
+    return problems
 
 
 def of_host(host: str) -> list[str]:

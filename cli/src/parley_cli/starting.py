@@ -131,7 +131,9 @@ class _Session:
             assistant=self._assistant.key,
             pid=os.getpid(),
             started_at=self._started_at,
-            door=f"{urls['gateway'].replace('http', 'ws', 1)}/v1/talk",
+            door=f"{urls['gateway'].replace('http', 'ws', 1)}/v1/talk"
+            if self._assistant.spec.doors.web.enabled
+            else "",
             logs=str(self._place.logs),
             parts=tuple(Part(name=name, url=url, pid=pids.get(name)) for name, url in urls.items()),
             token_file=self._prepared.token_file,

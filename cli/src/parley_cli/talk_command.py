@@ -8,10 +8,16 @@ from typing import Final
 
 from parley_cli.audio import check_sound, read_frames
 from parley_cli.captions import Captions
+from parley_cli.errors import BadRequestError
 from parley_cli.manifests import UnreadableFileError
 from parley_cli.places import Running
 from parley_cli.screen import Screen
 from parley_cli.talking import connected
+
+
+class DoorClosedError(BadRequestError):
+    """The assistant is not to be talked to in this way."""
+
 
 STDIN: Final = "-"
 PATIENCE_S: Final = 60.0
@@ -23,6 +29,10 @@ async def talk(running: Running, sources: Sequence[str], *, replies: Path, scree
     for source in sources:
         if source != STDIN:
             check_sound(Path(source))
+    if not running.door:
+        raise DoorClosedError(
+            f"{display_name(running)} has no web door: set spec.doors.web.enabled, or talk on Discord"
+        )
     captions = Captions(screen, assistant=display_name(running), replies=replies)
     unheard: list[str] = []
     async with connected(running.door, captions.take, token=read_token(running)) as conversation:

@@ -87,4 +87,4 @@ class Agents:
 
 def _relevant(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts that a status is made of: what else changes with each turn is no reason to write one."""
-    return {key: found[key] for key in ("sessions", "e2ft", "model", "streams") if key in found}
+    return {key: found[key] for key in ("sessions", "e2ft", "model", "streams", "doors") if key in found}

@@ -20,6 +20,9 @@ _GPU_REASONS: Final = frozenset(
     {reasons.INSUFFICIENT_GPU, reasons.RUNTIME_CLASS_MISSING, reasons.UNSCHEDULABLE, reasons.ADMISSION_FAILED}
 )
 
+_DISCORD_REASONS: Final = frozenset({reasons.TOKEN_REFUSED, reasons.INTENTS_REFUSED, reasons.PERMISSIONS_MISSING})
+"""What a gateway says of Discord, word for word, beside that it cannot be reached."""
+
 
 class Statement(NamedTuple):
     """What a condition says."""
@@ -58,7 +61,7 @@ def statements(seen: Seen) -> dict[ConditionType, Statement]:
         "ASRReady": _component(seen, "asr"),
         "LLMReady": _llm(seen),
         "TTSReady": _component(seen, "tts"),
-        "GatewayConnected": _component(seen, "gateway"),
+        "GatewayConnected": _gateway(seen),
         "StreamsReady": _streams(seen),
         "SLOMet": _slo(seen, seen.context),
     }
@@ -148,6 +151,18 @@ def _agent_after(seen: Seen, server: str) -> Statement:
         if not needed.status:
             return needed
     return _component(seen, "agent")
+
+
+def _gateway(seen: Seen) -> Statement:
+    """The gateway, and what it says of Discord, which makes it not ready and which its agent passes on."""
+    gateway = _component(seen, "gateway")
+    told = ((seen.agent or {}).get("doors") or {}).get("discord") or {}
+    wants_discord = seen.context is not None and seen.context.assistant.spec.doors.discord is not None
+    if not wants_discord or not told or told.get("connected") or seen.is_suspended or seen.failure_of("gateway"):
+        return gateway
+    reason, sentence = str(told.get("reason")), str(told.get("sentence"))
+    known = reason if reason in _DISCORD_REASONS else reasons.DISCORD_UNREACHABLE
+    return no(known, f"Discord: {sentence}")
 
 
 def _streams(seen: Seen) -> Statement:

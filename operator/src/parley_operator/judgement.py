@@ -168,11 +168,12 @@ def _refusals(assistant: VoiceAssistant, facts: Facts) -> Iterator[Refusal]:
 
 def _references(assistant: VoiceAssistant) -> Iterator[tuple[str, str, str]]:
     """Return every Secret value that the spec names: path, Secret, key."""
-    spec = assistant.spec
+    spec, discord = assistant.spec, assistant.spec.doors.discord
     for path, ref in (
         ("spec.asr.authSecretRef", spec.asr.auth_secret_ref),
         ("spec.doors.web.authSecretRef", spec.doors.web.auth_secret_ref),
-        ("spec.doors.discord.tokenSecretRef", spec.doors.discord.token_secret_ref if spec.doors.discord else None),
+        ("spec.doors.discord.tokenSecretRef", discord.token_secret_ref if discord else None),
+        ("spec.doors.discord.endpoint.caSecretRef", discord.endpoint.ca_secret_ref if discord else None),
     ):
         if ref is not None:
             yield path, ref.name, ref.key

@@ -285,3 +285,50 @@ def test_the_front_that_two_partials_share_is_stable(before: str, now: str, agre
 def test_a_request_is_not_worth_a_word() -> None:
     assert is_worth_warming("", "Tell me about")
     assert not is_worth_warming("Tell me about", "Tell me about the rain")
+
+
+def of_turn(turn: int, utterance: str, speaker: str, name: str, text: str) -> list[Message]:
+    fields: dict[str, Any] = {"session": "s", "epoch": 1, "turn": turn, "utterance": utterance, "speaker": speaker}
+    return [
+        UtteranceStarted(**fields, name=name),
+        UtteranceEnded(**fields, last_seq=30, voiced_seq=8, reason="endpoint"),
+        FinalTranscript(**fields, last_seq=30, outcome="speech", text=text),
+    ]
+
+
+def test_where_there_are_others_a_question_says_who_asks_it() -> None:
+    talk = Talk("off")
+
+    talk.take(*of_turn(1, "1-1", "7", "Mina", "What is rain?"))
+    talk.take(*of_turn(2, "1-2", "8", "Jun", "And snow?"))
+
+    assert [asked.user for asked in of(talk.effects, turn_events.Generate)] == ["Mina: What is rain?", "Jun: And snow?"]
+    assert [exchange.user for exchange in talk.state.history.exchanges] == ["Mina: What is rain?"]
+
+
+def test_whoever_began_first_and_finished_last_is_replied_to() -> None:
+    talk = Talk("off")
+    [long_started, *long] = of_turn(1, "1-1", "7", "Mina", "A long question")
+
+    talk.take(long_started, *of_turn(2, "1-2", "8", "Jun", "Yes"))
+    talk.take(*long)
+
+    assert [asked.turn for asked in of(talk.effects, turn_events.Generate)] == [2, 1]
+    assert [said.turn for said in of(talk.effects, turn_events.SayInterrupted)] == [2]
+
+
+def test_an_agent_that_takes_over_knows_of_the_turn_that_others_have_overtaken() -> None:
+    talk = Talk("off")
+    [long_started, *long] = of_turn(1, "1-1", "7", "Mina", "A long question")
+    talk.take(long_started, *of_turn(2, "1-2", "8", "Jun", "Yes"))
+    talk.take(TurnReport(session="s", epoch=1, turn=2, speaker="8", outcome="interrupted", started_at=0, speech_ms=0))
+    before = talk.state
+
+    after = Talk("off")
+    after.state = replace(after.state, history=before.history, over=before.over, behind=before.still_open)
+    after.take(long_started, *long)
+
+    assert (before.over, before.still_open) == (2, frozenset({1}))
+    assert [asked.user for asked in of(after.effects, turn_events.Generate)] == ["Mina: A long question"]
+    after.take(TurnReport(session="s", epoch=1, turn=1, speaker="7", outcome="answered", started_at=0, speech_ms=0))
+    assert (after.state.behind, after.state.is_over(1)) == (frozenset(), True)

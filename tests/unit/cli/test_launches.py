@@ -127,3 +127,17 @@ def test_what_uses_no_gpu_sees_none() -> None:
     assert on_cpu["ollama"].environment["CUDA_VISIBLE_DEVICES"] == "-1"
     assert "CUDA_VISIBLE_DEVICES" not in on_gpu["ollama"].environment
     assert on_gpu["tts"].environment["CUDA_VISIBLE_DEVICES"] == "-1"
+
+
+DISCORD = {"discord": {"tokenSecretRef": TOKEN, "endpoint": {"caSecretRef": {"name": "vault", "key": "ca"}}}}
+
+
+def test_the_bots_token_goes_to_the_gateway_and_is_kept_from_everybody_else() -> None:
+    secrets = {"DISCORD_TOKEN": "bot-token", "DISCORD_CA_FILE": "/ca.pem"}
+
+    planned = plan(msgspec.structs.replace(MACHINE, secrets=secrets), doors=DISCORD)
+
+    gateway = planned["gateway"].environment
+    assert (gateway["DISCORD_TOKEN"], gateway["DISCORD_CA_FILE"]) == ("bot-token", "/ca.pem")
+    others = [launch.environment for name, launch in planned.items() if name != "gateway"]
+    assert [(each["DISCORD_TOKEN"], each["DISCORD_TOKEN_FILE"]) for each in others] == [("", "")] * 5

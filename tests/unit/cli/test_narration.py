@@ -2,7 +2,19 @@
 
 import pytest
 
-from parley_cli.narration import BecameReady, BecameUnready, Died, Happened, Started, Stopped, Story, duration, reasons
+from parley_cli.narration import (
+    BecameReady,
+    BecameUnready,
+    Died,
+    Happened,
+    Started,
+    Stopped,
+    Story,
+    duration,
+    reasons,
+    ways_on,
+)
+from parley_cli.places import Part, Running
 
 
 def told(*events: Happened, is_complete: bool = False) -> str:
@@ -65,3 +77,16 @@ def test_reasons_without_an_explanation_stand_alone() -> None:
 @pytest.mark.parametrize("seconds,said", [(0.04, "0.0 s"), (9.94, "9.9 s"), (12.4, "12 s"), (200, "3 min 20 s")])
 def test_durations_are_as_precise_as_they_matter(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    "door, says",
+    [("ws://here/v1/talk", "parley talk FILE.wav   (ws://here/v1/talk)"), ("", "/join in a voice channel")],
+)
+def test_what_one_can_do_next_begins_with_the_door_that_is_open(door: str, says: str) -> None:
+    parts = (Part(name="asr", url="http://asr", pid=1),)
+    running = Running(
+        assistant="a_b", pid=1, started_at=0.0, door=door, logs="/logs", parts=parts, token_file="", models=()
+    )
+
+    assert says in ways_on(running)[0]

@@ -28,7 +28,6 @@ def test_the_laptop_profile_is_not_refused() -> None:
         ({"nats": {"url": "nats://broker:4222", "credentialsSecretRef": {"name": "a"}}}, "spec.nats.url"),
         ({"asr": {"replicas": 2}}, "spec.asr.replicas"),
         ({"agent": {"replicas": 2}}, "spec.agent.replicas"),
-        ({"doors": {"discord": {"tokenSecretRef": {"name": "a", "key": "b"}}}}, "spec.doors.discord"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_its_field(spec: dict[str, object], field: str) -> None:
@@ -64,3 +63,26 @@ def test_a_host_that_is_no_address_is_refused(host: str) -> None:
 def test_only_loopback_is_loopback(host: str, is_loopback: bool) -> None:  # noqa: FBT001
     assert refusals.of_host(host) == []
     assert refusals.is_loopback(host) is is_loopback
+
+
+DISCORD = {"discord": {"tokenSecretRef": {"name": "a", "key": "b"}}}
+WITH_CA = {"discord": {**DISCORD["discord"], "endpoint": {"caSecretRef": {"name": "a", "key": "b"}}}}
+
+
+@pytest.mark.parametrize(
+    "doors, environment, fields",
+    [
+        ({}, {}, []),
+        (DISCORD, {}, ["spec.doors.discord.tokenSecretRef"]),
+        (DISCORD, {"DISCORD_TOKEN": "x"}, []),
+        (DISCORD, {"DISCORD_TOKEN_FILE": "/x"}, []),
+        (WITH_CA, {"DISCORD_TOKEN": "x"}, ["spec.doors.discord.endpoint.caSecretRef"]),
+        (WITH_CA, {"DISCORD_TOKEN": "x", "DISCORD_CA_FILE": "/x"}, []),
+    ],
+)
+def test_who_the_bot_is_comes_from_the_environment(
+    doors: dict[str, object], environment: dict[str, str], fields: list[str]
+) -> None:
+    problems = refusals.of_bot(assistant(doors=doors), environment)
+
+    assert [problem.partition(": ")[0] for problem in problems] == fields

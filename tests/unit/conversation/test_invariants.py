@@ -10,7 +10,7 @@ from parley_contract.messages import TurnReport
 from parley_testkit.conversation.circumstances import NONE, Misfortune, Person
 from parley_testkit.conversation.exploration import explore
 from parley_testkit.conversation.promises import broken
-from parley_testkit.conversation.world import World, played
+from parley_testkit.conversation.world import GATEWAY_RULES, World, played
 
 EXAMPLES = int(os.environ.get("PARLEY_EXAMPLES", "200"))
 """Games of each kind; `make chaos` plays many more, other ones each time."""
@@ -19,7 +19,8 @@ ANY_GAME = st.lists(st.integers(0, 10**6), max_size=150)
 """Which of the possible moves is made, again and again."""
 AT_ANY_TIME = 99
 
-PLAYS = {
+TWO = (Person(questions=2, pauses=1, interrupts=1), Person(breaths=1))
+PLAYS: dict[str, tuple[Person | tuple[Person, ...], Misfortune]] = {
     "whatever the order": (Person(questions=3, interrupts=1), NONE),
     "whatever is lost or comes twice": (Person(questions=2, interrupts=1), Misfortune(losses=3, repetitions=6)),
     "whatever comes again much later": (Person(questions=2, interrupts=1), Misfortune(echoes=6)),
@@ -29,6 +30,8 @@ PLAYS = {
     "however often somebody pauses": (Person(questions=2, pauses=3, interrupts=1), Misfortune(losses=2, repetitions=1)),
     "whoever dies while somebody pauses": (Person(questions=2, pauses=2), Misfortune(crashes=2, echoes=2, refusals=1)),
     "however often the listener leaves": (Person(questions=2, absences=2, says_goodbye=True), NONE),
+    "however two people talk at once": (TWO, NONE),
+    "whatever goes wrong while two people talk": (TWO, Misfortune(crashes=1, losses=1, repetitions=1, refusals=1)),
     "whatever comes together": (
         Person(questions=3, breaths=1, pauses=1, interrupts=1, absences=1, says_goodbye=True),
         Misfortune(crashes=2, losses=2, repetitions=2, echoes=2, refusals=1),
@@ -50,12 +53,44 @@ def test_without_misfortune_every_question_is_answered_and_remembered() -> None:
 @given(choices=ANY_GAME)
 @settings(max_examples=EXAMPLES, derandomize=not IS_DEEP, database=None)
 def test_no_game_breaks_a_promise(play: str, choices: list[int]) -> None:
-    person, may = PLAYS[play]
+    people, may = PLAYS[play]
 
-    world = played(World(person, may=may._replace(delays=AT_ANY_TIME)), choices)
+    world = played(World(*_all(people), may=may._replace(delays=AT_ANY_TIME)), choices)
 
     note("\n".join(world.log))
     assert broken(world) == []
+
+
+def _all(people: Person | tuple[Person, ...]) -> tuple[Person, ...]:
+    return (people,) if isinstance(people, Person) else people
+
+
+def test_of_two_who_talk_at_once_the_one_who_finishes_last_is_answered_whoever_began_first() -> None:
+    world = World(Person(), Person())
+    for move in ("person speaks", "other speaks", "other stops speaking"):
+        world.make(move)
+
+    world.settle()
+
+    assert broken(world) == []
+    reports = {event.speaker: event for event in world.record.events if isinstance(event, TurnReport)}
+    assert reports["person"].outcome == "answered"
+    assert world.agent is not None
+    assert world.agent.history.exchanges[-1].heard == "One two. Three four."
+
+
+def test_who_goes_on_and_on_holds_up_the_reply_to_somebody_else_for_no_more_than_two_seconds() -> None:
+    world = World(Person(), Person())
+    for move in ("person speaks", "other speaks", "other stops speaking"):
+        world.make(move)
+    finished_at = world.now
+
+    while not world.listener.sounds and world.now < 10:
+        usual = [move for move in world.moves() if not move.startswith("person")]
+        world.make(usual[0])
+
+    assert world.listener.sounds[0].turn == 2
+    assert world.listener.sounds[0].at - finished_at <= GATEWAY_RULES.take_up_after_s + 0.01
 
 
 SMALL = {
@@ -69,7 +104,8 @@ SMALL = {
     "one goodbye": (Person(says_goodbye=True), NONE, 1),
     "one breath": (Person(breaths=1), NONE, 1),
 }
-"""Who speaks, what may go wrong, and phrases of a reply, of one frame each."""
+"""Who speaks, what may go wrong, and phrases of a reply, of one frame each. Two people have more games than anybody can
+play: those are drawn, above."""
 LESS_SMALL = {
     "two deaths": (Person(), Misfortune(crashes=2), 1),
     "an interrupt and a death": (Person(interrupts=1), Misfortune(crashes=1), 1),

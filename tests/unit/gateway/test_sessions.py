@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from parley_contract import door as events
-from parley_contract.messages import FinalTranscript, SessionOpened, encode
+from parley_contract.messages import FinalTranscript, SessionOpened, UtteranceEnded, UtteranceStarted, encode
+from parley_contract.subjects import ANY
 from parley_gateway.canned_voice import CannedVoice
 from parley_gateway.gathering import Gathering
 from parley_gateway.segments import BLOCK_SAMPLES, WINDOW_SAMPLES, SpeechWindow
@@ -97,3 +98,43 @@ async def test_what_was_recorded_before_it_listened_again_reaches_the_listener_o
         session.close(listener)
 
     assert [event.text for event in listener.told if isinstance(event, events.Transcript)] == ["hello"]
+
+
+async def test_who_speaks_in_a_channel_is_told_apart_and_named_once_there_are_others() -> None:
+    broker, listener = MemoryBroker(), Listener()
+    session, said = session_of(broker), list[UtteranceStarted | UtteranceEnded]()
+    agent = broker.bus("agent")
+
+    async def follow() -> None:
+        async with agent.messages(agent.subjects.speech("s1", ANY)) as messages:
+            async for received in messages:
+                if isinstance(received.message, UtteranceStarted | UtteranceEnded):
+                    said.append(received.message)
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(follow())
+        tasks.create_task(session.run())
+        await session.listening()
+        session.know({"7": "Mina"})
+        session.join(listener)
+        for _ in range(20):
+            session.hear(bytes(640), "7")
+            await asyncio.sleep(0.02)
+        session.know({"7": "Mina", "8": "Jun", "9": "Silent"})
+        for _ in range(20):
+            session.hear(bytes(640), "8")
+            await asyncio.sleep(0.02)
+        heard_while_there = session.heard
+        session.know({"8": "Jun", "9": "Silent"})
+        await asyncio.sleep(0.1)
+        heard_after = session.heard
+        session.close(listener)
+        await asyncio.sleep(0.1)
+        following.cancel()
+
+    started = [(each.speaker, each.name) for each in said if isinstance(each, UtteranceStarted)]
+    assert started == [("7", ""), ("8", "Jun")]
+    assert heard_while_there == ("7", "8")
+    assert heard_after == ("8",)
+    ended = [(each.speaker, each.reason) for each in said if isinstance(each, UtteranceEnded)]
+    assert ended == [("7", "closed"), ("8", "closed")]

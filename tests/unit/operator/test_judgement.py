@@ -147,10 +147,10 @@ def test_a_record_that_this_version_cannot_read_runs_nothing_new() -> None:
 
 
 def test_what_is_not_there_yet_is_accepted_and_noted() -> None:
-    judgement = judge(written(**DISCORD), (), EVERYTHING)
+    judgement = judge(written(persona={"addressing": "name"}), (), EVERYTHING)
 
     assert judgement.refusals == ()
-    assert [note.partition(":")[0] for note in judgement.notes] == ["spec.doors.discord"]
+    assert [note.partition(":")[0] for note in judgement.notes] == ["spec.persona.addressing"]
 
 
 def test_the_values_to_read_are_those_of_what_is_written_and_of_what_runs() -> None:

@@ -247,6 +247,45 @@ def test_discord_is_reached_over_https_and_udp() -> None:
     }
 
 
+ELSEWHERE = {
+    "tokenSecretRef": {"name": "vault", "key": "token"},
+    "endpoint": {
+        "apiBase": "http://there:8080/api/v10",
+        "gatewayUrl": "wss://there",
+        "caSecretRef": {"name": "trust", "key": "ca.crt"},
+    },
+}
+
+
+def test_a_discord_elsewhere_is_reached_on_its_own_ports() -> None:
+    rules = policy("gateway", doors={"discord": ELSEWHERE})["egress"]
+
+    assert rules[-1] == {
+        "ports": [
+            {"protocol": "TCP", "port": 443},
+            {"protocol": "TCP", "port": 8080},
+            {"protocol": "TCP", "port": 1024, "endPort": 65535},
+        ]
+    }
+
+
+def test_the_authority_of_a_discord_elsewhere_is_mounted_as_a_file_and_a_new_one_replaces_the_pod() -> None:
+    gateway = container("gateway", doors={"discord": ELSEWHERE})
+    [volume] = [
+        each for each in pod("gateway", doors={"discord": ELSEWHERE})["volumes"] if each["name"] == "discord-ca"
+    ]
+
+    assert environment(gateway)["DISCORD_CA_FILE"] == "/run/discord-ca/ca.crt"
+    assert {"name": "discord-ca", "mountPath": "/run/discord-ca", "readOnly": True} in gateway["volumeMounts"]
+    assert volume["secret"]["secretName"] == "trust"
+    assert "trust/ca.crt" in read_by_gateway(doors={"discord": ELSEWHERE})
+
+
+def read_by_gateway(**spec: object) -> set[str]:
+    there = resource({"metadata": {"name": "libra"}, "spec": spec})
+    return {f"{secret}/{key}" for secret, key in values_to_read(there, ())}
+
+
 def test_the_web_door_is_open_to_all_and_closed_where_it_is_not_enabled() -> None:
     door = {"discord": {"tokenSecretRef": {"name": "vault", "key": "token"}}, "web": {"enabled": False}}
 

@@ -257,6 +257,53 @@ def test_what_the_agent_lacks_is_not_ready(changes: dict[str, Any], condition: s
     assert told(current)["Ready"] == ("False", reason)
 
 
+DISCORD = {"doors": {"discord": {"tokenSecretRef": {"name": "bot", "key": "token"}}}}
+
+
+@pytest.mark.parametrize(
+    "said, reason",
+    [
+        ({"connected": False, "reason": "TokenRefused", "sentence": "Discord refuses the token"}, "TokenRefused"),
+        ({"connected": False, "reason": "IntentsRefused", "sentence": "no intents"}, "IntentsRefused"),
+        ({"connected": False, "reason": "OfANewerVersion", "sentence": "it is closed"}, "DiscordUnreachable"),
+    ],
+)
+def test_what_keeps_the_gateway_from_discord_is_said_in_its_own_words(said: dict[str, Any], reason: str) -> None:
+    there = cluster(**DISCORD)
+    there.secrets["bot", "token"] = b"hush"
+    there.settle()
+    for each in (*there.of_kind("Deployment").values(), *there.of_kind("StatefulSet").values()):
+        ready = 0 if each["metadata"]["name"].endswith("gateway") else 1
+        each["status"] = {"replicas": 1, "readyReplicas": ready, "updatedReplicas": 1}
+
+    current = status(seen(there, agent={**AGENT, "doors": {"discord": said}}), {}, NOW)
+
+    assert told(current)["GatewayConnected"] == ("False", reason)
+    assert message(current, "GatewayConnected") == f"Discord: {said['sentence']}"
+    assert told(current)["Ready"] == ("False", reason)
+
+
+@pytest.mark.parametrize("doors", [{}, {"discord": {"connected": True, "reason": "", "sentence": ""}}])
+def test_a_gateway_that_is_on_discord_is_connected(doors: dict[str, Any]) -> None:
+    there = cluster(**DISCORD)
+    there.secrets["bot", "token"] = b"hush"
+    there.settle()
+    for each in (*there.of_kind("Deployment").values(), *there.of_kind("StatefulSet").values()):
+        each["status"] = {"replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}
+
+    current = status(seen(there, agent={**AGENT, "doors": doors}), {}, NOW)
+
+    assert told(current)["GatewayConnected"] == ("True", "Ready")
+
+
+def test_what_was_said_of_a_door_that_is_gone_says_nothing() -> None:
+    said = {"discord": {"connected": False, "reason": "TokenRefused", "sentence": "refused"}}
+
+    current = status(seen(running(), agent={**AGENT, "doors": said}), {}, NOW)
+
+    assert told(current)["GatewayConnected"] == ("True", "Ready")
+
+
 @pytest.mark.parametrize(
     "p95_ms, turns, expected",
     [(900, 40, ("True", "Met")), (1501, 40, ("False", "Missed")), (9000, 4, ("Unknown", "TooFewTurns"))],

@@ -35,10 +35,11 @@ class ModelNeed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SecretNeed(msgspec.Struct, frozen=True, kw_only=True):
-    """A secret value that the runtime puts into `variable`."""
+    """A secret value that the runtime puts into `variable`, or into a file that `variable` names."""
 
     variable: str
     ref: SecretKeyRef
+    is_file: bool = False
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +72,8 @@ def components(assistant: VoiceAssistant) -> tuple[Component, ...]:
     )
 
 
+_SPEAKERS: Final = 8
+"""As many of a voice channel may speak at once; more would not understand each other."""
 _TO_NATS: Final = Connection(to="nats", variable="NATS_URL")
 
 
@@ -134,7 +137,7 @@ def _asr(assistant: VoiceAssistant) -> Component:
             "DEVICE": asr.device if uses_gpu else "cpu",
             "CPU_THREADS": str(asr.cpu_threads),
             # Everybody may speak at once, and who goes on after a cut has two utterances for a moment.
-            "MAX_UTTERANCES": str(2 * assistant.spec.max_sessions),
+            "MAX_UTTERANCES": str(2 * assistant.spec.max_sessions * (_SPEAKERS if assistant.spec.doors.discord else 1)),
             "HOTWORDS": _list(asr.hotwords),
             "SPECULATION": _decoded_in_silence(assistant.spec.turn_taking),
         },
@@ -213,10 +216,11 @@ def _gateway(assistant: VoiceAssistant) -> Component:
             "TAKE_UP_AFTER_S": str(taking.barge_in.resume_after_s),
             "HOLD_AFTER_S": str(taking.watchdog.hold_after_s),
             "FAIL_AFTER_S": str(taking.watchdog.fail_after_s),
+            **_discord(spec.doors.discord),
         },
         connections=(_TO_NATS,),
         models=(ModelNeed(kind="vad", name="silero-vad"), *_turn_model(taking)),
-        secrets=(*_shared_secret(spec.doors.web.auth_secret_ref), *_discord_token(spec.doors.discord)),
+        secrets=(*_shared_secret(spec.doors.web.auth_secret_ref), *_discord_secrets(spec.doors.discord)),
     )
 
 
@@ -234,9 +238,30 @@ def _shared_secret(ref: SecretKeyRef | None) -> tuple[SecretNeed, ...]:
     return (SecretNeed(variable="WORKER_SHARED_SECRET", ref=ref),) if ref else ()
 
 
-def _discord_token(door: DiscordDoor | None) -> tuple[SecretNeed, ...]:
-    """Who the gateway is on Discord, under the guide's name."""
-    return (SecretNeed(variable="DISCORD_TOKEN", ref=door.token_secret_ref),) if door else ()
+def _discord(door: DiscordDoor | None) -> dict[str, str]:
+    return (
+        {
+            "DISCORD_ENABLED": "true",
+            "DISCORD_GUILD_IDS": _list(door.guild_ids),
+            "DISCORD_AUTO_JOIN": _list(door.auto_join),
+            "DISCORD_TEXT_CHANNEL": door.text_channel,
+            "DISCORD_ROLES": _list(door.roles),
+            "DISCORD_LEAVE_AFTER_IDLE_S": str(door.leave_after_idle_s),
+            "DISCORD_API_BASE": door.endpoint.api_base,
+            "DISCORD_GATEWAY_URL": door.endpoint.gateway_url,
+        }
+        if door
+        else {}
+    )
+
+
+def _discord_secrets(door: DiscordDoor | None) -> tuple[SecretNeed, ...]:
+    """Who the gateway is on Discord, under the guide's name, and whose word it takes for who Discord is."""
+    if door is None:
+        return ()
+    token = SecretNeed(variable="DISCORD_TOKEN", ref=door.token_secret_ref)
+    ca = door.endpoint.ca_secret_ref
+    return (token, SecretNeed(variable="DISCORD_CA_FILE", ref=ca, is_file=True)) if ca else (token,)
 
 
 def _on_gpu(assistant: VoiceAssistant, device: str, *, first: bool = False) -> bool:
@@ -266,7 +291,6 @@ def unsupported(assistant: VoiceAssistant) -> list[str]:
     """
     spec = assistant.spec
     checks = (
-        (spec.doors.discord is not None, "spec.doors.discord: there is no Discord door yet; use the web door"),
         (
             spec.persona.addressing not in {"auto", "always"},
             "spec.persona.addressing: only auto and always are there yet",

@@ -60,6 +60,7 @@ def _gateway(subjects: Subjects, streams: Layout) -> _Rights:
         subjects.open_session(),
         subjects.heartbeat(ANY),
         subjects.interrupt(ANY),
+        subjects.door(),
         f"{_API}.DIRECT.GET.{streams.events.name}",
     )
     subscribe = (
@@ -115,6 +116,7 @@ def _agent(subjects: Subjects, streams: Layout) -> _Rights:
         subjects.open_session(),
         subjects.heartbeat(ANY),
         subjects.interrupt(ANY),
+        subjects.door(),
     )
     return publish, subscribe, True
 

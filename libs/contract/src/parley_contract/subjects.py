@@ -66,7 +66,7 @@ class Subjects(msgspec.Struct, frozen=True):
         return self._of("turn", session, turn)
 
     def open_session(self) -> str:
-        """OpenSession, ResumeSession: requests of the gateway to any agent."""
+        """OpenSession, ResumeSession, FindSessions: requests of the gateway to any agent."""
         return self._of("control", "open")
 
     def heartbeat(self, session: Token) -> str:
@@ -84,6 +84,10 @@ class Subjects(msgspec.Struct, frozen=True):
     def voice_ready(self) -> str:
         """VoiceReady: tts to gateway."""
         return self._of("control", "voice")
+
+    def door(self) -> str:
+        """DoorReported: gateway to agents."""
+        return self._of("control", "door")
 
     def dead(self, service: Service | Literal["*"]) -> str:
         """DeadLetter: what a service could not read."""

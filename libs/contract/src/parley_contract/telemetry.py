@@ -101,6 +101,19 @@ SESSIONS: Final = _gauge("parley_sessions", "Open sessions.")
 FRAMES: Final = _counter("parley_frames", "Audio frames by direction.")
 FRAMES_DROPPED: Final = _counter("parley_frames_dropped", "Audio frames thrown away, by reason.")
 UNDERRUNS: Final = _counter("parley_playback_underruns", "Times a reply ran dry while it was played.")
+VOICE_PACKETS: Final = _counter(
+    "parley_voice_packets",
+    "Packets of speakers by door and state (received, decrypted, failed, late, lost, concealed, decoded, broken).",
+)
+VOICE_REMEDIES: Final = _counter(
+    "parley_voice_remedies",
+    "What was done because speakers could not be heard, by door and remedy (recover, rejoin, tell).",
+)
+PACING_LATE: Final = _seconds(
+    "parley_playback_late",
+    "How much later than due a frame was sent, by door.",
+    (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05),
+)
 ASR_DECODE: Final = _seconds("parley_asr_decode", "One decode, by kind (final, candidate, partial, upload).")
 ASR_QUEUE: Final = _seconds("parley_asr_queue", "Waiting for the decoder, by kind.")
 ASR_PARTIALS_SHED: Final = _counter("parley_asr_partials_shed", "Partials left out because the decoder was busy.")

@@ -18,7 +18,10 @@ from parley_contract.errors import BusUnavailableError
 from parley_contract.frames import FRAME_SAMPLES, RATE_HZ, Flag, Frame
 from parley_contract.messages import (
     CandidateTranscript,
+    CloseSession,
     FinalTranscript,
+    FindSessions,
+    FoundSession,
     InterruptTurn,
     Message,
     OpenSession,
@@ -32,6 +35,7 @@ from parley_contract.messages import (
     SegmentEnded,
     SessionOpened,
     SessionRefused,
+    SessionsFound,
     SpeechFields,
     SpeechMessage,
     SynthesizePhrase,
@@ -173,6 +177,7 @@ class AgentActor:
         """Every message of the gateway and of asr, in order of arrival."""
         self._bus = bus
         self._sessions: dict[str, tuple[str, int, int]] = {}
+        self._places: dict[str, str] = {}
         self._ended: dict[str, set[str]] = defaultdict(set)
 
     def of(self, *kinds: type[Message]) -> list[Message]:
@@ -190,6 +195,7 @@ class AgentActor:
             subjects.turn(ANY, ANY),
             subjects.heartbeat(ANY),
             subjects.interrupt(ANY),
+            subjects.door(),
         ) as messages:
             async for received in messages:
                 await self._take(received)
@@ -200,6 +206,14 @@ class AgentActor:
         match message:
             case OpenSession() | ResumeSession():
                 await self._bus.answer(received, self._grant(message))
+            case FindSessions():
+                closed = {gone.session for gone in self.heard if isinstance(gone, CloseSession)}
+                found = (
+                    FoundSession(session=session, channel=self._places[session])
+                    for session, (token_hash, _, _) in self._sessions.items()
+                    if token_hash == message.token_hash and session not in closed
+                )
+                await self._bus.answer(received, SessionsFound(sessions=tuple(found)))
             case UtteranceEnded() | FinalTranscript():
                 done = self._ended[f"{message.session}.{message.utterance}"]
                 done.add(type(message).__name__)
@@ -225,6 +239,7 @@ class AgentActor:
         if isinstance(asked, OpenSession):
             session = secrets.token_hex(6)
             self._sessions[session] = asked.token_hash, 1, 1
+            self._places[session] = asked.channel
             return SessionOpened(session=session, epoch=1, next_turn=1)
         known = self._sessions.get(asked.session)
         if known is None:

@@ -61,6 +61,7 @@ def rights(assistant: str, *, session: str = "0a1b2c3d4e5f") -> dict[str, Right]
         "open_session": Right(exact.open_session(), exact.open_session(), _GATEWAY, _AGENT),
         "heartbeat": Right(exact.heartbeat(session), exact.heartbeat(ANY), _GATEWAY, _AGENT),
         "interrupt": Right(exact.interrupt(session), exact.interrupt(ANY), _GATEWAY, _AGENT),
+        "door": Right(exact.door(), exact.door(), _GATEWAY, _AGENT),
         "resend": Right(exact.resend(session), exact.resend(ANY), _ASR, _GATEWAY),
         "voice_ready": Right(exact.voice_ready(), exact.voice_ready(), _TTS, _GATEWAY),
     }

@@ -7,7 +7,7 @@ the model before alone, so that nothing crashes for want of a model and an assis
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from parley_contract.components import Component
+from parley_contract.components import Component, SecretNeed
 from parley_contract.resource import Resources
 from parley_contract.services import Service
 from parley_operator.resources import pods
@@ -75,6 +75,7 @@ def _service(context: Context, component: Component, service: Service) -> Contai
         # 0440: the group is the pod's own.
         "secret": {"secretName": secret, "items": [{"key": key, "path": key}], "defaultMode": 0o440},
     }
+    files = tuple(_file(need) for need in component.secrets if need.is_file)
     return Container(
         component=component.name,
         image=pods.image(context, f"parley-{service}"),
@@ -88,9 +89,10 @@ def _service(context: Context, component: Component, service: Service) -> Contai
             "HOST": "0.0.0.0",  # noqa: S104  # the pod's own network; policies say who reaches it
             "PORT": str(component.port),
             **({"MODEL_STORE": pods.MODELS} if component.models else {}),
+            **{need.variable: f"{_folder_of(need)}/{need.ref.key}" for need in component.secrets if need.is_file},
         },
-        from_secrets={need.variable: (need.ref.name, need.ref.key) for need in component.secrets},
-        mounts=((key_volume, _KEY_FOLDER, True), *((pods.models(context),) if component.models else ())),
+        from_secrets={need.variable: (need.ref.name, need.ref.key) for need in component.secrets if not need.is_file},
+        mounts=((key_volume, _KEY_FOLDER, True), *files, *((pods.models(context),) if component.models else ())),
         port=component.port,
         probes=_PROBES,
         resources=_resources(context, component),
@@ -103,6 +105,20 @@ def _service(context: Context, component: Component, service: Service) -> Contai
             if (name, key) in context.hashes
         },
     )
+
+
+def _file(need: SecretNeed) -> tuple[Object, str, bool]:
+    """Return the volume of a secret that is read from a file, and where it is mounted."""
+    secret = {"secretName": need.ref.name, "items": [{"key": need.ref.key, "path": need.ref.key}], "defaultMode": 0o440}
+    return {"name": _volume_of(need), "secret": secret}, _folder_of(need), True
+
+
+def _volume_of(need: SecretNeed) -> str:
+    return need.variable.removesuffix("_FILE").lower().replace("_", "-")
+
+
+def _folder_of(need: SecretNeed) -> str:
+    return f"/run/{_volume_of(need)}"
 
 
 def _ollama(context: Context, component: Component) -> Container:

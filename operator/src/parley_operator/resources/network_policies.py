@@ -17,7 +17,7 @@ _DNS: Final[list[Object]] = [
     {"to": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}]},
     {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]},
 ]
-_PORTS_OF_SCHEMES: Final = {"http": 80, "https": 443, "nats": 4222, "tls": 4222}
+_PORTS_OF_SCHEMES: Final = {"ws": 80, "http": 80, "https": 443, "nats": 4222, "tls": 4222}
 _DISCORD: Final[Object] = {
     # Its API and gateway; a voice server names its UDP port when a call begins.
     "ports": [{"protocol": "TCP", "port": 443}, {"protocol": "UDP", "port": 1024, "endPort": 65535}]
@@ -90,8 +90,12 @@ def _out_of(context: Context, component: Component) -> Iterator[Object]:
     otlp = context.assistant.spec.telemetry.otlp_endpoint
     if otlp and component.service is not None:
         yield {"ports": _ports(*_ports_of([otlp]))}
-    if component.name == "gateway" and context.assistant.spec.doors.discord is not None:
+    door = context.assistant.spec.doors.discord
+    if component.name == "gateway" and door is not None:
         yield _DISCORD
+        if urls := [url for url in (door.endpoint.api_base, door.endpoint.gateway_url) if url]:
+            # Who has Discord elsewhere has voice servers there, on ports of their own.
+            yield {"ports": [*_ports(*_ports_of(urls)), {"protocol": "TCP", "port": 1024, "endPort": 65535}]}
 
 
 def _ports(*ports: int) -> list[Object]:

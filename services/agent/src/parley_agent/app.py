@@ -22,6 +22,9 @@ from parley_contract import telemetry as words
 from parley_contract.errors import BusUnavailableError, ParleyError
 from parley_contract.messages import (
     CloseSession,
+    DoorReported,
+    FindSessions,
+    FoundSession,
     Heartbeat,
     Message,
     OpenSession,
@@ -29,6 +32,7 @@ from parley_contract.messages import (
     SessionMessage,
     SessionOpened,
     SessionRefused,
+    SessionsFound,
     TurnReport,
 )
 from parley_contract.streams import layout
@@ -43,6 +47,8 @@ _ENSURE_EVERY_S: Final = 15.0
 _RETRY_S: Final = 0.5
 _WATCH_MODEL_EVERY_S: Final = 15.0
 _ADOPT_EVERY_S: Final = 5.0
+_DOOR_SILENT_S: Final = 30.0
+"""What a gateway said of its door so long ago may hold no more."""
 
 
 async def main(runtime: Runtime[AgentSettings]) -> None:
@@ -67,6 +73,7 @@ class Agent:
         """Of two who want the same session at once, the second finds the first one's worker."""
         self._heard_from_at: dict[str, float] = {}
         self._reports = Reports()
+        self._doors: dict[str, tuple[float, DoorReported]] = {}
         self._open_turns = OpenTurns()
         self._residency: Residency | None = None
         self._streams_problem = "not made yet"
@@ -209,6 +216,8 @@ class Agent:
                 return SessionOpened(session=record.session, epoch=record.epoch, next_turn=record.next_turn)
             case ResumeSession():
                 return await self._resume(request)
+            case FindSessions():
+                return SessionsFound(sessions=await self._found(request))
             case _:
                 return SessionRefused(code="not_ready", sentence="This request is not one that opens a session.")
 
@@ -223,6 +232,17 @@ class Agent:
             return SessionRefused(code="not_ready", sentence="Another agent owns this session. Try again.")
         record = await worker.move()
         return SessionOpened(session=record.session, epoch=record.epoch, next_turn=record.next_turn)
+
+    async def _found(self, request: FindSessions) -> tuple[FoundSession, ...]:
+        """Look among the sessions whose gateway was heard from not long ago: every agent knows those."""
+        found = []
+        for session in sorted(self._living()):
+            loaded = await self._tools.records.load(session)
+            if loaded is None or loaded[0].door != request.door:
+                continue
+            if secrets.compare_digest(loaded[0].token_hash.encode(), request.token_hash.encode()):
+                found.append(FoundSession(session=session, channel=loaded[0].channel))
+        return tuple(found)
 
     async def _own(self, session: str) -> SessionWorker | None:
         """Take the lease and start a worker; None if somebody holds it, or if there is no such session."""
@@ -267,6 +287,7 @@ class Agent:
             subjects.turn(ANY, ANY),
             subjects.heartbeat(ANY),
             subjects.interrupt(ANY),
+            subjects.door(),
         ) as messages:
             await self._remember_turns()
             async for received in messages:
@@ -275,6 +296,8 @@ class Agent:
     async def _take(self, received: Received) -> None:
         message = received.message
         self._note_turn(message)
+        if isinstance(message, DoorReported):
+            self._doors[message.door] = time.monotonic(), message
         if not isinstance(message, SessionMessage):
             return
         match message:
@@ -323,11 +346,20 @@ class Agent:
             for received in (*begun, *ended):
                 self._note_turn(received.message)
 
+    def _told_of_doors(self) -> dict[str, object]:
+        oldest = time.monotonic() - _DOOR_SILENT_S
+        return {
+            door: {"connected": told.is_connected, "reason": told.reason, "sentence": told.sentence}
+            for door, (at, told) in self._doors.items()
+            if at > oldest
+        }
+
     def _status(self) -> dict[str, object]:
         return {
             "assistant": self._settings.assistant,
             "sessions": len(self._living()),
             "owned_sessions": len(self._workers),
+            "doors": self._told_of_doors(),
             "streams": {"healthy": not self._streams_problem, "problem": self._streams_problem},
             "model": {
                 "name": self._model.name,

@@ -28,7 +28,12 @@ def hear(state: Conversation, event: Hearing, now: float) -> Step:
         return state, ()
     before = heard.get(event.utterance, Heard())
     match event:
+        case UtteranceStarted(name=name) if name:
+            turn = replace(turn, name=name)
         case UtteranceEnded():
+            if before.ended is None and event.reason != "max_length":
+                state = replace(state, finished=state.finished + 1)
+                turn = replace(turn, place=state.finished)
             before = replace(before, ended=before.ended or event)
         case CandidateTranscript() if before.candidate is None or event.covers_seq > before.candidate.covers_seq:
             before = replace(before, candidate=event)
@@ -64,7 +69,7 @@ def _is_complete(turn: Turn) -> bool:
 def _commit(state: Conversation, turn: Turn, now: float) -> Step:
     turn = replace(turn, is_committed=True)
     transcripts = [heard.transcript for _, heard in turn.utterances if heard.transcript]
-    user = _joined(transcript.text for transcript in transcripts)
+    user = _joined(turn, (transcript.text for transcript in transcripts))
     if not user:
         failed = next((each for _, each in turn.utterances if each.final and each.final.outcome == "failed"), None)
         turn, dropped = drop(turn)
@@ -76,14 +81,14 @@ def _commit(state: Conversation, turn: Turn, now: float) -> Step:
             detail=failed.final.reason if failed and failed.final else "",
         )
         return state.without(turn), (*dropped, effect)
-    if turn.number < max((state.over, *(other.number for other in state.turns if other.is_replied_to))):
+    if turn.place < max((state.replied, *(other.place for other in state.turns if other.is_replied_to))):
         # Its transcript was so late that a newer turn has a reply: that is what is heard, and this is only remembered.
         turn, dropped = drop(turn)
         state, kept = close(state, replace(turn, reply=Reply(user=user)))
         return state, (*dropped, SayInterrupted(turn=turn.number, revision=turn.revision + 1, reason="speech"), *kept)
     effects: list[Effect] = []
     for older in state.turns:
-        if older.number < turn.number and older.is_replied_to:
+        if older.place < turn.place and older.is_replied_to:
             state, ended = interrupt(state, guessed(older, now), "speech")
             effects += ended
     if turn.reply is not None and agree(turn.reply.user, user):
@@ -125,8 +130,10 @@ def _started(turn: Turn) -> SayReplyStarted:
     )
 
 
-def _joined(texts: Iterable[str]) -> str:
-    return " ".join(text.strip() for text in texts if text.strip())
+def _joined(turn: Turn, texts: Iterable[str]) -> str:
+    """Return what was said in a turn, and by whom where there are others."""
+    said = " ".join(text.strip() for text in texts if text.strip())
+    return f"{turn.name}: {said}" if turn.name and said else said
 
 
 # Guessing.
@@ -137,7 +144,7 @@ def _so_far(turn: Turn, latest: str) -> str | None:
     before = [heard.transcript for _, heard in turn.utterances[:-1]]
     if any(transcript is None for transcript in before):
         return None
-    return _joined([*(transcript.text for transcript in before if transcript), latest])
+    return _joined(turn, [*(transcript.text for transcript in before if transcript), latest])
 
 
 def _speculate(state: Conversation, turn: Turn) -> Step:

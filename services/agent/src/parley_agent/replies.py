@@ -212,7 +212,10 @@ def close(state: Conversation, turn: Turn) -> tuple[Conversation, tuple[Effect, 
         max_chars=max_history_chars(rules.num_ctx, rules.num_predict, rules.system_prompt),
     )
     latest = (*state.latest_replies, turn)[-_CORRECTABLE:]
-    return replace(state.without(turn), history=history, latest_replies=latest), (KeepHistory(history),)
+    replied = max(state.replied, turn.place)
+    return replace(state.without(turn), history=history, replied=replied, latest_replies=latest), (
+        KeepHistory(history),
+    )
 
 
 def correct(state: Conversation, event: TurnMessage) -> Step:

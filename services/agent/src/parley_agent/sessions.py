@@ -33,6 +33,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     next_turn: int = 1
     over: int = 0
     """The highest turn whose end is in the history."""
+    behind: frozenset[int] = frozenset()
+    """Turns below it that are not over."""
     history: History = History()
     unaccounted: tuple[Unaccounted, ...] = ()
     """Turns up to `over` of which it was not known yet whether the gateway had accounted for them."""

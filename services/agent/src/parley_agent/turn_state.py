@@ -72,6 +72,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     speaker: str = ""
+    name: str = ""
+    """How its speaker is called, where there are others."""
+    place: int = 0
+    """The how-manieth turn it was whose speaker had finished: who began first may finish last. 0 before."""
     began_at: float
     """When it was first heard of, on the agent's monotonic clock."""
     revision: int = 0
@@ -112,7 +116,13 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     turns: tuple[Turn, ...] = ()
     """Turns that are not over, oldest first."""
     over: int = 0
-    """The highest turn that is over; a turn up to it that is not in `turns` is over too."""
+    """The highest turn that is over; a turn up to it that is not in `turns` is over too, but for those `behind`."""
+    behind: frozenset[int] = frozenset()
+    """Turns up to `over` that were not over when another process died, and were not heard of here yet."""
+    finished: int = 0
+    """How often somebody had finished: the place of the latest such turn."""
+    replied: int = 0
+    """The place of the latest turn that is over and had a reply."""
     unaccounted: tuple[Unaccounted, ...] = ()
     latest_replies: tuple[Turn, ...] = ()
     """The turns that went into history last: how far their replies were heard may be told late."""
@@ -128,7 +138,12 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_over(self, number: int) -> bool:
         """Whether a turn, known or not, is over."""
-        return number <= self.over and self.find(number) is None
+        return number <= self.over and self.find(number) is None and number not in self.behind
+
+    @property
+    def still_open(self) -> frozenset[int]:
+        """The turns up to `over` that are not over: somebody else began later and had finished earlier."""
+        return self.behind | {turn.number for turn in self.turns if turn.number < self.over}
 
     def having(self, turn: Turn) -> "Conversation":
         """Return the conversation with this turn, in place of what it was."""
@@ -140,7 +155,13 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
         others = tuple(other for other in self.turns if other.number != turn.number)
         waits = Unaccounted(turn=turn.number, revision=turn.revision, speaker=turn.speaker, began_at=turn.began_at)
         unaccounted = (*self.unaccounted, waits)
-        return replace(self, turns=others, over=max(self.over, turn.number), unaccounted=unaccounted)
+        return replace(
+            self,
+            turns=others,
+            over=max(self.over, turn.number),
+            behind=self.behind - {turn.number},
+            unaccounted=unaccounted,
+        )
 
     def accounted(self, number: int) -> "Conversation":
         """Return the conversation with this turn, which is over, accounted for."""

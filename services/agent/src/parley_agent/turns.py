@@ -108,4 +108,4 @@ def _end_all(state: Conversation, event: SessionEnded | GatewayLost, now: float)
             )
             for each in state.unaccounted
         )
-    return replace(state, unaccounted=()), tuple(effects)
+    return replace(state, unaccounted=(), behind=frozenset()), tuple(effects)

@@ -78,6 +78,7 @@ class SessionWorker:
             epoch=record.epoch,
             history=record.history,
             over=record.over,
+            behind=record.behind,
             unaccounted=unaccounted,
             latest_replies=record.latest_replies,
         )
@@ -261,7 +262,7 @@ class SessionWorker:
 
     async def _keep_history(self) -> None:
         await self._save()
-        for turn in [turn for turn in self._parents if turn <= self._state.over]:
+        for turn in [turn for turn in self._parents if self._state.is_over(turn)]:
             self._forget(turn)
         if not self.is_busy:
             self._generations.warm(self._state.history, "")
@@ -307,6 +308,7 @@ class SessionWorker:
             history=self._state.history,
             next_turn=self._state.latest + 1,
             over=self._state.over,
+            behind=self._state.still_open,
             unaccounted=self._state.unaccounted,
             latest_replies=self._state.latest_replies,
         )

@@ -9,12 +9,21 @@ import secrets
 import time
 import traceback
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, NamedTuple, Self
 
 import structlog
 
 from parley_contract.errors import ParleyError, RetryableError
-from parley_contract.messages import Message, OpenSession, ResumeSession, SessionOpened, SessionRefused
+from parley_contract.messages import (
+    FindSessions,
+    FoundSession,
+    Message,
+    OpenSession,
+    ResumeSession,
+    SessionOpened,
+    SessionRefused,
+    SessionsFound,
+)
 from parley_gateway.canned import Canned
 from parley_gateway.sessions import Session, Surroundings
 
@@ -35,6 +44,19 @@ class AdmissionError(RetryableError):
         super().__init__(sentence)
         self.code: Final = code
         self.spoken: Final = spoken
+
+
+class Entrance(NamedTuple):
+    """Where a new session shall live."""
+
+    door: Literal["web", "discord"] = "web"
+    channel: str = ""
+    """What its door calls the place; empty for one that has no name."""
+    secret: str = ""
+    """What resumes it; empty for a new one, which the client is told."""
+
+
+_WEB: Final = Entrance()
 
 
 class Admissions:
@@ -80,10 +102,11 @@ class Admissions:
         while self._sessions:
             await asyncio.wait([work for _, work in self._sessions.values()])
 
-    async def admit(self, resume: str = "") -> tuple[Session, bool]:
+    async def admit(self, resume: str = "", at: Entrance = _WEB) -> tuple[Session, bool]:
         """Return a session, and whether it is the one that `resume` names.
 
-        A token that leads nowhere gets a new session: its owner wants to talk, not to know about our restarts.
+        A token that leads nowhere gets a new session `at` that entrance: its owner wants to talk, not to know about our
+        restarts.
 
         Raises:
             AdmissionError: draining, too many sessions, or no agent that could open one.
@@ -104,9 +127,18 @@ class Admissions:
         try:
             if session_id and secret and not running and (session := await self._resume(session_id, secret)):
                 return session, True
-            return await self._open(), False
+            return await self._open(at), False
         finally:
             self._admitting -= 1
+
+    async def find(self, at: Entrance) -> tuple[FoundSession, ...]:
+        """Return the sessions of a gateway that is gone, of that door and with that secret.
+
+        Raises:
+            AdmissionError: no agent answers.
+        """
+        answer = await self._ask(FindSessions(door=at.door, token_hash=_hash(at.secret)))
+        return answer.sessions if isinstance(answer, SessionsFound) else ()
 
     async def agent_answers(self) -> bool:
         """Whether an agent is there: asked for a session that cannot exist, it says so."""
@@ -116,9 +148,10 @@ class Admissions:
             return False
         return not (isinstance(answer, SessionRefused) and answer.code == "not_ready")
 
-    async def _open(self) -> Session:
-        secret = secrets.token_urlsafe(24)
-        answer = await self._ask(OpenSession(door="web", channel=secrets.token_hex(6), token_hash=_hash(secret)))
+    async def _open(self, at: Entrance) -> Session:
+        secret = at.secret or secrets.token_urlsafe(24)
+        channel = at.channel or secrets.token_hex(6)
+        answer = await self._ask(OpenSession(door=at.door, channel=channel, token_hash=_hash(secret)))
         if isinstance(answer, SessionOpened):
             return await self._start(answer, secret)
         sentence = answer.sentence if isinstance(answer, SessionRefused) else "The agent gave no answer that fits."
@@ -138,7 +171,7 @@ class Admissions:
                 return None
             await asyncio.sleep(_RESUME_PAUSE_S)
 
-    async def _ask(self, question: OpenSession | ResumeSession) -> Message:
+    async def _ask(self, question: OpenSession | ResumeSession | FindSessions) -> Message:
         bus = self._around.bus
         try:
             return await bus.request(bus.subjects.open_session(), question, timeout_s=_ANSWER_TIMEOUT_S)

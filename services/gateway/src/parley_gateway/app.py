@@ -6,7 +6,7 @@ answers. Not here: anything within a session.
 
 import asyncio
 import contextlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from parley_gateway.admissions import Admissions
 from parley_gateway.canned_voice import CannedVoice
@@ -19,6 +19,9 @@ from parley_gateway.vad import SileroModel
 from parley_runtime.http import service_app
 from parley_runtime.lifecycle import Runtime
 from parley_runtime.models import ModelStore
+
+if TYPE_CHECKING:
+    from parley_gateway.discord.bot import Bot
 
 _VAD: Final = "silero-vad"
 _VAD_FILE: Final = "silero_vad_16k_op15.onnx"
@@ -57,6 +60,7 @@ class App:
         runtime.health.lacking("agent", "has not answered yet")
         runtime.health.ready("service")
         async with Admissions(around) as admissions:
+            bot = self._bot(admissions)
             http = service_app(
                 "gateway",
                 health=runtime.health,
@@ -65,12 +69,15 @@ class App:
                     "sessions": admissions.open,
                     "busy": admissions.busy,
                     "max_sessions": settings.max_sessions,
+                    **({"discord": bot.status()} if bot is not None else {}),
                 },
             )
             if settings.web_enabled:
                 add_web_door(http, admissions, settings, runtime.telemetry)
             async with runtime.http(http), asyncio.TaskGroup() as tasks:
                 helpers = [tasks.create_task(self._watch(admissions)), tasks.create_task(canned.run())]
+                if bot is not None:
+                    helpers.append(tasks.create_task(bot.run()))
                 await runtime.stopping.wait()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_DRAIN_S):
@@ -79,6 +86,14 @@ class App:
                 await admissions.drained()
                 for helper in helpers:
                     helper.cancel()
+
+    def _bot(self, admissions: Admissions) -> "Bot | None":
+        """Make the Discord door, where there is one; who has none does not pay for its libraries."""
+        if not self._settings.discord_enabled:
+            return None
+        from parley_gateway.discord.bot import Bot  # noqa: PLC0415  # as above: 40 MB
+
+        return Bot(self._runtime, admissions)
 
     async def _watch(self, admissions: Admissions) -> None:
         """Keep `/readyz` true: the broker first, then an agent behind it."""

@@ -70,7 +70,7 @@ class SayAfter(msgspec.Struct, frozen=True):
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """Play nothing more of this turn or any before it."""
+    """Play nothing more of this turn."""
 
     turn: int
 

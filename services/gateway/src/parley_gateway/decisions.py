@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from parley_contract import door
 from parley_contract.messages import SpeechFields, TurnFields, TurnMessage
 from parley_gateway.turn_events import Effect, Record, Tell
-from parley_gateway.turn_state import Turn, Turns
+from parley_gateway.turn_state import BargeIn, Turn, Turns
 
 
 class Decision:
@@ -44,6 +44,10 @@ class Decision:
     def turn_fields(self, number: int, revision: int) -> TurnFields:
         """Return what a message about a turn has."""
         return TurnFields(session=self.state.session, epoch=self.state.epoch, turn=number, revision=revision)
+
+    def barge_in(self, barge_in: BargeIn) -> None:
+        """Replace what is known of somebody who speaks over what else there is to be heard."""
+        self.state = replace(self.state, barge_ins={**self.state.barge_ins, barge_in.turn: barge_in})
 
     def speech_fields(self, turn: Turn) -> SpeechFields:
         """Return what a message about a turn's latest utterance has."""

@@ -39,12 +39,13 @@ class Listening(Decision):
         )
         self.state = replace(self.state, turns={**self.state.turns, turn.number: turn})
         speech = self.speech_fields(turn)
-        self.record(UtteranceStarted(**speech, continues=continues), f"{utterance}-started")
+        self.record(UtteranceStarted(**speech, continues=continues, name=event.name), f"{utterance}-started")
         life_s = state.rules.max_utterance_s + state.rules.fail_after_s
         self.record(TranscribeUtterance(**speech, life_s=life_s), f"{utterance}-work")
         self.tell(door.SpeechStarted(turn=turn.number, utterance=utterance))
         if not event.continues:
-            self.state = replace(self.state, barge_in=BargeIn(turn=turn.number, voiced_from=event.voiced_at))
+            barge_in = BargeIn(turn=turn.number, since=state.commits, voiced_from=event.voiced_at)
+            self.state = replace(self.state, barge_ins={**state.barge_ins, turn.number: barge_in})
 
     def _running(self, speaker: str) -> Turn | None:
         """Return the turn that a speaker is in the middle of."""
@@ -52,8 +53,8 @@ class Listening(Decision):
         return None if number is None else self.state.turns.get(number)
 
     def _reopened(self, event: SpeechBegan) -> Turn | None:
-        """Return the newest turn, to go on with, if it is this speaker's and they had only paused."""
-        turn = self.state.turns.get(self.state.next_turn - 1)
+        """Return the turn that was committed last, to go on with, if it is this speaker's and they had only paused."""
+        turn = next((turn for turn in self.state.turns.values() if turn.place == self.state.commits), None)
         if not event.reopens or turn is None or turn.speaker != event.speaker or not turn.is_committed:
             return None
         return replace(
@@ -68,9 +69,9 @@ class Listening(Decision):
         turn = self._running(event.speaker)
         if turn is None:
             return
-        utterance, barge_in = turn.utterances[-1], self.state.barge_in
-        if barge_in is not None and barge_in.turn == turn.number:
-            self.state = replace(self.state, barge_in=heard_on(barge_in, event, self.now))
+        utterance, barge_in = turn.utterances[-1], self.state.barge_ins.get(turn.number)
+        if barge_in is not None:
+            self.barge_in(heard_on(barge_in, event, self.now))
         match event:
             case SpeechPaused(last_seq=last_seq):
                 paused = SegmentEnded(**self.speech_fields(turn), last_seq=last_seq)
@@ -88,7 +89,14 @@ class Listening(Decision):
         self.note(turn.number, voiced_until=event.voiced_until)
         if event.reason == "max_length":
             return
-        self.change(turn.number, waits_since=self.now, voiced_seq=event.voiced_seq, endpoint=event.endpoint)
+        self.state = replace(self.state, commits=self.state.commits + 1)
+        self.change(
+            turn.number,
+            place=self.state.commits,
+            waits_since=self.now,
+            voiced_seq=event.voiced_seq,
+            endpoint=event.endpoint,
+        )
         self.note(turn.number, decided_at=self.now)
         others = {who: running for who, running in self.state.speaking.items() if who != event.speaker}
         self.state = replace(self.state, speaking=others)
@@ -104,9 +112,9 @@ class Listening(Decision):
             self.effects.append(Forget(message.utterance))
         if message.utterance in turn.transcribed:
             return
-        barge_in = self.state.barge_in
-        if message.text and barge_in is not None and barge_in.turn == turn.number:
-            self.state = replace(self.state, barge_in=replace(barge_in, has_words=True))
+        barge_in = self.state.barge_ins.get(turn.number)
+        if message.text and barge_in is not None:
+            self.barge_in(replace(barge_in, has_words=True))
         match message:
             case PartialTranscript():
                 self.tell(door.Partial(turn=message.turn, utterance=message.utterance, text=message.text))

@@ -3,7 +3,8 @@
 Called by `turns` with everything that concerns sound going out. Pure: `step(state, cue, now, rules)` returns the next
 state and its actions (both in `cues`); `due` says when to come back. It owns no timer and no socket, and knows no text.
 
-One reply sounds at a time, the newest turn's. A phrase of an older revision, or of a turn that is over, is never heard.
+One reply sounds at a time, that of whichever turn had something to say last: `turns` lets only the newest do so. A
+phrase of an older revision, or of a turn that is over, is never heard.
 What is canned stands on the same line as phrase `CANNED`, before all others, and counts as nothing of the reply.
 """
 
@@ -48,6 +49,8 @@ AUDIBLE: Final = 100
 MAX_LAG_S: Final = 2.0
 """A client that says it is further behind than this is not believed."""
 CANNED: Final = -1
+_REMEMBERED: Final = 16
+"""Turns that are over; what is still under way of one comes within seconds."""
 _NOTHING: Final = Phrase()
 _LAST_REVISION: Final = 1 << 32
 """Of a reply that nothing can be added to: above any that an agent raises."""
@@ -110,8 +113,8 @@ class Playback(msgspec.Struct, frozen=True, kw_only=True):
     """All sound that goes to one listener."""
 
     reply: Reply | None = None
-    over: int = -1
-    """Turns up to this one are never played again."""
+    over: tuple[int, ...] = ()
+    """The latest turns that were over: they are never played again."""
     streamed: int = 0
     """Frames ever sent on this connection."""
     lag_s: float = 0.0
@@ -178,13 +181,13 @@ def due(state: Playback, rules: PlaybackRules) -> float | None:
 
 
 def _enter(state: Playback, turn: int, revision: int, now: float) -> tuple[Playback, Actions]:
-    """Make `turn` at `revision` the reply that plays, if it is newer than what plays."""
+    """Make `turn` at `revision` the reply that plays, if it is another one than what plays, or newer."""
     reply = state.reply
-    if turn <= state.over or (reply and (turn, revision) <= (reply.turn, reply.revision)):
+    if turn in state.over or (reply and reply.turn == turn and revision <= reply.revision):
         return state, ()
     actions: Actions = ()
     fresh = Reply(turn=turn, revision=revision, progress_at=now)
-    if reply and reply.turn < turn:
+    if reply and reply.turn != turn:
         state, actions = _stop(state, reply.turn, now)
     elif reply and reply.has_begun:
         _, actions = _take_back(state, reply, now)
@@ -224,7 +227,7 @@ def _take_in(
 
 def _say_before(state: Playback, cue: SayBefore, now: float) -> Playback:
     reply = state.reply or Reply(turn=cue.turn, revision=cue.revision, progress_at=now)
-    if cue.turn <= state.over or reply.turn != cue.turn or reply.line.sent or reply.has_begun:
+    if cue.turn in state.over or reply.turn != cue.turn or reply.line.sent or reply.has_begun:
         return state
     phrases = {**reply.phrases, CANNED: _canned(cue.frames)}
     return msgspec.structs.replace(state, reply=msgspec.structs.replace(reply, current=CANNED, phrases=phrases))
@@ -310,8 +313,8 @@ def _withdraw(state: Playback, turn: int, now: float) -> tuple[Playback, Actions
 
 def _stop(state: Playback, turn: int, now: float) -> tuple[Playback, Actions]:
     reply = state.reply
-    state = msgspec.structs.replace(state, over=max(state.over, turn))
-    if reply is None or reply.turn > turn:
+    state = _with_over(state, turn)
+    if reply is None or reply.turn != turn:
         return state, ()
     line, cut = _take_back(state, reply, now)
     line, heard = line.settle(line.sent)
@@ -328,6 +331,11 @@ def _stop(state: Playback, turn: int, now: float) -> tuple[Playback, Actions]:
     )
     overs = tuple(_over(state, reply, piece) for piece in pieces)
     return msgspec.structs.replace(state, reply=None), (*cut, *overs, ended)
+
+
+def _with_over(state: Playback, turn: int) -> Playback:
+    others = tuple(other for other in state.over if other != turn)
+    return msgspec.structs.replace(state, over=(*others, turn)[-_REMEMBERED:])
 
 
 def _length(reply: Reply, piece: Piece) -> int:
@@ -380,7 +388,7 @@ def _advance(state: Playback, now: float, rules: PlaybackRules) -> tuple[Playbac
     reply = msgspec.structs.replace(reply, line=line, phrases=phrases)
     if reply.is_sent and not line.pieces:
         actions.append(ReplyOver(reply.turn, line.played * FRAME_MS, is_complete=True))
-        return msgspec.structs.replace(state, reply=None, over=reply.turn), tuple(actions)
+        return msgspec.structs.replace(_with_over(state, reply.turn), reply=None), tuple(actions)
     return msgspec.structs.replace(state, reply=reply), tuple(actions)
 
 

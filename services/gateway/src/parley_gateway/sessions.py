@@ -6,8 +6,8 @@ The gateway's worker, made by `admissions`, one per session; it outlives its con
 
 import asyncio
 import contextlib
-import functools
 import time
+from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 import structlog
@@ -35,11 +35,10 @@ from parley_gateway import cues, turn_events, turns
 from parley_gateway.canned_voice import CannedVoice
 from parley_gateway.doors import Door
 from parley_gateway.gathering import Gathering
-from parley_gateway.inbound import Microphone
 from parley_gateway.outbox import Outbox, subject_of
 from parley_gateway.reports import Moments
-from parley_gateway.segments import SpeechWindow
 from parley_gateway.settings import GatewaySettings
+from parley_gateway.speakers import Hearing, Speakers
 from parley_gateway.tracing import TurnTraces, account
 from parley_gateway.turn_model import TurnJudge
 from parley_gateway.turn_state import Turns, due
@@ -79,7 +78,7 @@ class Surroundings(NamedTuple):
 
 
 class Session:
-    """One stay of an assistant with one listener."""
+    """One stay of an assistant behind one door: with one person, or with all who are in a voice channel."""
 
     def __init__(self, around: Surroundings, opened: SessionOpened, secret: str) -> None:
         """Take up a session that the agent granted; `run` does the work. `secret` is what a client resumes it with."""
@@ -95,11 +94,11 @@ class Session:
             unix_offset_s=_unix_offset_s(),
             next_turn=opened.next_turn,
         )
-        self._microphone = Microphone(SPEAKER, self, settings.utterance_rules, epoch=opened.epoch)
-        self._place = around.gathering.join(self._hear)
+        hearing = Hearing(around.gathering, settings.utterance_rules, around.turn_judge)
+        self._speakers = Speakers(hearing, self, self._wake, epoch=opened.epoch)
+        self._names: Mapping[str, str] = {}
         self._traces = TurnTraces(around.telemetry, opened.session, endpoint_ms=settings.endpoint_ms)
         self._outbox = Outbox(around.bus, around.telemetry)
-        self._judging: asyncio.Future[float] | None = None
         self._door: Door | None = None
         self._left_at = time.monotonic()
         self._frames = {"in": 0, "out": 0}
@@ -135,19 +134,23 @@ class Session:
         if self._door is door:
             self._lose_listener()
 
-    def hear(self, pcm: bytes) -> None:
-        """Take 20 ms of sound, a whole frame."""
-        if self._ending and not self._microphone.is_speaking:
+    def hear(self, pcm: bytes, speaker: str = SPEAKER) -> None:
+        """Take 20 ms of somebody's sound, a whole frame."""
+        if self._ending and not self._speakers.are_speaking:
             return
         self._frames["in"] += 1
-        self._place.hear(pcm)
+        self._speakers.hear(speaker, pcm)
 
-    def _hear(self, pcm: bytes, windows: tuple[SpeechWindow, ...], arrived_at: float) -> None:
-        was_speaking = self._microphone.is_speaking
-        self._microphone.hear(pcm, windows, arrived_at)
-        if self._microphone.is_speaking and not was_speaking:
-            # Only now is something due earlier than before: every further frame puts it off.
-            self._wake()
+    def know(self, names: Mapping[str, str]) -> None:
+        """Learn who is there, by speaker, and how they are called; who is not among them any more has left."""
+        for gone in self._names.keys() - names.keys():
+            self._speakers.leave(gone, time.monotonic())
+        self._names = names
+
+    @property
+    def heard(self) -> tuple[str, ...]:
+        """The speakers who were heard and have not left."""
+        return self._speakers.heard
 
     def interrupt(self) -> None:
         """Stop the reply."""
@@ -253,7 +256,7 @@ class Session:
         while True:
             self._awake.clear()
             now = time.monotonic()
-            moments = [moment for moment in (due(self._state), self._microphone.due) if moment is not None]
+            moments = [moment for moment in (due(self._state), self._speakers.due) if moment is not None]
             if self._ending and not moments and not self.is_busy:
                 self._ended.set()
             self._asleep_until = min(moments, default=float("inf"))
@@ -266,8 +269,7 @@ class Session:
                 # This process did not run for a while; what was said meanwhile is still to be read, and is no silence.
                 await asyncio.sleep(_CATCH_UP_S)
             now = time.monotonic()
-            if (moment := self._microphone.due) is not None and now >= moment:
-                self._microphone.wait_over(now)
+            self._speakers.wait_over(now)
             if (moment := due(self._state)) is not None and now >= moment:
                 self._decide(cues.TimePassed())
 
@@ -295,8 +297,8 @@ class Session:
         """When the broker comes back its memory may be gone: send what is still being transcribed again."""
         while True:
             await self._around.bus.reconnected()
-            for utterance in self._microphone.kept:
-                for frame in self._microphone.again(utterance, 0, None):
+            for utterance in self._speakers.kept:
+                for frame in self._speakers.again(utterance, 0, None):
                     self.utterance_frame(utterance, frame)
 
     async def _catch_up(self) -> None:
@@ -310,8 +312,7 @@ class Session:
     def _lose_listener(self) -> None:
         self._door = None
         self._left_at = time.monotonic()
-        self._place.settle()
-        self._microphone.close(self._left_at)
+        self._speakers.close(self._left_at)
         self._decide(turn_events.ListenerLeft())
 
     def _end(self) -> None:
@@ -320,8 +321,7 @@ class Session:
 
     def _leave_the_world(self) -> None:
         """Give what is still open its outcome, and say goodbye to both sides."""
-        self._place.settle()
-        self._microphone.close(time.monotonic())
+        self._speakers.close(time.monotonic())
         self._decide(turn_events.SessionClosed())
         self._count_frames()
         if self._ending == "closed":
@@ -332,40 +332,34 @@ class Session:
             self._door.close(None if self._ending == "closed" else restart)
             self._door = None
 
-    # Ears of the microphone.
+    # Ears of all microphones.
 
     def speech_began(self, speaker: str, voiced_at: float, *, continues: bool, reopens: bool) -> str:
         """See Ears."""
         # Anew for each utterance: a wall clock may jump.
         self._state = replace(self._state, unix_offset_s=_unix_offset_s())
-        began = turn_events.SpeechBegan(speaker=speaker, voiced_at=voiced_at, continues=continues, reopens=reopens)
+        name = self._names.get(speaker, "") if len(self._names) > 1 else ""
+        began = turn_events.SpeechBegan(
+            speaker=speaker, voiced_at=voiced_at, continues=continues, reopens=reopens, name=name
+        )
         self._decide(began)
         return self._state.utterance_of(speaker)
 
     def speech_paused(self, speaker: str, last_seq: int, voiced_until: float) -> None:
         """See Ears."""
         self._decide(turn_events.SpeechPaused(speaker=speaker, last_seq=last_seq, voiced_until=voiced_until))
-        turn = self._microphone.turn_sound()
-        if self._around.turn_judge is not None and turn is not None:
-            if self._judging is not None:
-                self._judging.cancel()
-            self._judging = self._around.turn_judge.ask(turn.pcm, functools.partial(self._sounded, turn.until))
+        self._speakers.judge_pause(speaker)
 
     def speech_resumed(self, speaker: str, voiced_at: float) -> None:
         """See Ears."""
         self._decide(turn_events.SpeechResumed(speaker=speaker, voiced_at=voiced_at))
-
-    def _sounded(self, until: int, audio: float) -> None:
-        self._microphone.sound_judged(until, audio, time.monotonic())
-        self._wake()
 
     def _read(self, candidate: CandidateTranscript) -> None:
         """Let the words of a pause say whether it is the end."""
         settings = self._around.settings
         if settings.endpointing == "smart" and candidate.epoch == self._epoch:
             how = ending(candidate.text, candidate.language or settings.language)
-            self._microphone.words_judged(candidate.utterance, candidate.covers_seq, how, time.monotonic())
-            self._wake()
+            self._speakers.words_judged(candidate.speaker, candidate.utterance, candidate.covers_seq, how)
 
     def speech_ended(self, speaker: str, ended: Ended, voiced_until: float) -> None:
         """See Ears."""
@@ -386,7 +380,7 @@ class Session:
 
     def _send_again(self, asked: ResendFrames) -> None:
         if asked.epoch == self._epoch:
-            for frame in self._microphone.again(asked.utterance, asked.from_seq, asked.to_seq):
+            for frame in self._speakers.again(asked.utterance, asked.from_seq, asked.to_seq):
                 self.utterance_frame(asked.utterance, frame)
 
     # Carrying out what the reducer decided.
@@ -402,7 +396,7 @@ class Session:
 
     def _wake(self) -> None:
         """Let the timer look again if something is due earlier than it thought."""
-        moments = [moment for moment in (due(self._state), self._microphone.due) if moment is not None]
+        moments = [moment for moment in (due(self._state), self._speakers.due) if moment is not None]
         if self._ending or min(moments, default=float("inf")) < self._asleep_until:
             self._awake.set()
 
@@ -424,7 +418,7 @@ class Session:
                 if self._door is not None:
                     self._door.play(pcm)
             case turn_events.Forget(utterance):
-                self._microphone.forget(utterance)
+                self._speakers.forget(utterance)
             case turn_events.Conclude(report, moments):
                 self._conclude(report, moments, now)
 

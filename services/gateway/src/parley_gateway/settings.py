@@ -1,5 +1,6 @@
 """What the gateway is told, and why each thing can be told. Read from the environment by the lifecycle."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,11 +12,12 @@ from parley_gateway.turn_state import TurnRules
 from parley_gateway.utterances import UtteranceRules
 from parley_runtime.settings import ServiceSettings
 
+_Snowflake = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,20}$")]
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
 class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
-    """The resource's `spec.turnTaking`, `spec.doors.web` and `spec.maxSessions`; the rest is for people who measure."""
+    """The resource's `spec.turnTaking`, `spec.doors` and `spec.maxSessions`; the rest is for people who measure."""
 
     language: str = "en"
     """Told to clients; the gateway itself hears voices, not languages."""
@@ -27,6 +29,29 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
     """Sessions at once, those that wait for their client to come back included; more are refused with a sentence."""
     resume_grace_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
     """How long a session waits for a client whose connection was lost; as long as an agent remembers one."""
+
+    discord_enabled: bool = False
+    """Whether there is a Discord door."""
+    discord_token: str = ""
+    """Who the assistant is on Discord."""
+    discord_token_file: Path | None = None
+    """A file with the same, read where `discord_token` is empty."""
+    discord_guild_ids: tuple[_Snowflake, ...] = ()
+    """Servers in which commands are offered; without any, in all that invited the bot."""
+    discord_auto_join: tuple[_Snowflake, ...] = ()
+    """Voice channels that are joined when somebody is there."""
+    discord_text_channel: Annotated[str, msgspec.Meta(pattern="^[0-9]{0,20}$")] = ""
+    """Where is written what was not asked for; empty for where the bot was called."""
+    discord_roles: tuple[_Snowflake, ...] = ()
+    """Whose members may command; without any, everybody."""
+    discord_leave_after_idle_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 300
+    """Without a word, or alone, for so long the bot leaves a channel; 0 stays."""
+    discord_api_base: str = ""
+    """Where Discord's API is, with its version; empty for Discord's own."""
+    discord_gateway_url: str = ""
+    """Where Discord's gateway is; empty for Discord's own."""
+    discord_ca_file: Path | None = None
+    """PEM of the authority whose certificates are trusted there; without, the well-known ones."""
 
     endpoint_ms: Annotated[int, msgspec.Meta(ge=100, le=5000)] = 500
     """Silence after which the speaker has finished. The floor of E2FT, and what decides false cut-offs."""
@@ -59,6 +84,10 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
     fail_after_s: _Seconds = 12.0
     """A turn without a sound for so long has failed, and that is said. Raised where models need longer."""
 
+    def __repr__(self) -> str:
+        """Say nothing of what is in here: two of the settings are secrets."""
+        return "GatewaySettings(…)"
+
     def __post_init__(self) -> None:
         """Check what concerns two settings."""
         if self.vad_exit > self.vad_enter:
@@ -67,6 +96,8 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"
             raise ValueError("HANGOVER_MS must not be above ENDPOINT_MS")
         if self.hold_after_s >= self.fail_after_s:
             raise ValueError("HOLD_AFTER_S must be below FAIL_AFTER_S")
+        if self.discord_enabled and not self.discord_token and self.discord_token_file is None:
+            raise ValueError("DISCORD_TOKEN, or DISCORD_TOKEN_FILE with a file that holds it, is what Discord asks for")
 
     @property
     def utterance_rules(self) -> UtteranceRules:

@@ -23,6 +23,8 @@ class SpeechBegan(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it goes on in the speaker's running turn, whose utterance was cut."""
     reopens: bool = False
     """Whether it comes so soon after an endpoint that its speaker had only paused."""
+    name: str = ""
+    """How its speaker is called, where there are others."""
 
 
 class SpeechPaused(msgspec.Struct, frozen=True, kw_only=True):

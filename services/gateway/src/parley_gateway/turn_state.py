@@ -46,6 +46,8 @@ class BargeIn(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody speaks, so nothing else does until it is known what to make of it."""
 
     turn: int
+    since: int = 0
+    """How many turns had been committed when they began: it is those that they speak over."""
     voiced_s: float = 0.0
     """How long they have spoken, without what they say now."""
     voiced_from: float | None
@@ -68,6 +70,11 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     speaker: str
     moments: Moments
     utterances: tuple[str, ...]
+    place: int = 0
+    """The how-manieth turn it was that was committed, counted anew when it is reopened; 0 before.
+
+    Whoever began first may finish last, and who finishes last is replied to: the order of turns is this one.
+    """
     voiced_seq: int = -1
     """The last voiced frame of the last utterance, once that has ended."""
     candidate: CandidateTranscript | None = None
@@ -126,9 +133,11 @@ class Turns(msgspec.Struct, frozen=True, kw_only=True):
     """Those that are not over, oldest first."""
     speaking: Mapping[str, int] = {}
     """The turn of each speaker whose utterance is running; its last utterance is the one."""
+    commits: int = 0
+    """How often somebody has finished: the place of the latest turn that was committed."""
     playback: Playback = Playback()
-    barge_in: BargeIn | None = None
-    """While it is there, playback gives way."""
+    barge_ins: Mapping[int, BargeIn] = {}
+    """By turn. While there is one, playback gives way."""
     canned: Mapping[Kind, Canned] = {}
     """What can be said without anybody's help."""
 
@@ -147,18 +156,23 @@ def due(state: Turns) -> float | None:
     if not state.playback.is_paused:
         committed = [turn for turn in state.turns.values() if turn.is_committed]
         times += [at(state, turn) for turn in committed for at in (holds_at, fails_at)]
-        times.append(weighs_at(state))
+        times += [weighs_at(state, barge_in) for barge_in in state.barge_ins.values()]
     return min((time for time in times if time is not None), default=None)
 
 
-def weighs_at(state: Turns) -> float | None:
-    """Return when a barge-in is to be weighed again: when it has lasted long enough, or its words stay away."""
-    barge_in, rules = state.barge_in, state.rules
-    if barge_in is None:
-        return None
+def weighs_at(state: Turns, barge_in: BargeIn) -> float | None:
+    """Return when a barge-in is to be weighed again.
+
+    That is when it has lasted long enough; when its words stay away; or, for who goes on and on, when somebody else who
+    finished meanwhile has waited long enough for the reply.
+    """
+    rules = state.rules
     if barge_in.ended_at is not None:
         return barge_in.ended_at + rules.take_up_after_s
-    return None if barge_in.has_floor else barge_in.lasts_at(rules.barge_in_s)
+    if not barge_in.has_floor:
+        return barge_in.lasts_at(rules.barge_in_s)
+    waiting = [turn.waits_since for turn in state.turns.values() if turn.is_committed and turn.place > barge_in.since]
+    return min(waiting) + rules.take_up_after_s if waiting else None
 
 
 def holds_at(state: Turns, turn: Turn) -> float | None:

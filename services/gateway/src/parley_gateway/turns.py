@@ -109,33 +109,37 @@ class _Turning(Listening):
 
     def _take_floor(self, barge_in: BargeIn) -> None:
         """Somebody has said enough: whatever was asked before is over."""
-        self.state = replace(self.state, barge_in=replace(barge_in, has_floor=True))
+        self.barge_in(replace(barge_in, has_floor=True))
         for turn in self.open_turns:
-            if turn.number < barge_in.turn and turn.is_committed:
+            if turn.is_committed and turn.place <= barge_in.since:
                 self._interrupt(turn.number, "speech")
         reply = self.state.playback.reply
-        if reply is not None and reply.turn < barge_in.turn and reply.turn not in self.state.turns:
+        if reply is not None and reply.turn not in self.state.turns:
             self._cue(cues.Stop(reply.turn))  # What is canned and was said after its turn.
 
     def _weigh(self) -> None:
         """Decide whether somebody who speaks has the floor, and whether a reply that gave way may go on."""
-        barge_in = self.state.barge_in
-        if barge_in is None:
-            return
-        weighs_at_s = weighs_at(self.state)
+        before = self.state.barge_ins
+        for barge_in in before.values():
+            self._weigh_one(barge_in)
+        if before and not self.state.barge_ins:
+            self._cue(cues.TakeUp())
+
+    def _weigh_one(self, barge_in: BargeIn) -> None:
+        weighs_at_s = weighs_at(self.state, barge_in)
         is_due = weighs_at_s is not None and self.now >= weighs_at_s
         turn = self.state.turns.get(barge_in.turn)
-        has_said_enough = barge_in.has_words or (is_due and barge_in.ended_at is None)
-        if has_said_enough and not barge_in.has_floor:
+        speaks = turn is not None and barge_in.ended_at is None
+        if not barge_in.has_floor and (barge_in.has_words or (is_due and barge_in.ended_at is None)):
             self._take_floor(barge_in)
-        if turn is not None and barge_in.ended_at is None:
-            return
-        if turn is None or is_due or self._may_sound(turn):
-            self.state = replace(self.state, barge_in=None)
+            if speaks:
+                return  # Whoever finishes from now on waits for them.
+        if turn is None or is_due or (not speaks and self._may_sound(turn)):
+            others = {number: other for number, other in self.state.barge_ins.items() if number != barge_in.turn}
+            self.state = replace(self.state, barge_ins=others)
             reply = self.state.playback.reply
             if turn is not None and reply is not None and reply.turn == turn.number and not turn.is_answered:
                 self._cue(cues.Withdraw(turn.number))
-            self._cue(cues.TakeUp())
 
     def _may_sound(self, turn: Turn) -> bool:
         """Whether nothing would sound of a reply of which it is not known whether it is over."""
@@ -201,6 +205,7 @@ class _Turning(Listening):
 
     def _reply(self, message: ReplyDelta | PhraseReady | ReplyEnded | PhraseFailed) -> None:
         number, revision = message.turn, message.revision
+        turn = self.state.turns[number]
         match message:
             case ReplyDelta():
                 self.progress(number, "first_token_at")
@@ -212,14 +217,14 @@ class _Turning(Listening):
                 if (revision, message.phrase) not in announced:
                     self.change(number, announced=announced | {(revision, message.phrase)})
                     self.tell(door.Phrase(turn=number, phrase=message.phrase, text=message.text))
-                self._cue(cues.PhraseAnnounced(number, revision, message.phrase))
+                self._play(turn, cues.PhraseAnnounced(number, revision, message.phrase))
             case ReplyEnded():
                 self.progress(number)
                 self.change(number, reply=message)
-                self._cue(cues.ReplyComplete(number, revision, message.phrases))
+                self._play(turn, cues.ReplyComplete(number, revision, message.phrases))
             case PhraseFailed():
                 self.change(number, lost=message.reason)
-                self._cue(cues.PhraseLost(number, revision, message.phrase))
+                self._play(turn, cues.PhraseLost(number, revision, message.phrase))
 
     # Being heard.
 
@@ -230,9 +235,21 @@ class _Turning(Listening):
             return
         if turn.is_answered:
             self.progress(event.turn, "first_frame_at")
-            self._cue(event)
+            self._play(turn, event)
         else:
             self.change(turn.number, held=(*turn.held, event))
+
+    def _play(self, turn: Turn, cue: cues.Cue) -> None:
+        """Let something of a turn's reply be heard, unless a reply to what was said after it is heard already."""
+        reply = self.state.playback.reply
+        other = self.state.turns.get(reply.turn) if reply is not None else None
+        if other is not None and other.number != turn.number:
+            if other.place > turn.place:
+                return
+            if not other.is_committed:
+                # Its speaker goes on, and somebody else has finished meanwhile: theirs is the next reply.
+                self._cue(cues.Withdraw(other.number))
+        self._cue(cue)
 
     def _go_on(self) -> None:
         for turn in self.open_turns:
@@ -276,9 +293,10 @@ class _Turning(Listening):
                 self._interrupt(turn, "speech", action)
 
     def _phrase_began(self, began: cues.PhraseBegan) -> None:
+        place = self.state.turns[began.turn].place
         for turn in self.open_turns:
             # An older turn can only be waiting for a reply that would not be played any more.
-            if turn.number < began.turn and turn.is_committed:
+            if turn.is_committed and turn.place < place:
                 self._interrupt(turn.number, "speech")
         self.progress(began.turn, "played_from")
         started = PlaybackStarted(**self.turn_fields(began.turn, began.revision), phrase=began.phrase)
@@ -368,7 +386,7 @@ class _Turning(Listening):
         )
         made = report(identity, turn.moments, turn.played, guessed(turn), verdict, unix_offset_s=state.unix_offset_s)
         self.effects.append(Conclude(replace(made, endpoint=turn.endpoint), turn.moments))
-        is_latest = all(other.number < number for other in self.open_turns)
+        is_latest = all(other.is_committed and other.place < turn.place for other in self.open_turns)
         if verdict.outcome == "failed" and is_latest and (apology := self.state.canned.get("apology")):
             self._cue(cues.SayAfter(number, apology.frames))
 

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import msgspec
+
 from parley_contract.messages.base import (
     Count,
     Message,
@@ -19,6 +21,20 @@ class SessionOpened(SessionMessage, frozen=True, kw_only=True):
 
     next_turn: Count
     """The first turn number the gateway may mint."""
+
+
+class FoundSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that lives, and where."""
+
+    session: Token
+    channel: str
+    """As in OpenSession."""
+
+
+class SessionsFound(Message, frozen=True, kw_only=True):
+    """The sessions that were looked for and may be resumed."""
+
+    sessions: tuple[FoundSession, ...] = ()
 
 
 class SessionRefused(Message, frozen=True, kw_only=True):

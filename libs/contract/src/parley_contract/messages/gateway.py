@@ -23,7 +23,7 @@ class OpenSession(Message, frozen=True, kw_only=True):
 
     door: Literal["web", "discord"]
     channel: str
-    """Where the session lives behind its door; for the web door, an opaque client id."""
+    """Where the session lives behind its door; for the web door, an opaque client id, for Discord `guild/channel`."""
     token_hash: str
     """SHA-256 (hex) of the resume token; the token itself never leaves the gateway and the client."""
 
@@ -33,6 +33,17 @@ class ResumeSession(Message, frozen=True, kw_only=True):
 
     session: Token
     token_hash: str
+
+
+class FindSessions(Message, frozen=True, kw_only=True):
+    """Asks which sessions of a door live that a resume token opens; answered by SessionsFound.
+
+    For a door without clients who would bring their tokens back: its token is made of what the door knows anyhow.
+    """
+
+    door: Literal["web", "discord"]
+    token_hash: str
+    """As in OpenSession."""
 
 
 class CloseSession(SessionMessage, frozen=True, kw_only=True):
@@ -57,6 +68,8 @@ class UtteranceStarted(SpeechMessage, frozen=True, kw_only=True):
 
     continues: Token | None = None
     """The utterance of the same turn that this one goes on from (cut by `maxUtteranceS`, or reopened)."""
+    name: str = ""
+    """How its speaker is called, where more than one person is there; empty otherwise."""
 
 
 class SegmentEnded(SpeechMessage, frozen=True, kw_only=True):
@@ -100,6 +113,17 @@ class InterruptTurn(TurnMessage, frozen=True, kw_only=True):
     """How much of that phrase was heard."""
     phrase_ms: Count
     """How long that phrase is; 0 while not all of it has arrived."""
+
+
+class DoorReported(Message, frozen=True, kw_only=True):
+    """How a door fares with what lies behind it, said every few seconds and whenever it changes."""
+
+    door: Literal["discord"]
+    is_connected: bool
+    reason: str = ""
+    """Why not, in one word that programs may compare."""
+    sentence: str = ""
+    """Why not, and what to do."""
 
 
 class Stages(msgspec.Struct, frozen=True, kw_only=True):

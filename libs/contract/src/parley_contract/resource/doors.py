@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from parley_contract.resource.parts import Part, SecretKeyRef, Text
+from parley_contract.resource.parts import Part, SecretKeyRef, Snowflake, Text
 
 
 class Persona(Part, frozen=True):
@@ -15,7 +15,7 @@ class Persona(Part, frozen=True):
     system_prompt: Annotated[str, msgspec.Meta(max_length=8000)] = ""
     """Fixed text before every conversation; empty takes the language's own."""
     addressing: Literal["auto", "always", "name", "wakePhrase"] = "auto"
-    """Which utterances are meant for the assistant; `auto` is all of them while one person is there."""
+    """Which utterances are meant for the assistant; `auto` is all of them, however many people are there."""
     wake_phrases: Annotated[list[Text], msgspec.Meta(max_length=16)] = []
     """What wakes it, with `addressing: wakePhrase`."""
 
@@ -29,19 +29,33 @@ class WebDoor(Part, frozen=True):
     """Bearer token that clients must show; without one everybody who reaches the port may talk."""
 
 
+class DiscordEndpoint(Part, frozen=True):
+    """Where Discord is, for who has it elsewhere: an emulator, a proxy. Its certificates are checked all the same."""
+
+    api_base: Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$", max_length=2048)] = ""
+    """Address of the API with its version, such as https://discord.com/api/v10; empty for Discord's own."""
+    gateway_url: Annotated[str, msgspec.Meta(pattern="^(wss?://.+)?$", max_length=2048)] = ""
+    """Address of the gateway's WebSocket; empty for Discord's own."""
+    ca_secret_ref: SecretKeyRef | None = None
+    """Certificate of the authority to trust there, as PEM, in place of the well-known ones."""
+
+
 class DiscordDoor(Part, frozen=True):
     """Discord's way in."""
 
     token_secret_ref: SecretKeyRef
     """The bot's token. One token serves one assistant: two would both answer."""
-    guild_ids: Annotated[list[Text], msgspec.Meta(max_length=64)] = []
+    guild_ids: Annotated[list[Snowflake], msgspec.Meta(max_length=64)] = []
     """Servers in which it listens to commands; empty for all that invited it."""
-    auto_join: Annotated[list[Text], msgspec.Meta(max_length=64)] = []
-    """Voice channels that it joins when somebody is there."""
-    text_channel: Text = ""
+    auto_join: Annotated[list[Snowflake], msgspec.Meta(max_length=64)] = []
+    """Voice channels that it joins when somebody is there, one in a server."""
+    text_channel: Annotated[str, msgspec.Meta(pattern="^[0-9]{0,20}$", max_length=20)] = ""
     """Channel for what it writes; empty for where it was called."""
+    roles: Annotated[list[Snowflake], msgspec.Meta(max_length=64)] = []
+    """Roles whose members may command it; empty for everybody who may use its commands."""
     leave_after_idle_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 300
-    """Seconds alone in a channel after which it leaves; 0 stays."""
+    """Seconds without a word from anybody, or alone, after which it leaves a channel; 0 stays."""
+    endpoint: DiscordEndpoint = DiscordEndpoint()
 
 
 class Doors(Part, frozen=True):

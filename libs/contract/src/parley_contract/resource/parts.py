@@ -8,6 +8,8 @@ Name = Annotated[str, msgspec.Meta(pattern="^[a-z]([a-z0-9-]*[a-z0-9])?$", max_l
 """Services are named after it, so it begins with a letter; children add to it, so it has 40 characters at most."""
 Namespace = Annotated[str, msgspec.Meta(pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
 Text = Annotated[str, msgspec.Meta(max_length=253)]
+Snowflake = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,20}$", max_length=20)]
+"""An id of Discord's, in quotes: YAML takes it for a number otherwise."""
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=60_000)]
 MebiBytes = Annotated[int, msgspec.Meta(ge=0, le=1_048_576)]
 """At most 1 TiB."""

@@ -21,6 +21,8 @@ class Sound(NamedTuple):
     phrase: int
     attempt: int
     sequence: int
+    place: int = 0
+    """Of its turn, in the order in which speakers had finished."""
 
     @property
     def until(self) -> float:

@@ -37,6 +37,11 @@ def _about_outcomes(world: World) -> list[str]:
     # Of what a gateway did not get to say before it died nobody knows.
     begun = {(each.epoch, each.turn): each for each in world.record.events if isinstance(each, UtteranceStarted)}
     wrong = [f"turn {key} has {counted.count(key)} outcomes" for key in begun if counted.count(key) != 1]
+    wrong += [
+        f"turn {each.turn} of {begun[each.epoch, each.turn].speaker} is said to be of {each.speaker}"
+        for each in reports
+        if (each.epoch, each.turn) in begun and begun[each.epoch, each.turn].speaker != each.speaker
+    ]
     finals = [each.utterance for each in world.record.events if isinstance(each, FinalTranscript)]
     wrong += [f"utterance {each} has two outcomes" for each in set(finals) if finals.count(each) > 1]
     wrong += [f"turn {each.turn} ended for {each.reason!r}" for each in reports if each.reason not in REASONS]
@@ -88,7 +93,7 @@ def _about_sound(world: World) -> list[str]:
 
 
 def _place(sound: Sound) -> tuple[int, ...]:
-    return sound.epoch, sound.turn, sound.revision, sound.phrase, sound.sequence
+    return sound.epoch, sound.place, sound.revision, sound.phrase, sound.sequence
 
 
 def _about_history(world: World) -> list[str]:

@@ -12,7 +12,7 @@ agents never lead a session at once here.
 
 import copy
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -48,7 +48,7 @@ from parley_gateway import turns as gateway_turns
 from parley_gateway.canned import Canned
 from parley_gateway.phrases import SILENCE
 from parley_gateway.utterances import UtteranceRules
-from parley_testkit.conversation.circumstances import NONE, Misfortune, Person, Record
+from parley_testkit.conversation.circumstances import NONE, Misfortune, Person, Record, TurnKey
 from parley_testkit.conversation.listener import Listener, Sound
 from parley_testkit.conversation.wiring import LISTENERS, Key, subscription
 from parley_tts.fences import Fences
@@ -88,16 +88,36 @@ class _Saved(NamedTuple):
     conversation: turn_state.Conversation
 
 
+class _Mouth(NamedTuple):
+    """Somebody who may speak."""
+
+    speaker: str
+    person: Person
+    is_speaking: bool = False
+    is_pausing: bool = False
+    voiced_seq: int = _FIRST_VOICED
+    """The last voiced frame of what is being said."""
+    finished_at: float | None = None
+    """When they had finished, as the gateway that is there found."""
+
+    def spends(self, what: str) -> "_Mouth":
+        return self._replace(person=self.person._replace(**{what: getattr(self.person, what) - 1}))
+
+
+_WHO: Final = ("person", "other")
+"""How moves call who is there; the first one has the connection."""
+
+
 class World:
     """One session."""
 
     def __init__(
-        self, person: Person, *, phrases: int = 2, frames: int = 4, may: Misfortune = NONE, of: Reducers = OURS
+        self, *people: Person, phrases: int = 2, frames: int = 4, may: Misfortune = NONE, of: Reducers = OURS
     ) -> None:
-        """Begin with an open session and somebody who will speak.
+        """Begin with an open session and one or two who will speak.
 
         Args:
-            person: who speaks.
+            people: who speaks; it is the first who leaves, interrupts and says goodbye.
             phrases: of a reply.
             frames: of a phrase; two are sent ahead of time.
             may: what may go wrong.
@@ -111,14 +131,12 @@ class World:
         self.may = may
         self.is_closed = False
         self._of = of
-        self._person = person
+        self._mouths = tuple(_Mouth(who, person) for who, person in zip(_WHO, people, strict=False))
         self._phrases = phrases
         self.frames = frames
-        self._is_speaking = self._is_pausing = self._is_away = False
-        self._voiced_seq = _FIRST_VOICED
-        """The last voiced frame of what is being said."""
-        self._finished_at: float | None = None
-        """When the person had finished, as the gateway that is there found."""
+        self._is_away = False
+        self._places: Mapping[TurnKey, int] = {}
+        """Each turn's place in the order in which speakers had finished, as the gateway has it."""
         self._anticipated: frozenset[tuple[str, int]] = frozenset()
         self._queues: dict[Key, tuple[Message | Frame, ...]] = {}
         """What waits for a receiver, by (receiver, sender, subscription…)."""
@@ -144,11 +162,7 @@ class World:
                 self.now,
                 self.may,
                 self.is_closed,
-                self._person,
-                self._is_speaking,
-                self._is_pausing,
-                self._voiced_seq,
-                self._finished_at,
+                self._mouths,
                 self._anticipated,
                 self._is_away,
                 self.agent,
@@ -199,19 +213,24 @@ class World:
         if self._is_away:
             return ["person returns"]
         able = []
-        if self._is_speaking:
-            able.append("person stops speaking")
-            if self._person.breaths:
-                able.append("person speaks on")
-            if self._is_pausing:
-                able.append("person continues")
-            elif self._person.pauses:
-                able.append("person pauses")
-        else:
-            able += ["person speaks"] if self._person.questions else []
-            able += ["person wants quiet"] if self._person.interrupts and self.gateway.turns else []
-        able += ["person leaves"] if self._person.absences else []
-        return [*able, *(["person says goodbye"] if self._person.says_goodbye else [])]
+        for mouth in self._mouths:
+            who = mouth.speaker
+            if mouth.is_speaking:
+                able.append(f"{who} stops speaking")
+                if mouth.person.breaths:
+                    able.append(f"{who} speaks on")
+                if mouth.is_pausing:
+                    able.append(f"{who} continues")
+                elif mouth.person.pauses:
+                    able.append(f"{who} pauses")
+            else:
+                able += [f"{who} speaks"] if mouth.person.questions else []
+        first = self._mouths[0]
+        able += (
+            ["person wants quiet"] if self.gateway.turns and first.person.interrupts and not first.is_speaking else []
+        )
+        able += ["person leaves"] if first.person.absences else []
+        return [*able, *(["person says goodbye"] if first.person.says_goodbye else [])]
 
     def _processes(self) -> list[str]:
         able = []
@@ -306,8 +325,8 @@ class World:
 
     def _does(self, who: str, verb: str, rest: Sequence[str]) -> None:
         match who:
-            case "person":
-                self._person_does(verb, rest)
+            case "person" | "other":
+                self._person_does(_WHO.index(who), verb, rest)
             case "asr":
                 self._asr_does(verb, rest[0], rest[1:])
             case "tts":
@@ -337,70 +356,82 @@ class World:
         self.now = max(self.now, due)
         self._gateway_takes(cues.TimePassed())
 
-    # The person.
+    # Who speaks.
 
-    def _person_does(self, verb: str, rest: Sequence[str]) -> None:
+    def _person_does(self, number: int, verb: str, rest: Sequence[str]) -> None:
+        mouth = self._mouths[number]
+        who = mouth.speaker
         match verb, rest:
             case "speaks", []:
-                self._person = self._person._replace(questions=self._person.questions - 1)
-                self._is_speaking, self._is_pausing, self._voiced_seq = True, False, _FIRST_VOICED
-                reopens = self._finished_at is not None and self.now - self._finished_at <= _REOPEN_S
-                self._gateway_takes(gateway_events.SpeechBegan(speaker="me", voiced_at=self.now, reopens=reopens))
+                reopens = mouth.finished_at is not None and self.now - mouth.finished_at <= _REOPEN_S
+                mouth = mouth.spends("questions")._replace(is_speaking=True, is_pausing=False, voiced_seq=_FIRST_VOICED)
+                self._now_is(mouth)
+                self._gateway_takes(gateway_events.SpeechBegan(speaker=who, voiced_at=self.now, reopens=reopens))
             case "speaks", _:
-                self._person = self._person._replace(breaths=self._person.breaths - 1)
-                self._speech_ends("max_length")
-                self._is_pausing, self._voiced_seq = False, _FIRST_VOICED
-                self._gateway_takes(gateway_events.SpeechBegan(speaker="me", voiced_at=self.now, continues=True))
+                self._now_is(mouth.spends("breaths"))
+                self._speech_ends(mouth, "max_length")
+                self._now_is(mouth.spends("breaths")._replace(is_pausing=False, voiced_seq=_FIRST_VOICED))
+                self._gateway_takes(gateway_events.SpeechBegan(speaker=who, voiced_at=self.now, continues=True))
             case "pauses", _:
-                self._person = self._person._replace(pauses=self._person.pauses - 1)
-                self._is_pausing = True
-                paused = gateway_events.SpeechPaused(speaker="me", last_seq=self._voiced_seq, voiced_until=self.now)
+                self._now_is(mouth.spends("pauses")._replace(is_pausing=True))
+                paused = gateway_events.SpeechPaused(speaker=who, last_seq=mouth.voiced_seq, voiced_until=self.now)
                 self._gateway_takes(paused)
             case "continues", _:
-                self._is_pausing = False
-                self._voiced_seq += _VOICED_A_BREATH
-                self._gateway_takes(gateway_events.SpeechResumed(speaker="me", voiced_at=self.now))
+                self._now_is(mouth._replace(is_pausing=False, voiced_seq=mouth.voiced_seq + _VOICED_A_BREATH))
+                self._gateway_takes(gateway_events.SpeechResumed(speaker=who, voiced_at=self.now))
             case "stops", _:
-                self._is_speaking, self._finished_at = False, self.now
-                self._speech_ends("endpoint")
-            case "wants", _:
-                self._person = self._person._replace(interrupts=self._person.interrupts - 1)
+                self._now_is(mouth._replace(is_speaking=False, finished_at=self.now))
+                self._speech_ends(mouth, "endpoint")
+            case _:
+                self._client_does(mouth, verb)
+
+    def _client_does(self, mouth: _Mouth, verb: str) -> None:
+        match verb:
+            case "wants":
+                self._now_is(mouth.spends("interrupts"))
                 self._gateway_takes(gateway_events.ClientInterrupted())
-            case "leaves", _:
-                self._person = self._person._replace(absences=self._person.absences - 1)
+            case "leaves":
+                self._now_is(mouth.spends("absences"))
                 self._hang_up()
                 self._gateway_takes(gateway_events.ListenerLeft())
-            case "returns", _:
+            case "returns":
                 self._is_away = False
                 if self.gateway is not None:
                     self._waits_again(self.gateway)
                 self._gateway_takes(gateway_events.ListenerJoined())
             case _:
-                self._person = Person(questions=0)
+                for each in self._mouths:
+                    self._now_is(each._replace(person=Person(questions=0)))
                 self._hang_up()
                 self._gateway_takes(gateway_events.SessionClosed())
                 self.gateway, self.is_closed = None, True
                 self._drop_queues("gateway")
 
-    def _speech_ends(self, reason: Literal["endpoint", "max_length", "closed"]) -> None:
+    def _now_is(self, mouth: _Mouth) -> None:
+        self._mouths = tuple(mouth if each.speaker == mouth.speaker else each for each in self._mouths)
+
+    def _speech_ends(self, mouth: _Mouth, reason: Literal["endpoint", "max_length", "closed"]) -> None:
         """A second of speech later."""
         until = self.now + 1.0
         while (due := self._due()) is not None and due <= until:
             self._let_time_pass(due)
         self.now = until
-        self._gateway_takes(self._speech_ended(reason))
+        self._gateway_takes(self._speech_ended(mouth, reason))
 
-    def _speech_ended(self, reason: Literal["endpoint", "max_length", "closed"]) -> gateway_events.SpeechEnded:
+    def _speech_ended(
+        self, mouth: _Mouth, reason: Literal["endpoint", "max_length", "closed"]
+    ) -> gateway_events.SpeechEnded:
         return gateway_events.SpeechEnded(
-            speaker="me", last_seq=9, voiced_seq=self._voiced_seq, voiced_until=self.now, reason=reason
+            speaker=mouth.speaker, last_seq=9, voiced_seq=mouth.voiced_seq, voiced_until=self.now, reason=reason
         )
 
     def _hang_up(self) -> None:
         self.listener = self.listener.leave(self.now)
         self._is_away = True
-        if self._is_speaking:
-            self._is_speaking = False
-            self._gateway_takes(self._speech_ended("closed"))
+        for mouth in self._mouths:
+            if mouth.is_speaking:
+                self._now_is(mouth._replace(is_speaking=False))
+                self._gateway_takes(self._speech_ended(mouth, "closed"))
 
     def _waits_again(self, gateway: gateway_state.Turns) -> None:
         decided = {key: at if key[1] not in gateway.turns else self.now for key, at in self.record.decided.items()}
@@ -415,7 +446,9 @@ class World:
             self._keep("gateway", message, message_id)
         elif verb == "dies":
             self._spend(crashes=1)
-            self.gateway, self._is_speaking, self._is_away, self._finished_at = None, False, False, None
+            self.gateway, self._is_away = None, False
+            for mouth in self._mouths:
+                self._now_is(mouth._replace(is_speaking=False, finished_at=None))
             self.listener = Listener(before=self.listener.sounds, dry_at=self.now)
             self._outbox = ()
             self._drop_queues("gateway")
@@ -433,6 +466,7 @@ class World:
             return
         self.gateway, effects = self._of.gateway(self.gateway, event, self.now)
         epoch = self.gateway.epoch
+        self._places = {**self._places, **{(epoch, turn.number): turn.place for turn in self.gateway.turns.values()}}
         for turn in self.gateway.turns.values():
             decided = dict(self.record.decided)
             if turn.is_committed:
@@ -450,7 +484,7 @@ class World:
             case gateway_events.Say(message):
                 self._publish("gateway", message)
             case gateway_events.Play(pcm) if not self._is_away:
-                self.listener = self.listener.take(_sound(pcm, epoch), self.now)
+                self.listener = self.listener.take(self._sound(pcm, epoch), self.now)
                 if pcm == SILENCE:
                     self.record = self.record._replace(concealed=self.record.concealed + 1)
             case gateway_events.Tell(door.Cut(at_ms=at_ms)) if not self._is_away:
@@ -461,6 +495,11 @@ class World:
                 self._outbox = (*self._outbox, (report, f"{SESSION}-{epoch}-{report.turn}-report"))
             case _:
                 pass
+
+    def _sound(self, pcm: bytes, epoch: int) -> Sound | None:
+        turn, revision, phrase, attempt, sequence, _ = _IDENTITY.unpack_from(pcm)
+        place = self._places.get((epoch, turn), 0)
+        return Sound(0.0, epoch, turn, revision, phrase, attempt, sequence, place) if turn > 0 else None
 
     # The agent and its model.
 
@@ -475,6 +514,7 @@ class World:
             epoch=self._saved.epoch,
             history=saved.history,
             over=saved.over,
+            behind=saved.still_open,
             unaccounted=saved.unaccounted,
             latest_replies=saved.latest_replies,
         )
@@ -744,8 +784,3 @@ def _gateway(epoch: int, next_turn: int) -> gateway_state.Turns:
 def _pcm(turn: int, revision: int, phrase: int, attempt: int, sequence: int) -> bytes:
     loud = 9999
     return _IDENTITY.pack(turn, revision, phrase, attempt, sequence, loud).ljust(2 * FRAME_SAMPLES, b"\0")
-
-
-def _sound(pcm: bytes, epoch: int) -> Sound | None:
-    turn, revision, phrase, attempt, sequence, _ = _IDENTITY.unpack_from(pcm)
-    return Sound(0.0, epoch, turn, revision, phrase, attempt, sequence) if turn > 0 else None

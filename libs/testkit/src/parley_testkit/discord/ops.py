@@ -1,0 +1,146 @@
+"""The numbers of Discord's three protocols: gateway opcodes and intents, voice opcodes, close codes, permissions.
+
+From discord-api-docs (topics/gateway, opcodes-and-status-codes, voice-connections, permissions) and the DAVE white
+paper, section "Voice Gateway Opcodes" (opcodes 11 and 13, and 21 to 31). Voice opcodes 18 and 20 are in neither:
+Discord sends them all the same, and a client has to overlook them.
+"""
+
+from enum import IntEnum, IntFlag
+
+
+class GatewayOp(IntEnum):
+    """What is said on the main gateway."""
+
+    DISPATCH = 0
+    HEARTBEAT = 1
+    IDENTIFY = 2
+    PRESENCE = 3
+    VOICE_STATE = 4
+    RESUME = 6
+    RECONNECT = 7
+    REQUEST_MEMBERS = 8
+    INVALID_SESSION = 9
+    HELLO = 10
+    HEARTBEAT_ACK = 11
+
+
+class GatewayClose(IntEnum):
+    """Why the main gateway hangs up."""
+
+    UNKNOWN_ERROR = 4000
+    UNKNOWN_OP = 4001
+    DECODE_ERROR = 4002
+    NOT_AUTHENTICATED = 4003
+    AUTHENTICATION_FAILED = 4004
+    ALREADY_AUTHENTICATED = 4005
+    INVALID_SEQ = 4007
+    RATE_LIMITED = 4008
+    SESSION_TIMED_OUT = 4009
+    DISALLOWED_INTENTS = 4014
+
+
+class Intent(IntFlag):
+    """What a bot asks to be told; the privileged ones have to be allowed first."""
+
+    NOTHING = 0
+    GUILDS = 1 << 0
+    GUILD_MEMBERS = 1 << 1
+    GUILD_VOICE_STATES = 1 << 7
+    GUILD_PRESENCES = 1 << 8
+    GUILD_MESSAGES = 1 << 9
+    MESSAGE_CONTENT = 1 << 15
+
+
+PRIVILEGED = Intent.GUILD_MEMBERS | Intent.GUILD_PRESENCES | Intent.MESSAGE_CONTENT
+
+
+class VoiceOp(IntEnum):
+    """What is said on the voice gateway; 25 to 30 are binary."""
+
+    IDENTIFY = 0
+    SELECT_PROTOCOL = 1
+    READY = 2
+    HEARTBEAT = 3
+    SESSION_DESCRIPTION = 4
+    SPEAKING = 5
+    HEARTBEAT_ACK = 6
+    RESUME = 7
+    HELLO = 8
+    RESUMED = 9
+    CLIENTS_CONNECT = 11
+    VIDEO = 12
+    CLIENT_DISCONNECT = 13
+    CLIENT_FLAGS = 18
+    CLIENT_PLATFORM = 20
+    PREPARE_TRANSITION = 21
+    EXECUTE_TRANSITION = 22
+    TRANSITION_READY = 23
+    PREPARE_EPOCH = 24
+    EXTERNAL_SENDER = 25
+    KEY_PACKAGE = 26
+    PROPOSALS = 27
+    COMMIT_WELCOME = 28
+    ANNOUNCE_COMMIT = 29
+    WELCOME = 30
+    INVALID_COMMIT = 31
+
+
+class VoiceClose(IntEnum):
+    """Why the voice gateway hangs up."""
+
+    UNKNOWN_OP = 4001
+    DECODE_ERROR = 4002
+    NOT_AUTHENTICATED = 4003
+    AUTHENTICATION_FAILED = 4004
+    ALREADY_AUTHENTICATED = 4005
+    SESSION_INVALID = 4006
+    SESSION_TIMED_OUT = 4009
+    SERVER_NOT_FOUND = 4011
+    UNKNOWN_PROTOCOL = 4012
+    DISCONNECTED = 4014
+    SERVER_CRASHED = 4015
+    UNKNOWN_ENCRYPTION = 4016
+    E2EE_REQUIRED = 4017
+    BAD_REQUEST = 4020
+    RATE_LIMITED = 4021
+    CALL_TERMINATED = 4022
+
+
+class Permission(IntFlag):
+    """What somebody may do; a channel can take it away from everyone."""
+
+    NOTHING = 0
+    SPEAK_PRIORITY = 1 << 8
+    STREAM = 1 << 9
+    VIEW_CHANNEL = 1 << 10
+    SEND_MESSAGES = 1 << 11
+    MANAGE_MESSAGES = 1 << 13
+    EMBED_LINKS = 1 << 14
+    ATTACH_FILES = 1 << 15
+    READ_HISTORY = 1 << 16
+    CONNECT = 1 << 20
+    SPEAK = 1 << 21
+    MUTE_MEMBERS = 1 << 22
+    DEAFEN_MEMBERS = 1 << 23
+    MOVE_MEMBERS = 1 << 24
+    USE_VAD = 1 << 25
+    CHANGE_NICKNAME = 1 << 26
+    USE_COMMANDS = 1 << 31
+    SET_VOICE_STATUS = 1 << 48
+
+
+EVERYONE = (
+    Permission.VIEW_CHANNEL
+    | Permission.SEND_MESSAGES
+    | Permission.EMBED_LINKS
+    | Permission.ATTACH_FILES
+    | Permission.READ_HISTORY
+    | Permission.CONNECT
+    | Permission.SPEAK
+    | Permission.STREAM
+    | Permission.USE_VAD
+    | Permission.CHANGE_NICKNAME
+    | Permission.USE_COMMANDS
+    | Permission.SET_VOICE_STATUS
+)
+"""What a new server lets everyone do."""

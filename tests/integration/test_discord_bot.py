@@ -1,0 +1,466 @@
+"""The bot on an emulated Discord: the gateway as a process, its commands, and everything that can keep it from coming.
+
+The other services are played by `parley_testkit.neighbours`; whole conversations are `test_discord_conversation`'s.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from parley_contract.catalogue import find_model
+from parley_contract.frames import FRAME_MS
+from parley_contract.messages import (
+    CloseSession,
+    DoorReported,
+    OpenSession,
+    ResumeSession,
+    TurnReport,
+    UtteranceStarted,
+)
+from parley_runtime.models import ModelStore
+from parley_runtime.pulls import pull
+from parley_testkit.discord import DiscordEmulator, EmulatedHuman, Fault
+from parley_testkit.discord.ops import Permission
+from parley_testkit.discord.world import Channel, Guild
+from parley_testkit.nats_server import NatsServer, running_nats
+from parley_testkit.neighbours import Neighbours, neighbours
+from parley_testkit.service_process import ServiceProcess, running_service
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+
+WAIT_S = 15.0
+
+
+class Home(NamedTuple):
+    """An emulated Discord with a server and a channel, and a gateway that is on it."""
+
+    discord: DiscordEmulator
+    guild: Guild
+    lounge: Channel
+    gateway: ServiceProcess
+    others: Neighbours
+
+    async def until(self, what: str, condition: Callable[[], object], timeout_s: float = WAIT_S) -> None:
+        await self.discord.until(what, condition, timeout_s=timeout_s)
+
+    def speech(self) -> list[UtteranceStarted]:
+        return [message for message in self.others.agent.heard if isinstance(message, UtteranceStarted)]
+
+    def reports(self) -> list[TurnReport]:
+        return [message for message in self.others.agent.heard if isinstance(message, TurnReport)]
+
+
+@pytest.fixture(scope="module")
+def hello() -> bytes:
+    """1.1 s of real speech as PCM."""
+    pull(ModelStore.at(), find_model("silero-vad"))
+    data = (pull(ModelStore.at(), find_model("audioeval")) / "en/hello_world.wav").read_bytes()
+    samples = np.frombuffer(data[data.index(b"data") + 8 :], "<f4")
+    pcm: bytes = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+    return pcm
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
+    async with running_nats(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def others(nats: NatsServer) -> AsyncIterator[Neighbours]:
+    async with neighbours(nats) as actors:
+        yield actors
+
+
+def environment(discord: DiscordEmulator, **more: str) -> dict[str, str]:
+    return {
+        "WEB_ENABLED": "false",
+        "DISCORD_ENABLED": "true",
+        "DISCORD_TOKEN": discord.bot.token,
+        "DISCORD_API_BASE": discord.api_base,
+        "DISCORD_GATEWAY_URL": discord.gateway_url,
+        "DISCORD_CA_FILE": str(discord.ca_file),
+        **more,
+    }
+
+
+@contextlib.asynccontextmanager
+async def at_home(nats: NatsServer, others: Neighbours, folder: Path, **more: str) -> AsyncIterator[Home]:
+    """Run a Discord and a gateway on it while the block lasts; `more` is put into the gateway's environment."""
+    others.begin_anew()
+    async with DiscordEmulator() as discord:
+        guild = discord.guild("Home")
+        lounge = discord.voice_channel(guild, "Lounge")
+        more = {name: value.format(lounge=lounge.id) for name, value in more.items()}
+        async with running_service("gateway", nats, folder, environment(discord, **more)) as gateway:
+            yield Home(discord, guild, lounge, gateway, others)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(
+    nats: NatsServer, others: Neighbours, hello: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Home]:
+    async with at_home(nats, others, tmp_path_factory.mktemp("gateway"), MAX_SESSIONS="1") as home:
+        yield home
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def home(shared: Home) -> AsyncIterator[Home]:
+    """A Discord on which the bot is in no channel; what was said before is forgotten."""
+    shared.others.begin_anew()
+    shared.discord.violations.all.clear()
+    yield shared
+    for guild in shared.discord.world.guilds.values():
+        if shared.discord.bot.id in guild.voice_states:
+            leaver = await shared.discord.human("Leaver", guild)
+            await (await leaver.invoke("leave")).reply()
+
+
+async def told(human: EmulatedHuman, command: str) -> str:
+    """Give a command and return what is answered."""
+    return (await (await human.invoke(command)).reply()).content
+
+
+async def brought(home: Home, name: str = "Mina", where: Channel | None = None) -> EmulatedHuman:
+    """Let somebody come into the channel and call the bot there."""
+    human = await home.discord.human(name, where or home.lounge)
+    assert "listening" in await told(human, "join")
+    await home.discord.connected()
+    return human
+
+
+class TestComingAndGoing:
+    async def test_somebody_calls_it_asks_hears_the_answer_and_sends_it_away(self, home: Home, hello: bytes) -> None:
+        mina = await brought(home)
+
+        await mina.say(hello)
+        await home.until("the turn is over", home.reports)
+
+        report = home.reports()[0]
+        assert (report.outcome, report.speaker) == ("answered", str(mina.account.id))
+        assert [(each.speaker, each.name) for each in home.speech()] == [(str(mina.account.id), "")]
+        # Two phrases of half a second, but for what Opus adds and jitter takes.
+        assert 45 <= len(mina.heard().voiced) <= 60
+        assert await told(mina, "leave") == f"I have left <#{home.lounge.id}>."
+        assert home.discord.bot.id not in home.guild.voice_states
+        assert home.discord.violations.but() == []
+        await mina.leave()
+
+    async def test_status_says_how_it_fares(self, home: Home, hello: bytes) -> None:
+        stranger = await home.discord.human("Stranger", home.guild)
+        nowhere = await (await stranger.invoke("status")).reply()
+        mina = await brought(home)
+        await mina.say(hello)
+        await home.until("the turn is over", home.reports)
+
+        reply = await (await mina.invoke("status")).reply()
+
+        lines = reply.content.splitlines()
+        assert (nowhere.content, reply.is_ephemeral) == ("In no voice channel.", True)
+        assert lines[0] == f"In <#{home.lounge.id}>, connected."
+        assert mina.privacy_code in lines[1].replace(" ", "")
+        assert lines[2].startswith("Latency: ")
+        assert lines[3] == "Heard so far: Mina."
+        assert lines[4].startswith("From your last word to my first thought (E2FT), latest turns: ")
+        status = (await home.gateway.get("/status"))["discord"]
+        assert (status["connected"], len(status["stays"])) == (True, 1)
+        packets = status["stays"][0]["packets"]["speakers"][str(mina.account.id)]
+        assert packets["decoded"] >= 50
+        assert home.discord.bot.token not in str(status)
+        await mina.leave()
+
+    async def test_it_answers_in_the_language_of_whoever_asks(self, home: Home) -> None:
+        korea = home.discord.guild("서울", locale="ko")
+        mina = await home.discord.human("민아", korea)
+
+        assert await told(mina, "join") == "음성 채널에 계시지 않아요. 먼저 음성 채널에 들어간 다음 다시 불러 주세요."
+
+    async def test_it_leaves_and_comes_again_within_a_second(self, home: Home, hello: bytes) -> None:
+        mina = await brought(home)
+
+        leaving, joining = await asyncio.gather(mina.invoke("leave"), mina.invoke("join"))
+        left = (await leaving.reply()).content
+        again = (await joining.reply()).content
+        if "already" in again:  # the second command overtook the first
+            again = await told(mina, "join")
+
+        assert "left" in left
+        assert "listening" in again
+        await home.discord.connected()
+        await mina.say(hello)
+        await home.until("the turn is over", home.reports)
+        assert home.reports()[0].outcome == "answered"
+        assert len([message for message in home.others.agent.heard if isinstance(message, CloseSession)]) == 1
+        await mina.leave()
+
+    async def test_muted_it_hears_nothing_and_shows_it(self, home: Home, hello: bytes) -> None:
+        mina = await brought(home)
+
+        muted = await told(mina, "mute")
+        state = home.guild.voice_states[home.discord.bot.id]
+        await home.until("it is deafened", lambda: state.deafens_self)
+        await mina.say(hello)
+        await asyncio.sleep(0.7)
+        nothing = home.speech()
+        unmuted = await told(mina, "mute")
+        await home.until("it is not deafened", lambda: not state.deafens_self)
+        await mina.say(hello)
+        await home.until("it hears", home.speech)
+
+        assert (muted, unmuted) == (
+            "I am not listening any more. `/mute` again, and I do.",
+            "I am listening again.",
+        )
+        assert nothing == []
+        await mina.leave()
+
+    async def test_on_a_stage_it_steps_forward_where_it_may(self, home: Home) -> None:
+        theatre = home.discord.guild("Theatre")
+        stage = home.discord.voice_channel(theatre, "Stage", is_stage=True)
+        mina = await home.discord.human("Mina", stage)
+        refused = await told(mina, "join")
+
+        theatre.everyone |= Permission.MUTE_MEMBERS
+        home.discord.gateway.dispatch(theatre, "GUILD_UPDATE", theatre.json())
+        home.discord.gateway.dispatch(
+            theatre, "GUILD_ROLE_UPDATE", {"guild_id": str(theatre.id), "role": theatre.role()}
+        )
+        await asyncio.sleep(0.2)
+        said = await told(mina, "join")
+
+        assert refused.startswith(f"In <#{stage.id}>, a stage, I may only listen.")
+        assert "listening" in said
+        assert not theatre.voice_states[home.discord.bot.id].is_suppressed
+        await told(mina, "leave")
+        await mina.leave()
+
+
+class TestWhyItCannotCome:
+    @pytest.mark.parametrize(
+        "denied, limit, begins",
+        [
+            (Permission.VIEW_CHANNEL, 0, "I cannot see "),
+            (Permission.CONNECT, 0, "I may not join "),
+            (Permission.SPEAK, 0, "I may not speak in "),
+            (Permission.NOTHING, 1, "<#{channel}> is full."),
+        ],
+    )
+    async def test_a_channel_says_what_is_in_the_way(
+        self, home: Home, denied: Permission, limit: int, begins: str
+    ) -> None:
+        room = home.discord.voice_channel(home.guild, f"Room {denied} {limit}", user_limit=limit, denied=denied)
+        mina = await home.discord.human("Mina", room)
+
+        reply = await (await mina.invoke("join")).reply()
+
+        assert reply.content.startswith(begins.format(channel=room.id))
+        assert reply.is_ephemeral
+        await mina.leave()
+
+    async def test_who_is_in_no_channel_is_told_to_join_one(self, home: Home) -> None:
+        mina = await home.discord.human("Mina", home.guild)
+
+        assert await told(mina, "join") == "You are in no voice channel. Join one, then call me again."
+        assert await told(mina, "leave") == "I am in no voice channel."
+
+    async def test_it_is_in_one_channel_of_a_server_at_a_time(self, home: Home) -> None:
+        mina = await brought(home)
+        attic = home.discord.voice_channel(home.guild, "Attic")
+        jun = await home.discord.human("Jun", attic)
+
+        assert await told(jun, "join") == (
+            f"I am talking in <#{home.lounge.id}>, and there is one conversation in a server at a time. "
+            "`/leave` ends it."
+        )
+        assert await told(mina, "join") == f"I am in <#{home.lounge.id}> already."
+        await jun.leave()
+        await mina.leave()
+
+    async def test_more_conversations_than_it_may_have_are_refused(self, home: Home) -> None:
+        mina = await brought(home)
+        club = home.discord.guild("Club")
+        bar = home.discord.voice_channel(club, "Bar")
+        jun = await home.discord.human("Jun", bar)
+
+        assert await told(jun, "join") == (
+            "All my places are taken. Try again when a conversation elsewhere has ended."
+        )
+        assert home.discord.bot.id not in club.voice_states
+        await jun.leave()
+        await mina.leave()
+
+    async def test_an_agent_that_is_not_ready_is_said_at_once(self, home: Home) -> None:
+        home.others.agent.refuses = True
+        mina = await home.discord.human("Mina", home.lounge)
+
+        assert await told(mina, "join") == "I am not ready to talk yet. Try again in a few seconds."
+        await mina.leave()
+
+    async def test_a_voice_server_that_wants_another_encryption_is_said(self, home: Home) -> None:
+        home.discord.voice.refusals.extend([4017] * 5)
+        mina = await home.discord.human("Mina", home.lounge)
+        began_at = time.monotonic()
+
+        said = await told(mina, "join")
+
+        home.discord.voice.refusals.clear()
+        assert said == "Discord's voice server and I have no encryption in common, and I do not talk without."
+        assert time.monotonic() - began_at < 10  # discord.py waits five seconds for the farewell
+        await home.until("its session is closed", lambda: home.others.agent.of(CloseSession))
+        await home.until("nothing is left of it", lambda: home.discord.bot.id not in home.guild.voice_states)
+        await mina.leave()
+
+
+async def test_it_comes_by_itself_and_leaves_when_it_has_been_alone(
+    nats: NatsServer, others: Neighbours, tmp_path: Path
+) -> None:
+    settings = {"DISCORD_AUTO_JOIN": '["{lounge}"]', "DISCORD_LEAVE_AFTER_IDLE_S": "2"}
+    async with at_home(nats, others, tmp_path, **settings) as home:
+        mina = await home.discord.human("Mina", home.lounge)
+        await home.discord.connected()
+        await mina.leave()
+        left_at = time.monotonic()
+
+        bot = home.discord.bot.id
+        await home.until("it has left", lambda: bot not in home.guild.voice_states)
+
+        assert 1.5 < time.monotonic() - left_at < 5
+        await mina.join(home.lounge)
+        await home.discord.connected()
+
+
+async def test_speech_puts_off_that_it_leaves_and_it_says_why_it_has_left(
+    nats: NatsServer, others: Neighbours, tmp_path: Path, hello: bytes
+) -> None:
+    async with at_home(nats, others, tmp_path, DISCORD_LEAVE_AFTER_IDLE_S="3") as home:
+        mina = await brought(home)
+        came_at = time.monotonic()
+        await asyncio.sleep(1.5)
+        await mina.say(hello)
+
+        bot = home.discord.bot.id
+        await home.until("it has left", lambda: bot not in home.guild.voice_states)
+        await home.until("it says why", lambda: home.guild.channels[0].messages)
+
+        assert time.monotonic() - came_at > 4
+        assert home.guild.channels[0].messages[-1].content.startswith("Nobody has said anything for ")
+
+
+async def test_who_may_not_command_is_told_so(nats: NatsServer, others: Neighbours, tmp_path: Path) -> None:
+    async with at_home(nats, others, tmp_path, DISCORD_ROLES='["4711"]') as home:
+        mina = await home.discord.human("Mina", home.lounge)
+
+        reply = await (await mina.invoke("join")).reply()
+
+        assert reply.content == "Only members of certain roles may do that here. Ask whoever runs me."
+        assert await told(mina, "status") == "In no voice channel."
+
+
+async def test_killed_in_a_conversation_it_is_back_within_10_s_and_goes_on(
+    nats: NatsServer, others: Neighbours, tmp_path: Path, hello: bytes
+) -> None:
+    async with at_home(nats, others, tmp_path) as home:
+        mina = await brought(home)
+        await mina.say(hello)
+        await home.until("the turn is over", home.reports)
+
+        await home.gateway.kill()
+        killed_at = time.monotonic()
+        async with running_service("gateway", nats, tmp_path, environment(home.discord), wait=False) as again:
+            await home.until("it is back", lambda: resumed(home), 10)
+            await home.discord.connected(timeout_s=10)
+            took_s = time.monotonic() - killed_at
+            await home.until("it says so", lambda: home.lounge.messages)
+            await mina.say(hello)
+            await home.until("the next turn is over", lambda: len(home.reports()) == 2)
+
+            first, second = home.reports()
+            assert took_s < 10
+            assert (second.session, second.epoch, second.outcome) == (first.session, 2, "answered")
+            assert second.turn > first.turn
+            assert home.lounge.messages[-1].content == "I was restarted, and am back. Our conversation goes on."
+            assert len([m for m in others.agent.heard if isinstance(m, OpenSession)]) == 1
+            assert home.discord.bot.token not in again.log()
+
+
+def resumed(home: Home) -> bool:
+    known = {report.session for report in home.reports()}
+    return any(isinstance(m, ResumeSession) and m.session in known for m in home.others.agent.heard)
+
+
+@pytest.mark.parametrize(
+    "fault, reason, begins",
+    [
+        (Fault("GET", "/users/@me", 401), "TokenRefused", "Discord refuses the bot's token"),
+        (4004, "TokenRefused", "Discord refuses the bot's token"),
+        (4014, "IntentsRefused", "Discord refuses the intents"),
+        (Fault("GET", "/users/@me", 503), "DiscordUnreachable", "Discord's API answers with status 503"),
+    ],
+)
+async def test_what_keeps_it_from_discord_is_said_everywhere_and_the_token_nowhere(
+    nats: NatsServer, others: Neighbours, tmp_path: Path, fault: Fault | int, reason: str, begins: str
+) -> None:
+    others.begin_anew()
+    async with DiscordEmulator() as discord:
+        if isinstance(fault, Fault):
+            discord.rest.faults.extend([fault] * 50)
+        else:
+            discord.gateway.refusals.extend([fault] * 50)
+        async with running_service("gateway", nats, tmp_path, environment(discord), wait=False) as gateway:
+            await discord.until("it is told", lambda: reports_of(others, reason), timeout_s=30)
+            readiness: Mapping[str, Any] = await gateway.get("/readyz")
+            status = (await gateway.get("/status"))["discord"]
+
+            assert readiness["ready"] is False
+            assert readiness["reasons"]["discord"].startswith(begins)
+            assert (status["connected"], status["reason"]) == (False, reason)
+            assert status["sentence"].startswith(begins)
+            assert reports_of(others, reason)[-1].sentence.startswith(begins)
+            for text in (str(readiness), str(status), gateway.log(), await gateway.text("/metrics")):
+                assert discord.bot.token not in text
+
+
+def reports_of(others: Neighbours, reason: str) -> list[DoorReported]:
+    return [m for m in others.agent.heard if isinstance(m, DoorReported) and m.reason == reason]
+
+
+async def test_a_token_from_a_file_that_changes_is_read_again(
+    nats: NatsServer, others: Neighbours, tmp_path: Path
+) -> None:
+    others.begin_anew()
+    token = tmp_path / "token"
+    token.write_text("not.the.one\n")
+    async with DiscordEmulator() as discord:
+        settings = {**environment(discord), "DISCORD_TOKEN": "", "DISCORD_TOKEN_FILE": str(token)}
+        async with running_service("gateway", nats, tmp_path, settings, wait=False) as gateway:
+            await discord.until("it is refused", lambda: reports_of(others, "TokenRefused"), timeout_s=30)
+
+            token.write_text(f"{discord.bot.token}\n")
+            await gateway.until_ready()
+
+            assert (await gateway.get("/status"))["discord"]["connected"] is True
+
+
+async def test_talkspurts_of_two_people_at_once_are_two_utterances_with_their_names(home: Home, hello: bytes) -> None:
+    mina = await brought(home)
+    jun = await home.discord.human("Jun", home.lounge)
+    await home.discord.connected()
+
+    await asyncio.gather(mina.say(hello), jun.say(hello))
+    await home.until("both are heard", lambda: len(home.reports()) == 2)
+
+    assert {(each.speaker, each.name) for each in home.speech()} == {
+        (str(mina.account.id), "Mina"),
+        (str(jun.account.id), "Jun"),
+    }
+    frames = [len(got) for got in home.others.asr.frames.values()]
+    assert all(len(hello) / 640 - 10 < count < len(hello) / 640 + 1000 / FRAME_MS for count in frames)
+    await jun.leave()
+    await mina.leave()

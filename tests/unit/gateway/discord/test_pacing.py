@@ -1,0 +1,55 @@
+"""The pacing thread: deadlines in their order, from any thread, and an end."""
+
+import threading
+import time
+
+from parley_gateway.discord.pacing import Pacer
+
+
+class Runner:
+    """Is ticked so often."""
+
+    def __init__(self, ticks: int) -> None:
+        self.left = ticks
+        self.met: list[float] = []
+        self.prepared = 0
+        self.done = threading.Event()
+
+    def tick(self, due: float) -> float | None:
+        self.met.append(due)
+        self.left -= 1
+        if self.left:
+            return due + 0.001
+        self.done.set()
+        return None
+
+    def prepare(self) -> None:
+        self.prepared += 1
+
+
+def test_everybody_is_ticked_at_their_deadlines_which_do_not_drift() -> None:
+    runners = [Runner(20) for _ in range(5)]
+    with Pacer() as pacer:
+        began_at = time.monotonic()
+        for runner in runners:
+            pacer.at(began_at, runner)
+        for runner in runners:
+            assert runner.done.wait(10)
+        late_s = pacer.drain_lateness()
+
+    for runner in runners:
+        assert [round((due - began_at) * 1000) for due in runner.met] == list(range(20))
+        assert runner.prepared >= 19
+    assert len(late_s) == 100
+    assert min(late_s) >= 0
+    assert not pacer.drain_lateness()
+
+
+def test_an_earlier_deadline_is_met_first() -> None:
+    late, early = Runner(1), Runner(1)
+    with Pacer() as pacer:
+        pacer.at(time.monotonic() + 60, late)
+        pacer.at(time.monotonic(), early)
+        assert early.done.wait(10)
+
+    assert not late.met
