@@ -57,7 +57,7 @@ class SmartRules(msgspec.Struct, frozen=True, kw_only=True):
 
     weights: Weights = Weights()
     sure: float = 2.0
-    """Log-odds at which the turn is over: one in eight may go on, and is taken up again as long as it can be reopened."""
+    """Log-odds at which the turn is over: one in eight goes on, and is taken up again as long as it can be reopened."""
     fastest_ms: Ms = 250
     """No turn ends sooner: the words of a pause are known 170 to 250 ms after it began."""
     complete_ms: Ms = 300

@@ -4,21 +4,23 @@ Used by `sessions`, which is the `Ears` of all of them. Somebody who only listen
 forgotten with the frames that nobody will ask for any more. Not here: names, and what any of it means.
 """
 
+import asyncio
 import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from parley_contract.endings import Ending
 from parley_contract.frames import Frame
 from parley_gateway.gathering import Gathering, Place
-from parley_gateway.inbound import Ears, Microphone
+from parley_gateway.inbound import Ears, Microphone, TurnSound
 from parley_gateway.segments import SpeechWindow
 from parley_gateway.turn_model import TurnJudge
 from parley_gateway.utterances import UtteranceRules
 
-if TYPE_CHECKING:
-    import asyncio
+_WORDS_FIRST_S: Final = 0.15
+"""How long the judgement of a pause's sound waits for its words: on few cores the two would slow each other down, and
+it is with the words that everything else begins."""
 
 
 class Hearing(NamedTuple):
@@ -34,7 +36,17 @@ class _Speaker:
         self.microphone: Final = microphone
         self.place: Place[Any] | None = None
         """None once they have left."""
+        self.pause: TurnSound | None = None
+        """What is to be judged: at once when its words are there, or when `asks_later` says so."""
+        self.asks_later: asyncio.TimerHandle | None = None
         self.judging: asyncio.Future[float] | None = None
+
+    def judge_no_more(self) -> None:
+        """Let no pause be judged any more that was to be."""
+        for pending in (self.asks_later, self.judging):
+            if pending is not None:
+                pending.cancel()
+        self.pause = self.asks_later = self.judging = None
 
 
 class Speakers:
@@ -101,6 +113,7 @@ class Speakers:
             if speaker.place is not None:
                 speaker.place.settle()
             speaker.microphone.close(now)
+            speaker.judge_no_more()
 
     def leave(self, speaker: str, now: float) -> None:
         """Somebody has left: what they were saying is over."""
@@ -110,19 +123,24 @@ class Speakers:
         known.place.settle()
         known.place = None
         known.microphone.close(now)
+        known.judge_no_more()
         self._forget_if_gone(speaker)
 
     # Judging pauses.
 
     def judge_pause(self, speaker: str) -> None:
-        """Have the turn model say whether this pause sounds like the end."""
-        known, judge = self._all[speaker], self._hearing.turn_judge
-        turn = known.microphone.turn_sound() if judge is not None else None
-        if judge is None or turn is None:
-            return
-        if known.judging is not None:
-            known.judging.cancel()
-        known.judging = judge.ask(turn.pcm, functools.partial(self._sounded, known, turn.until))
+        """Have the turn model say whether this pause sounds like the end, as soon as its words are there."""
+        known = self._all[speaker]
+        known.judge_no_more()
+        if self._hearing.turn_judge is not None:
+            known.pause = known.microphone.turn_sound()
+            known.asks_later = asyncio.get_running_loop().call_later(_WORDS_FIRST_S, self._ask, known)
+
+    def _ask(self, speaker: _Speaker) -> None:
+        judge, turn = self._hearing.turn_judge, speaker.pause
+        speaker.judge_no_more()
+        if judge is not None and turn is not None and speaker.microphone.is_speaking:
+            speaker.judging = judge.ask(turn.pcm, functools.partial(self._sounded, speaker, turn.until))
 
     def _sounded(self, speaker: _Speaker, until: int, audio: float) -> None:
         speaker.microphone.sound_judged(until, audio, time.monotonic())
@@ -132,6 +150,8 @@ class Speakers:
         """A transcript of somebody's utterance up to that frame ends so."""
         if (known := self._all.get(speaker)) is not None:
             known.microphone.words_judged(utterance, covers_seq, ending, time.monotonic())
+            if known.pause is not None:
+                self._ask(known)
             self._wake()
 
     # What is kept.
