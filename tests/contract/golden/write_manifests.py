@@ -1,4 +1,4 @@
-"""Writes the golden manifests of every sample anew: `.venv/bin/python tests/contract/golden/write_manifests.py`.
+"""Writes the golden manifests anew: `.venv/bin/python tests/contract/golden/write_manifests.py`.
 
 Read the difference before you commit it: it is what a cluster will run, and each assistant's pods restart for it.
 """
@@ -12,11 +12,9 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """Write one file a sample."""
-    (HERE / "manifests").mkdir(exist_ok=True)
-    for path in sorted((HERE.parents[2] / "docs/samples").glob("*.yaml")):
-        golden = HERE / "manifests" / f"{path.stem}.yaml"
-        golden.write_text(sample_plans(path))
+    """Write each file that is there."""
+    for golden in sorted((HERE / "manifests").glob("*.yaml")):
+        golden.write_text(sample_plans(HERE.parents[2] / "docs/samples" / golden.name))
         sys.stdout.write(f"wrote {golden.relative_to(HERE)}\n")
 
 
