@@ -2,8 +2,10 @@
 
 import asyncio
 import datetime as dt
+import os
 import socket
 import time
+from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -16,6 +18,7 @@ from parley_operator.handlers import watch
 from parley_operator.kinds import ASSISTANT, WATCHED
 from parley_operator.logs import configure_logs
 from parley_operator.metrics import Metrics
+from parley_operator.pod_access import pod_access
 from parley_operator.posts import Posts
 from parley_operator.queues import Workers
 from parley_operator.reconciling import Reconciler, Surroundings
@@ -39,7 +42,8 @@ async def run(settings: Settings) -> None:
     configure_logs(settings.log_level)
     metrics, world, watching = Metrics(), World(), asyncio.Event()
     clock = time.monotonic
-    async with connected() as cluster, aiohttp.ClientSession(trust_env=False) as http:
+    pod = pod_access(Path(settings.service_account), os.environ)
+    async with connected(pod) as cluster, aiohttp.ClientSession(trust_env=False) as http:
         secrets = Secrets(cluster, clock)
         agents = Agents(http, lambda key: looks.add(key), clock, address=settings.agent_status_url)  # noqa: PLW0108
         around = Surroundings(
@@ -59,6 +63,8 @@ async def run(settings: Settings) -> None:
         async with served(settings.host, ports, metrics, lambda: looks.queue.oldest_s(clock()), watching.is_set):
             await _until_defined(cluster, settings.namespaces)
             await _look_around(world, cluster, settings.namespaces)
+            for key in world.keys():  # noqa: SIM118  # no mapping
+                looks.add(key)
             async with asyncio.TaskGroup() as tasks:
                 background = (
                     tasks.create_task(looks.run()),
@@ -66,7 +72,7 @@ async def run(settings: Settings) -> None:
                     tasks.create_task(sweep_for_ever(world, cluster, settings.namespaces, looks.add)),
                 )
                 _LOG.info("watching", namespaces=settings.namespaces or "all")
-                await watch(world, looks.add, settings.namespaces, watching)
+                await watch(world, looks.add, settings.namespaces, watching, pod)
                 for task in background:
                     task.cancel()
     _LOG.info("ended")

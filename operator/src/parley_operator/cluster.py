@@ -23,16 +23,16 @@ from urllib.parse import urlencode
 import aiohttp
 import msgspec
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import load_incluster_config, load_kube_config
+from kubernetes.aio.config import load_kube_config
 
 from parley_contract.errors import PermanentError, RetryableError
 from parley_operator.actions import Delete
 from parley_operator.kinds import ASSISTANT, NEWS, SECRET, Kind, kind_named
+from parley_operator.pod_access import PodAccess
 from parley_operator.resources.objects import FIELD_MANAGER, Object
 
 REQUEST_S: Final = 15.0
 """An answer takes milliseconds; a server under load queues for seconds (API Priority and Fairness), then says 429."""
-_SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _USERS: Final = str(Path("~/.kube/config").expanduser())
 _PAGE: Final = 200
 _APPLY: Final = "application/apply-patch+yaml"
@@ -200,7 +200,7 @@ def translated(what: str, code: int, body: bytes, retry_after: str = "") -> Retr
         cause.get("reason") == "NamespaceTerminating" for cause in details.get("causes") or []
     ):
         return EndingError(sentence)
-    # 401: a token that has just expired is read again; 408: the server gave up waiting.
+    # 401: a token that has just expired will be replaced; 408: the server gave up waiting.
     if code in {401, 408, 429} or code >= 500:  # noqa: PLR2004
         after = retry_after or str(details.get("retryAfterSeconds", ""))
         return ApiAwayError(sentence, float(after) if after.isdigit() else 0.0)
@@ -208,13 +208,21 @@ def translated(what: str, code: int, body: bytes, retry_after: str = "") -> Retr
 
 
 @contextlib.asynccontextmanager
-async def connected() -> AsyncIterator[Cluster]:
-    """Speak to the API server as the pod's ServiceAccount; outside a pod as KUBECONFIG or the user's own file says."""
+async def connected(pod: PodAccess | None = None) -> AsyncIterator[Cluster]:
+    """Speak to the API server as a pod; as KUBECONFIG or the user's own file says, if this is none."""
     configuration = Configuration()
-    if _SERVICE_ACCOUNT.exists():
-        load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+    if pod is not None:
+        configuration.host, configuration.ssl_ca_cert = pod.server, str(pod.authority)
+
+        def renew(shown: Configuration) -> None:
+            shown.api_key["BearerToken"] = f"Bearer {pod.token()}"
+
+        renew(configuration)  # without any, the client would never ask for one
+        configuration.refresh_api_key_hook = renew
     else:
         await load_kube_config(config_file=os.environ.get("KUBECONFIG", _USERS), client_configuration=configuration)  # type: ignore[no-untyped-call]
+    # As kopf does: proxies from the environment and a .netrc, which is looked for at each request, are for browsers.
+    configuration.client_session_kwargs = {"trust_env": False}
     async with ApiClient(configuration) as client:
         yield Cluster(client)
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 import kopf
 
 from parley_operator.kinds import ASSISTANT, WATCHED, Kind
+from parley_operator.pod_access import PodAccess
 from parley_operator.resources.objects import DOMAIN
 from parley_operator.world import Key, World
 
@@ -50,7 +51,11 @@ class _KeepsNothing(kopf.DiffBaseStorage):
 
 
 async def watch(
-    world: World, tell: Callable[[Key, float], None], namespaces: Collection[str], ready: asyncio.Event
+    world: World,
+    tell: Callable[[Key, float], None],
+    namespaces: Collection[str],
+    ready: asyncio.Event,
+    pod: PodAccess | None = None,
 ) -> None:
     """Watch until SIGTERM or SIGINT, with the API server's answers kept in a world.
 
@@ -59,9 +64,10 @@ async def watch(
         tell: called with an assistant that something happened to, and after how many seconds to look.
         namespaces: which; empty for all.
         ready: set when watching begins.
+        pod: how the API server is reached; None for what KUBECONFIG says.
     """
     await kopf.operator(
-        registry=_registry(world, tell),
+        registry=_registry(world, tell, pod),
         settings=_settings(),
         namespaces=list(namespaces),
         clusterwide=not namespaces,
@@ -100,21 +106,28 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-def _registry(world: World, tell: Callable[[Key, float], None]) -> kopf.OperatorRegistry:
+def _registry(world: World, tell: Callable[[Key, float], None], pod: PodAccess | None) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     async def happened(event: Mapping[str, Any], **_: Any) -> None:  # noqa: ANN401  # kopf's keywords
         seen = event["object"]
-        if event["type"] != "DELETED":
-            world.put(seen)
-        keys = world.keys_of(seen)
         if event["type"] == "DELETED":
-            world.remove(seen)
-        for key in keys:
+            keys = world.keys_of(seen)
+            is_news = world.remove(seen)
+        else:
+            is_news = world.put(seen)
+            keys = world.keys_of(seen)
+        for key in keys if is_news else ():
             tell(key, 0.0 if seen["kind"] == ASSISTANT.name else COALESCE_S)
+        if event["type"] == "DELETED" and seen["kind"] == ASSISTANT.name:
+            for key in world.contenders():
+                tell(key, COALESCE_S)
 
     async def log_in(**keywords: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401
-        return kopf.login_with_service_account(**keywords) or kopf.login_with_kubeconfig(**keywords)
+        # Called again whenever a token is refused: by then there is another one.
+        if pod is not None:
+            return kopf.ConnectionInfo(server=pod.server, ca_path=str(pod.authority), token=pod.token())
+        return kopf.login_with_kubeconfig(**keywords)
 
     kopf.on.login(registry=registry, errors=kopf.ErrorsMode.PERMANENT)(log_in)
     for kind in WATCHED:

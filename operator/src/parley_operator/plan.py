@@ -22,8 +22,6 @@ from parley_operator.resources import children, claims, revisions, secrets
 from parley_operator.resources.objects import Context, Installation, Object, is_ours, value_hash
 from parley_operator.resources.secrets import NkeyPair
 
-WAIT_FOR_OTHERS_S: Final = 10.0
-"""So often is looked whether a Secret came, or another assistant went, that an assistant was refused for."""
 LOOK_AGAIN_S: Final = 300.0
 """So often is looked whether Secrets changed: the operator may get those that it knows by name, and watch none."""
 _OF_OTHERS: Final = frozenset({reasons.SECRET_MISSING, reasons.KEY_MISSING, reasons.TOKEN_IN_USE})
@@ -76,7 +74,8 @@ def plan(judgement: Judgement, observed: Observed, installation: Installation, n
         installation: what was decided at installation.
         now: wall clock, with a time zone, for when failed pulls are tried again.
     """
-    waits_s = WAIT_FOR_OTHERS_S if {refusal.reason for refusal in judgement.refusals} & _OF_OTHERS else LOOK_AGAIN_S
+    refused_for = {refusal.reason for refusal in judgement.refusals}
+    waits_s = installation.wait_for_others_s if refused_for & _OF_OTHERS else LOOK_AGAIN_S
     if judgement.assistant is None:
         return Plan(actions=(), look_again_after_s=waits_s)
     context = _context(judgement.assistant, observed, installation)

@@ -12,6 +12,10 @@ from typing import Final, Generic, TypeVar
 
 K = TypeVar("K")
 
+REST: Final = 4.0
+LAST_REST_S: Final = 1.0
+"""After its work a key that is not in a hurry rests four times as long as that took, up to this: what goes on for a
+while is worked on a few times, and the fewer the more there is to do."""
 FIRST_RETRY_S: Final = 0.25
 LAST_RETRY_S: Final = 60.0
 """Failures are tried again after 0.25 s, 0.5 s, and so on up to this: an API server that is away for an hour is asked
@@ -30,16 +34,28 @@ class Queue(Generic[K]):
         self._running: set[K] = set()
         self._failures: dict[K, int] = {}
         self._not_before: dict[K, float] = {}
+        self._hasty: set[K] = set()
+        self._taken: dict[K, float] = {}
+        self._rested: dict[K, float] = {}
 
     def __len__(self) -> int:
         """Return how many wait for their time or for a worker."""
         return len(self._due)
 
     def add(self, key: K, now: float, after_s: float = 0.0) -> None:
-        """Let a key be taken from a time on; if it waits already, the earlier time holds."""
+        """Let a key be taken from a time on; if it waits already, the earlier time holds.
+
+        What may wait a while (`after_s` above 0) also waits until the key has rested.
+        """
         due = max(now + after_s, self._not_before.get(key, now))
-        if due >= self._due.get(key, float("inf")):
-            return
+        if after_s > 0:
+            due = max(due, self._rested.get(key, due))
+        else:
+            self._hasty.add(key)
+        if due < self._due.get(key, float("inf")):
+            self._wait(key, due)
+
+    def _wait(self, key: K, due: float) -> None:
         self._due[key] = due
         self._since[key] = due
         self._order += 1
@@ -58,7 +74,9 @@ class Queue(Generic[K]):
                 held.append(entry)
                 continue
             del self._due[key], self._since[key]
+            self._hasty.discard(key)
             self._running.add(key)
+            self._taken[key] = now
             found = key
             break
         for entry in held:
@@ -70,8 +88,14 @@ class Queue(Generic[K]):
         self._running.discard(key)
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
+        rested = now + min(LAST_REST_S, REST * (now - self._taken.pop(key, now)))
+        if key in self._due and key not in self._hasty:
+            self._wait(key, max(self._due[key], rested))
         if again_after_s is not None:
+            self._rested[key] = rested
             self.add(key, now, again_after_s)
+        else:
+            self._rested.pop(key, None)
 
     def failed(self, key: K, now: float, chance: float, at_least_s: float = 0.0) -> float:
         """Give a key back whose work failed; return after how many seconds it is taken again.
@@ -87,19 +111,20 @@ class Queue(Generic[K]):
         whole = min(LAST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(count, 16))
         wait_s = max(at_least_s, whole * (1 + chance) / 2)
         self._running.discard(key)
+        self._taken.pop(key, None)
         if at_least_s:
             self._not_before[key] = now + at_least_s
         # What happened meanwhile was likely our own doing: what fails would fail again at the pace of its events.
         self._due.pop(key, None)
+        self._hasty.discard(key)
         self.add(key, now, wait_s)
         return wait_s
 
     def forget(self, key: K) -> None:
         """Drop a key that is gone; what is being worked on is given back all the same."""
-        self._due.pop(key, None)
-        self._since.pop(key, None)
-        self._failures.pop(key, None)
-        self._not_before.pop(key, None)
+        for memory in (self._due, self._since, self._failures, self._not_before, self._rested):
+            memory.pop(key, None)
+        self._hasty.discard(key)
 
     def next_due(self) -> float | None:
         """Return when a key that nobody works on is due; None for never."""

@@ -34,6 +34,8 @@ from parley_operator.status import as_document, news, status
 from parley_operator.world import Key, World
 
 _GONE_S: Final = 5.0
+_REST_S: Final = 0.15
+"""After so long is looked at what was written: a plan may have a second half, and our own writes are no news to us."""
 _LOG: Final = structlog.get_logger()
 
 
@@ -109,7 +111,8 @@ class Reconciler:
             raise
         if refused is not None:
             raise refused
-        return "changed" if made.actions or is_told else "unchanged", made.look_again_after_s
+        again_s = min(made.look_again_after_s, _REST_S) if made.actions else made.look_again_after_s
+        return "changed" if made.actions or is_told else "unchanged", again_s
 
     def _forget(self, key: Key) -> None:
         self._generations.pop(key, None)

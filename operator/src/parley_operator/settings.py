@@ -12,6 +12,7 @@ import msgspec
 from parley_contract.errors import InvalidDocumentError
 from parley_contract.validation import convert_all
 from parley_operator.agents import ADDRESS
+from parley_operator.pod_access import SERVICE_ACCOUNT
 from parley_operator.resources.objects import Installation
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
@@ -44,8 +45,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
     """Assistants that are looked at at the same time. Most of a look waits for the API server; more would only take
     more of its share of requests."""
+    wait_for_others_s: Annotated[float, msgspec.Meta(ge=0.5, le=300)] = _DEFAULTS.wait_for_others_s
+    """Seconds after which is looked again for a Secret that is missing: those are got by name, and nobody tells."""
     agent_status_url: str = ADDRESS
     """Where an assistant's `/status` is, with `{namespace}` and `{name}`; for an operator outside of the cluster."""
+    service_account: str = SERVICE_ACCOUNT
+    """Folder with the token and the authority of the pod's ServiceAccount; without a token in it, KUBECONFIG holds."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
@@ -68,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
             nats_image=self.nats_image,
             ollama_image=self.ollama_image,
             scrape_namespaces=None if anyone else _labels("SCRAPE_NAMESPACES", self.scrape_namespaces),
+            wait_for_others_s=self.wait_for_others_s,
         )
 
 

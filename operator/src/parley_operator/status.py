@@ -63,8 +63,9 @@ def status(seen: Seen, previous: Mapping[str, Any], now: dt.datetime) -> Status:
 def news(previous: Mapping[str, Any], current: Status) -> tuple[News, ...]:
     """Return what to post: each change once, so that a look that sees the same says nothing.
 
-    Progress is no event of its own, and an objective is met or missed too often for one. What the whole lacks only
-    because a part does is said of the part.
+    Trouble is news, and so is its end; what merely takes a while is neither, so of a part that comes up as it should
+    nothing is said, only of the whole. Progress is no event of its own, and an objective is met or missed too often for
+    one. What the whole lacks only because a part does is said of the part.
     """
     before = {each.get("type"): (each.get("status"), each.get("reason")) for each in previous.get("conditions") or []}
     found: list[News] = []
@@ -73,8 +74,9 @@ def news(previous: Mapping[str, Any], current: Status) -> tuple[News, ...]:
             continue
         was, now = before.get(condition.type), (condition.status, condition.reason)
         if (condition.status == "True") == (condition.type != "Degraded"):
-            # That nothing was ever wrong is no news.
-            if (was is None and condition.type != "Degraded") or (was is not None and was[0] != condition.status):
+            is_over = was is not None and was[0] != condition.status and was[1] not in _QUIET
+            is_reached = condition.type in _MILESTONES and (was is None or was[0] != condition.status)
+            if is_over or is_reached:
                 reason = condition.type if condition.status == "True" else condition.reason
                 found.append(News(is_warning=False, reason=reason, message=condition.message))
         elif was != now and condition.reason not in _QUIET:
@@ -86,6 +88,8 @@ def news(previous: Mapping[str, Any], current: Status) -> tuple[News, ...]:
 
 _WHOLE: Final[frozenset[ConditionType]] = frozenset({"Ready", "Degraded"})
 """Conditions that say of the whole what others say of parts."""
+_MILESTONES: Final[frozenset[ConditionType]] = frozenset({"Accepted", "ModelsCached", "Ready"})
+"""What everybody waits for."""
 _QUIET: Final = frozenset(
     {
         reasons.STARTING,

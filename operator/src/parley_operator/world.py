@@ -1,8 +1,9 @@
 """What the watches told of the cluster, by assistant: where a look begins, without asking the API server.
 
-Pure. Objects are kept as JSON without what nobody reads, which takes far less than mappings: two hundred assistants
-have ten thousand. `handlers` and `reconciling` put in what they see and what they wrote; whatever is older than what is
-there is dropped, so that an answer is not undone by an event that was under way.
+Pure. Objects are kept as JSON without what nobody reads (`keeping`), which takes far less than mappings: two hundred
+assistants have ten thousand. `handlers` and `reconciling` put in what they see and what they wrote; whatever is older
+than what is there is dropped, so that an answer is not undone by an event that was under way. Who puts something in is
+told whether that changed anything: what the operator wrote itself comes back from the watch, and is no news.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from parley_contract.resource import KIND
+from parley_operator.keeping import kept as kept_of
 from parley_operator.resources.objects import Object, assistant_of
 
 Key = tuple[str, str]
@@ -63,19 +65,19 @@ class World:
 
     # --- What is told -------------------------------------------------------------------------------------------------
 
-    def put(self, seen: Mapping[str, Any]) -> None:
-        """Keep an object as it is now, unless something newer of it is there."""
+    def put(self, seen: Mapping[str, Any]) -> bool:
+        """Keep an object as it is now, unless something newer of it is there; return whether anything happened."""
         meta = seen["metadata"]
         kept = _Kept(meta["uid"], _version(meta), b"")
         if seen["kind"] == "Event":
-            if seen.get("reason") in _TELLING_EVENTS:
-                self._events.setdefault(meta["namespace"], {})[meta["name"]] = kept._replace(body=_body(seen))
-            return
+            return self._put_event(seen, kept)
         place = _place(seen)
         there = self._objects.get(place)
         if there is not None and there.uid == kept.uid and there.version >= kept.version:
-            return
-        self._objects[place] = kept._replace(body=_body(seen))
+            return False
+        self._objects[place] = kept = kept._replace(body=_body(seen))
+        if there is not None and (there.uid, there.body) == (kept.uid, kept.body):
+            return False
         spec = seen.get("spec") or {}
         if seen["kind"] == KIND:
             key = (meta["namespace"], meta["name"])
@@ -86,26 +88,35 @@ class World:
             self._children.setdefault(key, set()).add(place)
             if seen["kind"] == "ControllerRevision":
                 self._note_token(place, key, (seen.get("data") or {}).get("spec") or {})
+        return True
 
-    def remove(self, gone: Mapping[str, Any]) -> None:
-        """Forget an object that is gone, unless another one of its name is there."""
+    def _put_event(self, seen: Mapping[str, Any], kept: _Kept) -> bool:
+        if seen.get("reason") not in _TELLING_EVENTS:
+            return False
+        meta = seen["metadata"]
+        self._events.setdefault(meta["namespace"], {})[meta["name"]] = kept._replace(body=_body(seen))
+        return True
+
+    def remove(self, gone: Mapping[str, Any]) -> bool:
+        """Forget an object that is gone, unless another one of its name is there; return whether it was held."""
         meta = gone["metadata"]
         if gone["kind"] == "Event":
             self._events.get(meta["namespace"], {}).pop(meta["name"], None)
-            return
+            return False
         place = _place(gone)
         there = self._objects.get(place)
         if there is None or (meta.get("uid") and there.uid != meta["uid"]):
-            return
+            return False
         del self._objects[place]
         self._tokens.pop(place, None)
         if gone["kind"] == KIND:
             del self._claims[meta["namespace"], meta["name"]]
-            return
+            return True
         for key in [key for key, places in self._children.items() if key[0] == meta["namespace"] and place in places]:
             self._children[key].discard(place)
             if not self._children[key]:
                 del self._children[key]
+        return True
 
     def keys_of(self, seen: Mapping[str, Any]) -> tuple[Key, ...]:
         """Return the assistants that an object is about."""
@@ -160,6 +171,11 @@ class World:
         """Return where assistants have their Discord tokens: by what was written, and by what was accepted."""
         return tuple(self._tokens.values())
 
+    def contenders(self) -> frozenset[Key]:
+        """Return the assistants that ask for a Discord token and were not accepted with one."""
+        places = self.tokens()
+        return frozenset(each.key for each in places) - {each.key for each in places if each.is_accepted}
+
     def places(self, kind: str) -> dict[_Place, tuple[str, int]]:
         """Return where objects of a kind are held to be, with uid and version."""
         return {place: (kept.uid, kept.version) for place, kept in self._objects.items() if place[0] == kind}
@@ -211,8 +227,7 @@ def _version(meta: Mapping[str, Any]) -> int:
 
 
 def _body(seen: Mapping[str, Any]) -> bytes:
-    meta = {key: value for key, value in seen["metadata"].items() if key != "managedFields"}
-    return _ENCODE.encode({**seen, "metadata": meta})
+    return _ENCODE.encode(kept_of(seen))
 
 
 def _decoded(kept: _Kept) -> Object:

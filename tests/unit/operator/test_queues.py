@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from parley_operator.queues import FIRST_RETRY_S, LAST_RETRY_S, Queue, Workers
+from parley_operator.queues import FIRST_RETRY_S, LAST_REST_S, LAST_RETRY_S, REST, Queue, Workers
 
 
 def queue(*keys: str) -> Queue[str]:
@@ -102,6 +102,35 @@ def test_a_change_hurries_what_waits_after_a_failure() -> None:
     there.add("libra", 0.01)
 
     assert there.take(0.01) == "libra"
+
+
+def test_what_is_in_no_hurry_rests_after_long_work_and_what_is_does_not() -> None:
+    there = queue("libra", "lyra")
+    there.take(0)
+    there.take(0)
+    there.add("libra", 0.05, 0.15)
+    there.done("libra", 0.1, 300)
+    there.done("lyra", 9, 300)
+
+    there.add("lyra", 9.1, 0.15)
+
+    rested = 0.1 + REST * 0.1
+    assert there.next_due() == pytest.approx(rested)
+    assert there.take(rested - 0.01) is None
+    there.add("libra", 0.2)
+    assert there.take(0.2) == "libra"
+    assert there.take(9 + LAST_REST_S - 0.01) is None
+    assert there.take(9 + LAST_REST_S) == "lyra"
+
+
+def test_a_rest_hurries_nothing_that_is_due_later() -> None:
+    there = queue("libra")
+    there.take(0)
+    there.add("libra", 0.1, 60)
+
+    there.done("libra", 0.2, 300)
+
+    assert there.next_due() == pytest.approx(60.1)
 
 
 def test_the_age_of_the_oldest_counts_from_when_it_was_due() -> None:

@@ -411,7 +411,17 @@ def test_a_start_is_told_by_what_becomes_true_and_not_by_what_is_not_yet() -> No
 
     first = news({}, status(seen(there), {}, NOW))
 
-    assert {(each.is_warning, each.reason) for each in first} == {(False, "Accepted"), (False, "GPUScheduled")}
+    assert {(each.is_warning, each.reason) for each in first} == {(False, "Accepted")}
+
+
+def test_of_parts_that_come_up_as_they_should_nothing_is_said_but_of_the_whole() -> None:
+    there = cluster()
+    there.do_all(there.plan().actions)
+    begun = as_document(status(seen(there), {}, NOW))
+
+    up = news(begun, status(seen(running(), agent=AGENT), begun, LATER))
+
+    assert [(each.is_warning, each.reason) for each in up] == [(False, "ModelsCached"), (False, "Ready")]
 
 
 def test_a_status_as_it_is_applied_holds_nothing_empty() -> None:

@@ -37,6 +37,19 @@ def test_an_object_that_was_made_anew_takes_the_place_of_the_one_before() -> Non
     assert [child["metadata"]["uid"] for child in there.children(LIBRA)] == ["second"]
 
 
+def test_who_puts_something_in_is_told_whether_anything_happened() -> None:
+    there = world(seen("Deployment", "libra-asr", 20, status={"readyReplicas": 1}))
+    noise = {"readyReplicas": 1, "availableReplicas": 1, "conditions": [{"type": "Available", "status": "True"}]}
+
+    assert not there.put(seen("Deployment", "libra-asr", 20, status={}))
+    assert not there.put(seen("Deployment", "libra-asr", 21, status=noise))
+    assert there.put(seen("Deployment", "libra-asr", 22, status={"readyReplicas": 2}))
+    assert there.put(seen("Deployment", "libra-asr", 23, uid="another", status={"readyReplicas": 2}))
+    assert there.places("Deployment") == {("Deployment", "voices", "libra-asr"): ("another", 23)}
+    assert there.remove(seen("Deployment", "libra-asr", 24, uid="another"))
+    assert not there.remove(seen("Deployment", "libra-asr", 24, uid="another"))
+
+
 def test_pods_and_children_are_told_apart_and_managed_fields_are_not_kept() -> None:
     pod = seen("Pod", "libra-asr-1", 3)
     pod["metadata"]["managedFields"] = [{"manager": "kubelet"}]
@@ -74,8 +87,12 @@ def test_tokens_are_known_as_long_as_a_spec_names_them() -> None:
     spec = {"doors": {"discord": {"tokenSecretRef": {"name": "bot", "key": "token"}}}}
     record = seen("ControllerRevision", "libra-spec-1", 2, data={"spec": spec})
     there = world(seen("VoiceAssistant", "libra", 1, spec=spec), record)
+    other = seen("VoiceAssistant", "lyra", 1, spec=spec)
+    there.put(other)
     assert {(token.secret, token.is_accepted) for token in there.tokens()} == {("bot", False), ("bot", True)}
+    assert there.contenders() == {("voices", "lyra")}
 
+    there.remove(other)
     there.put(seen("VoiceAssistant", "libra", 3, spec={}))
     there.remove(record)
 

@@ -50,6 +50,8 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     ollama_image: str = "docker.io/ollama/ollama:0.34.0"
     scrape_namespaces: Mapping[str, str] | None = {}
     """Labels of the namespaces whose pods may read metrics: none given, all may; None, nobody may."""
+    wait_for_others_s: float = 10.0
+    """So often is looked whether a Secret came, or another assistant went, that an assistant was refused for."""
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True, dict=True):
