@@ -14,7 +14,7 @@ import yaml
 from parley_testkit.control_plane.access import Object
 from parley_testkit.control_plane.namespaces import Namespace
 from parley_testkit.control_plane.nodes import Node
-from parley_testkit.control_plane.observing import has
+from parley_testkit.control_plane.observing import has, is_gone
 from parley_testkit.control_plane.plane import ControlPlane, running_control_plane
 from parley_testkit.control_plane.programs import find_program
 from parley_testkit.control_plane.waiting import until
@@ -28,24 +28,28 @@ Render = Callable[..., list[Object]]
 
 @pytest.fixture(scope="session")
 def render() -> Render:
+    made: dict[str, str] = {}
+
     def rendered(
         values: Object | None = None, *words: str, release: str = "parley", namespace: str = "parley"
     ) -> list[Object]:
-        where = [release, str(ROOT / "charts/parley"), f"--namespace={namespace}", "--values=-"]
-        done = subprocess.run(
-            [find_program("helm"), "template", *where, *words],
-            input=json.dumps(values or {}),
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=30,
-        )
-        return [each for each in yaml.safe_load_all(done.stdout) if each]
+        command = [release, str(ROOT / "charts/parley"), f"--namespace={namespace}", "--values=-", *words]
+        asked = json.dumps([command, values])
+        if asked not in made:
+            made[asked] = subprocess.run(
+                [find_program("helm"), "template", *command],
+                input=json.dumps(values or {}),
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=30,
+            ).stdout
+        return [each for each in yaml.load_all(made[asked], Loader=yaml.CSafeLoader) if each]
 
     return rendered
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_plane() -> Iterator[ControlPlane]:
     with running_control_plane() as plane, plane.node(Node(name="node-1")):
         yield plane
@@ -69,7 +73,8 @@ def definition(plane: ControlPlane) -> None:
 @pytest.fixture
 def no_definition(plane: ControlPlane) -> None:
     """The control plane knows no VoiceAssistants, and so has none."""
-    plane.admin.kubectl("delete", "crd", "voiceassistants.parley.dev", "--ignore-not-found", "--wait")
+    plane.admin.remove(DEFINITIONS, "voiceassistants.parley.dev")
+    until(lambda: plane.admin.get(DEFINITIONS, "voiceassistants.parley.dev"), is_gone, within_s=60)
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""One control plane, two ordinary nodes and one operator for all tests of this folder, a namespace for each test."""
+"""One control plane, two ordinary nodes and one operator for all tests of this folder, a namespace for each test.
+
+It ends with the last test of the folder, before those of tests/chart begin theirs: two at once would take turns.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 RIGHTS = Path(__file__).with_name("operator-rights.yaml")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_plane() -> Iterator[ControlPlane]:
     with running_control_plane() as plane, plane.node(Node(name="plain-1")), plane.node(Node(name="plain-2")):
         yield plane
@@ -28,7 +31,7 @@ def plane(shared_plane: ControlPlane) -> ControlPlane:
     return shared_plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def voice_assistants(shared_plane: ControlPlane) -> None:
     """The control plane knows VoiceAssistants, and NVIDIA's runtime as k3s does."""
     define(shared_plane, ROOT / "crds")
@@ -40,7 +43,7 @@ def namespace(plane: ControlPlane) -> Iterator[Namespace]:
         yield namespace
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def operator_account(shared_plane: ControlPlane, voice_assistants: None) -> None:
     """The operator's ServiceAccount is there, with its rights."""
     install_account(shared_plane, RIGHTS)

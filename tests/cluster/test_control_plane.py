@@ -272,23 +272,21 @@ def test_a_container_that_the_kernel_killed_says_so(namespace: Namespace) -> Non
     assert (last["reason"], last["exitCode"], "message" in last) == ("OOMKilled", 137, False)
 
 
-@pytest.mark.parametrize(
-    "fate, reason, message",
-    [
-        ("starting", "ContainerCreating", ""),
-        ("image-pull", "ImagePullBackOff", 'Back-off pulling image "registry.test/asr:1": ErrImagePull: rpc error: '),
-        ("image-pull: no route", "ImagePullBackOff", 'Back-off pulling image "registry.test/asr:1": ErrImagePull: no '),
-        ('config-error: secret "discord" not found', "CreateContainerConfigError", 'secret "discord" not found'),
-    ],
-)
-def test_a_container_that_cannot_be_made_waits_and_says_why(
-    namespace: Namespace, fate: str, reason: str, message: str
-) -> None:
-    namespace.apply(pod(fate=fate))
+def test_a_container_that_cannot_be_made_waits_and_says_why(namespace: Namespace) -> None:
+    pulling = 'Back-off pulling image "registry.test/asr:1": ErrImagePull: '
+    cases = {
+        "slow": ("starting", "ContainerCreating", ""),
+        "unnamed": ("image-pull", "ImagePullBackOff", f"{pulling}rpc error: "),
+        "far": ("image-pull: no route", "ImagePullBackOff", f"{pulling}no "),
+        "poor": ('config-error: secret "bot" not found', "CreateContainerConfigError", 'secret "bot" not found'),
+    }
 
-    seen = namespace.until("v1/pods", "one", waits_for(reason))
-    assert seen["status"]["phase"] == "Pending"
-    assert container(seen)["state"]["waiting"].get("message", "").startswith(message)
+    namespace.apply(*(pod(name, fate=fate) for name, (fate, _, _) in cases.items()))
+
+    for name, (_, reason, message) in cases.items():
+        seen = namespace.until("v1/pods", name, waits_for(reason))
+        assert seen["status"]["phase"] == "Pending"
+        assert container(seen)["state"]["waiting"].get("message", "").startswith(message)
 
 
 def test_a_pod_whose_probe_fails_runs_and_is_not_ready(namespace: Namespace) -> None:
@@ -320,14 +318,16 @@ def test_a_job_ends_as_its_pod_does(namespace: Namespace) -> None:
     namespace.until("batch/v1/jobs", "long", has("Complete"))
 
 
-@pytest.mark.parametrize("fate", ["starting", "crash-loop", "oom", "image-pull", "config-error", "unready"])
-def test_a_pod_that_is_spared_its_fate_becomes_ready(namespace: Namespace, fate: Fate) -> None:
-    namespace.apply(pod(fate=fate))
-    namespace.until("v1/pods", "one", lambda seen: container(seen)["state"])
+def test_a_pod_that_is_spared_its_fate_becomes_ready(namespace: Namespace) -> None:
+    fates: tuple[Fate, ...] = ("starting", "crash-loop", "oom", "image-pull", "config-error", "unready")
+    namespace.apply(*(pod(fate, fate=fate) for fate in fates))
+    for fate in fates:
+        namespace.until("v1/pods", fate, lambda seen: container(seen)["state"])
 
-    namespace.kubectl("annotate", "pod", "one", f"{FATE}-")
+    namespace.kubectl("annotate", "pod", "--all", f"{FATE}-")
 
-    namespace.until("v1/pods", "one", is_ready)
+    for fate in fates:
+        namespace.until("v1/pods", fate, is_ready)
 
 
 def test_the_fate_of_a_component_is_that_of_the_pods_that_a_controller_makes_for_it(namespace: Namespace) -> None:

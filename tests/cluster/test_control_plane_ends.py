@@ -1,10 +1,12 @@
 """A control plane leaves nothing behind, however it ends, and says what was wrong when it cannot begin."""
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,26 +18,52 @@ from parley_testkit.control_plane.programs import ASSETS, find_program
 from parley_testkit.control_plane.waiting import until
 from parley_testkit.local_assistant import are_gone
 
-RUN = """
+PLANE = """
 import json, time
 from parley_testkit.control_plane.plane import running_control_plane
 with running_control_plane() as plane:
-    print(json.dumps([str(plane.folder), list(plane.pids.values())]), flush=True)
+    print(json.dumps([str(plane.folder), list(plane.pids.values()), plane.url]), flush=True)
+    time.sleep(60)
+"""
+PROCESSES = """
+import json, time
+from parley_testkit.control_plane.children import children
+with children() as running:
+    for name in ("one", "two"):
+        running.start(name, "/bin/sleep", "60")
+    print(json.dumps([str(running.folder), list(running.pids.values()), ""]), flush=True)
     time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda end: end.name)
-def test_nothing_is_left_of_a_control_plane_whose_test_run_is_ended(end: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
+@contextlib.contextmanager
+def ended(script: str, end: signal.Signals) -> Iterator[str]:
+    """Let a test run start something, and end that run after the block: nothing is left then. What comes is its URL."""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
         assert run.stdout
-        folder, pids = json.loads(run.stdout.readline())
+        folder, pids, url = json.loads(run.stdout.readline())
         assert not are_gone(pids[:1])
-
+        yield url
         run.send_signal(end)
 
     assert are_gone(pids, within_s=20)
     until(lambda: Path(folder).exists(), lambda there: not there)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda end: end.name)
+def test_nothing_is_left_of_what_a_test_run_started_however_it_ends(end: signal.Signals) -> None:
+    with ended(PROCESSES, end) as url:
+        assert url == ""
+
+
+def test_two_control_planes_do_not_meet_and_one_of_a_test_run_that_is_killed_leaves_nothing(
+    plane: ControlPlane,
+) -> None:
+    with ended(PLANE, signal.SIGKILL) as url:
+        assert url != plane.url
+
+    plane.check()
+    assert plane.admin.http.get("/readyz").is_success
 
 
 def test_an_api_server_that_does_not_start_is_an_error_with_its_last_words(
@@ -68,13 +96,6 @@ def test_a_part_that_dies_later_is_named(tmp_path: Path) -> None:
 
         with pytest.raises(ChildDiedError, match="scheduler ended with status 1; the end of its log:\nleader lost"):
             until(running.check, lambda _: False, within_s=5)
-
-
-def test_two_control_planes_at_once_do_not_meet(plane: ControlPlane) -> None:
-    with running_control_plane() as other:
-        assert other.url != plane.url
-        with other.namespace("only-there"):
-            assert not plane.admin.get("v1/namespaces", "only-there")
 
 
 def test_a_missing_program_is_an_error_that_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

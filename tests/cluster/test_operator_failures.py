@@ -1,5 +1,7 @@
 """Whatever keeps an assistant from its work reaches its conditions, in words that say what to do, and goes with it."""
 
+from typing import NamedTuple
+
 import pytest
 
 from parley_testkit.control_plane.access import Object
@@ -16,45 +18,54 @@ pytestmark = pytest.mark.usefixtures("operator")
 ON_GPU: Object = {"gpu": {"sharing": "shared"}, "asr": {"device": "auto"}}
 
 
+class Case(NamedTuple):
+    """What becomes of a component's pods, and what is said of it."""
+
+    component: str
+    fate: Fate
+    says: str
+    kind: str
+    reason: str
+    words: str
+
+
 @pytest.mark.parametrize(
-    "component, fate, says, kind, reason, words",
+    "cases",
     [
         (
-            "asr",
-            "crash-loop",
-            "model.bin: no such file",
-            "ASRReady",
-            "CrashLooping",
-            "it said last: model.bin: no such",
+            Case("asr", "crash-loop", "model.bin: no such file", "ASRReady", "CrashLooping", "it said last: model.bin"),
+            Case("tts", "image-pull", "", "TTSReady", "ImagePullFailed", "check images.registry, images.tag and"),
+            Case("gateway", "rejected", "Allocate failed", "GatewayConnected", "AdmissionFailed", "a node's reboot"),
+            Case("nats", "crash-loop", "no space left", "StreamsReady", "CrashLooping", "no space left"),
         ),
-        ("asr", "oom", "", "ASRReady", "OutOfMemory", "raise the memory limit"),
-        ("tts", "image-pull", "", "TTSReady", "ImagePullFailed", "check images.registry, images.tag and"),
-        ("gateway", "rejected", "Allocate failed", "GatewayConnected", "AdmissionFailed", "after a node's reboot"),
-        ("nats", "crash-loop", "no space left", "StreamsReady", "CrashLooping", "no space left"),
         (
-            "gateway",
-            "config-error",
-            'secret "bot" not found',
-            "GatewayConnected",
-            "SecretMissing",
-            "create it, and it starts",
+            Case("asr", "oom", "", "ASRReady", "OutOfMemory", "raise the memory limit"),
+            Case(
+                "gateway",
+                "config-error",
+                'secret "bot" not found',
+                "GatewayConnected",
+                "SecretMissing",
+                "create it, and it starts",
+            ),
         ),
     ],
+    ids=lambda cases: "-".join(case.fate for case in cases),
 )
-def test_what_becomes_of_a_pod_becomes_a_condition(
-    namespace: Namespace, component: str, fate: Fate, says: str, kind: str, reason: str, words: str
-) -> None:
-    namespace.doom(component, fate, says)
+def test_what_becomes_of_pods_becomes_conditions(namespace: Namespace, cases: tuple[Case, ...]) -> None:
+    for case in cases:
+        namespace.doom(case.component, case.fate, case.says)
 
     namespace.apply(assistant())
 
-    said = until_says(namespace, kind, reason)
-    assert said["status"] == "False"
-    assert words in said["message"]
+    for case in cases:
+        said = until_says(namespace, case.kind, case.reason)
+        assert said["status"] == "False"
+        assert case.words in said["message"]
+        until(lambda reason=case.reason: namespace.events(reason), bool)  # type: ignore[misc]
     seen = namespace.get(ASSISTANTS, "libra")
     assert condition(seen, "Ready")["status"] == "False"
     assert seen["status"]["phase"] == "Failing"
-    until(lambda: namespace.events(reason), bool)
 
 
 def test_a_model_that_cannot_be_pulled_is_told_with_what_the_pull_said_last(namespace: Namespace) -> None:

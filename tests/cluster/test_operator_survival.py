@@ -39,6 +39,8 @@ from parley_testkit.control_plane.waiting import until
 
 pytestmark = pytest.mark.usefixtures("operator_account")
 
+ALL_DEATHS = os.environ.get("PARLEY_DEATHS") == "all"
+"""Whether every place in a plan is died at, and not a few of them: `make chaos`."""
 WRITES = frozenset({"create", "update", "patch", "delete"})
 
 
@@ -141,6 +143,9 @@ async def test_an_operator_killed_between_any_two_steps_of_a_plan_leaves_what_th
     starts = [place for place in range(len(order)) if place == 0 or order[place] != order[place - 1]]
     deaths = sorted({*starts, *(place + 1 for place in starts if order[place].startswith("create"))})
     assert len(deaths) > 12
+    if not ALL_DEATHS:  # the first of each verb, and each fifth
+        first = {order[place].partition(" ")[0]: place for place in reversed(deaths)}
+        deaths = sorted({*first.values(), *deaths[::5]})
 
     for after in deaths:
         name = f"dead-{after}"
@@ -176,7 +181,7 @@ def shape(namespace: Namespace, name: str) -> dict[tuple[str, str], Any]:
     }
 
 
-@pytest.mark.parametrize("after", [2, 25, 45])
+@pytest.mark.parametrize("after", [2, 25, 45] if ALL_DEATHS else [25])
 def test_an_operator_process_that_is_killed_while_it_writes_is_no_loss(
     plane: ControlPlane, namespace: Namespace, proxy: ApiProxy, after: int
 ) -> None:
@@ -223,7 +228,9 @@ def test_a_restart_over_assistants_that_are_settled_writes_nothing(plane: Contro
         assert [event.request_uri for event in events if event.verb in WRITES] == []
 
 
-def test_an_operator_that_is_told_to_end_ends(plane: ControlPlane, namespace: Namespace) -> None:
+def test_an_operator_that_is_told_to_end_ends_and_an_assistant_is_deleted_without_one(
+    plane: ControlPlane, namespace: Namespace
+) -> None:
     with running_operator(plane, namespaces=namespace.name) as operator:
         namespace.apply(assistant())
         until_ready(namespace)
@@ -232,6 +239,8 @@ def test_an_operator_that_is_told_to_end_ends(plane: ControlPlane, namespace: Na
 
         until(lambda: [line["event"] for line in operator.log()], lambda events: events[-1] == "ended")
         assert not [line for line in operator.log() if line["level"] in {"error", "critical"}]
+        namespace.kubectl("delete", "va", "libra", "--timeout=10s")
+        until(lambda: children(namespace), lambda left: not left)
 
 
 def test_two_operators_at_once_do_no_harm(plane: ControlPlane, namespace: Namespace) -> None:
@@ -255,26 +264,22 @@ def to(method: str, plural: str) -> Callable[[str, str], bool]:
     return lambda asked, path: asked == method and f"/{plural}" in path
 
 
-@pytest.mark.parametrize(
-    "method, plural, status",
-    [
+def test_requests_that_fail_are_made_again(plane: ControlPlane, namespace: Namespace, proxy: ApiProxy) -> None:
+    misfortunes = [
+        ("GET", "secrets", 500),
         ("POST", "secrets", 409),
         ("PATCH", "services", 500),
         ("POST", "jobs", 0),
         ("PATCH", "voiceassistants", 503),
-        ("GET", "secrets", 500),
-    ],
-)
-def test_a_request_that_fails_is_made_again(
-    plane: ControlPlane, namespace: Namespace, proxy: ApiProxy, method: str, plural: str, status: int
-) -> None:
-    proxy.fail(to(method, plural), times=2, status=status)
+    ]
+    for method, plural, status in misfortunes:
+        proxy.fail(to(method, plural), times=1, status=status)
     with operator_behind(plane, proxy, namespace):
         namespace.apply(assistant())
 
         until_ready(namespace)
 
-    assert len(proxy.failed) == 2
+    assert len(proxy.failed) == len(misfortunes)
 
 
 def test_a_server_that_wants_to_be_left_alone_is(plane: ControlPlane, namespace: Namespace, proxy: ApiProxy) -> None:
@@ -337,17 +342,6 @@ async def test_a_deletion_that_no_watch_told_of_is_found_by_comparing(
 
 
 # --- Deletion ---------------------------------------------------------------------------------------------------------
-
-
-def test_an_assistant_is_deleted_with_the_operator_down(plane: ControlPlane, namespace: Namespace) -> None:
-    with running_operator(plane, namespaces=namespace.name) as operator:
-        namespace.apply(assistant())
-        until_ready(namespace)
-        operator.kill()
-
-        namespace.kubectl("delete", "va", "libra", "--timeout=10s")
-
-        until(lambda: children(namespace), lambda left: not left)
 
 
 def test_an_assistant_is_deleted_while_a_child_of_it_is_stuck(plane: ControlPlane, namespace: Namespace) -> None:

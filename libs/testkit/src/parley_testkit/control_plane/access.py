@@ -4,6 +4,7 @@ import json
 import os
 import ssl
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +17,12 @@ Object = dict[str, Any]
 
 _COMMAND_S: Final = 60.0
 _NOT_FOUND: Final = 404
+_APPLY: Final = {"fieldManager": "parley-test", "force": "true", "fieldValidation": "Strict"}
 _THE_USERS: Final = ("HELM_", "KUBE", "XDG_")
 
 
 class CommandFailedError(Exception):
-    """kubectl or helm ended with an error; the message is what it said."""
+    """kubectl or helm ended with an error, or an object was refused; the message is what was said."""
 
 
 class Access:
@@ -50,13 +52,47 @@ class Access:
         return self._run("helm", *words, namespace=namespace, stdin=None)
 
     def apply(self, *manifests: Object, namespace: str | None = None) -> None:
-        """Apply objects as `kubectl apply` does.
+        """Apply objects as `kubectl apply --server-side` does, one after the other, in a tenth of its time.
 
         Raises:
-            CommandFailedError: the API server refused one.
+            CommandFailedError: the API server refused one; those before it are there.
         """
-        page = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
-        self.kubectl("apply", "--filename=-", namespace=namespace, stdin=json.dumps(page))
+        for each in manifests:
+            meta = each["metadata"]
+            path = _path(f"{each['apiVersion']}/{_plural(each['kind'])}", namespace or meta.get("namespace"))
+            answer = self.http.patch(
+                f"{path}/{meta['name']}",
+                params=_APPLY,
+                content=json.dumps(each),
+                headers={"Content-Type": "application/apply-patch+yaml"},
+            )
+            if answer.is_error:
+                raise CommandFailedError(f"{each['kind']} {meta['name']} was refused: {answer.json()['message']}")
+
+    def annotate(
+        self, kind: str, name: str, annotations: Mapping[str, str | None], namespace: str | None = None
+    ) -> None:
+        """Write annotations, and remove those that are None.
+
+        Raises:
+            httpx.HTTPStatusError: the API server refused.
+        """
+        answer = self.http.patch(
+            f"{_path(kind, namespace)}/{name}",
+            content=json.dumps({"metadata": {"annotations": annotations}}),
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
+        answer.raise_for_status()
+
+    def remove(self, kind: str, name: str, namespace: str | None = None) -> None:
+        """Begin to delete an object; one that is not there is as good.
+
+        Raises:
+            httpx.HTTPStatusError: the API server refused.
+        """
+        answer = self.http.delete(f"{_path(kind, namespace)}/{name}", params={"propagationPolicy": "Background"})
+        if answer.status_code != _NOT_FOUND:
+            answer.raise_for_status()
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
         """Return an object; an empty one if there is none.
@@ -104,6 +140,14 @@ class Access:
 def trusting(authority: Path) -> ssl.SSLContext:
     """Return what makes a client believe the control plane, and nobody else."""
     return ssl.create_default_context(cafile=str(authority))
+
+
+def _plural(kind: str) -> str:
+    """Return the resource of a kind as apimachinery guesses it (`meta.UnsafeGuessKindToResource`)."""
+    name = kind.lower()
+    if name.endswith("y"):
+        return f"{name[:-1]}ies"
+    return f"{name}{'es' if name.endswith('s') else 's'}"
 
 
 def _path(kind: str, namespace: str | None) -> str:

@@ -1,11 +1,13 @@
 """Assistants on a control plane, as tests speak of them."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from parley_operator.queues import LAST_REST_S
 from parley_testkit.control_plane.access import Object
 from parley_testkit.control_plane.namespaces import Namespace
 from parley_testkit.control_plane.observing import condition, has, is_ready
@@ -69,9 +71,9 @@ def versions(namespace: Namespace, name: str = "libra") -> dict[tuple[str, str],
     return {**found, (ASSISTANTS, name): namespace.get(ASSISTANTS, name)["metadata"]["resourceVersion"]}
 
 
-def until_ready(namespace: Namespace, name: str = "libra") -> Object:
+def until_ready(namespace: Namespace, name: str = "libra", *, within_s: float = READY_S) -> Object:
     """Wait until an assistant is ready in its latest generation, and return it; errors as `waiting.until`."""
-    return namespace.until(ASSISTANTS, name, is_all_ready, within_s=READY_S)
+    return namespace.until(ASSISTANTS, name, is_all_ready, within_s=within_s)
 
 
 def is_all_ready(seen: Object) -> bool:
@@ -89,17 +91,20 @@ def until_says(namespace: Namespace, kind: str, reason: str, name: str = "libra"
 
 def until_quiet(namespace: Namespace, name: str = "libra") -> dict[tuple[str, str], str]:
     """Wait until nothing changes any more, and return the versions; errors as `waiting.until`."""
-    seen: list[dict[tuple[str, str], str]] = []
+    last: dict[tuple[str, str], str] = {}
+    since = time.monotonic()
 
-    def look() -> dict[tuple[str, str], str]:
-        seen.append(versions(namespace, name))
-        return seen[-1]
+    def is_quiet(seen: dict[tuple[str, str], str]) -> bool:
+        nonlocal last, since
+        if seen != last:
+            last, since = seen, time.monotonic()
+        return time.monotonic() - since > _QUIET_S
 
-    return until(look, lambda _: len(seen) > _QUIET and len({str(each) for each in seen[-_QUIET:]}) == 1)
+    return until(lambda: versions(namespace, name), is_quiet)
 
 
-_QUIET: Final = 12
-"""Looks at one's children that are 30 ms and eleven requests apart: half a second."""
+_QUIET_S: Final = LAST_REST_S + 0.2
+"""So long at most the operator rests between two looks at an assistant that is not settled."""
 
 
 def _says(kind: str, reason: str) -> Callable[[Object], bool]:

@@ -13,7 +13,8 @@ import msgspec
 class AuditedUser(msgspec.Struct, frozen=True):
     """Who asked."""
 
-    username: str
+    username: str = ""
+    """Empty for somebody whose token was refused."""
 
 
 class AuditedObject(msgspec.Struct, frozen=True, rename="camel"):

@@ -58,10 +58,8 @@ class Namespace:
             says: what the container says as it ends, or the kubelet's reason.
         """
         value = f"{fate}: {says}" if says else fate
-        self._access.kubectl(
-            "annotate", "--overwrite", "namespace", self.name, f"{FATE_OF_COMPONENT}{component}={value}"
-        )
+        self._access.annotate("v1/namespaces", self.name, {f"{FATE_OF_COMPONENT}{component}": value})
 
     def spare(self, component: str) -> None:
         """Let the pods that are made from now on for a component be well again."""
-        self._access.kubectl("annotate", "namespace", self.name, f"{FATE_OF_COMPONENT}{component}-")
+        self._access.annotate("v1/namespaces", self.name, {f"{FATE_OF_COMPONENT}{component}": None})

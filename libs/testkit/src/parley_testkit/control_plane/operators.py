@@ -1,8 +1,13 @@
-"""The operator as a real process, with a ServiceAccount and exactly the rights that it gets in a cluster."""
+"""The operator as a real process, with a ServiceAccount and exactly the rights that it gets in a cluster.
+
+It finds the API server as a container does: by the variables that Kubernetes sets, and by a folder with a token and the
+authority. Only behind a proxy of the tests, which speaks plain HTTP, it is told by a kubeconfig.
+"""
 
 import contextlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +30,7 @@ USER: Final = f"system:serviceaccount:{SYSTEM}:{{}}"
 """A ServiceAccount's user name, by its own."""
 _START_S: Final = 60.0
 _END_S: Final = 20.0
+_MOUNT: Final = "serviceaccount"
 _NOWHERE: Final = f"http://{LOOPBACK}:9/{{namespace}}/{{name}}"
 """Of agents that do not answer: nothing listens on the discard port."""
 
@@ -66,10 +72,9 @@ class OperatorProcess:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
-    def cpu_s(self) -> float:
-        """Return how long it has computed."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def mount(self, token: str) -> None:
+        """Replace its token, as a kubelet does before one expires: all at once."""
+        _mount(self._running.folder / _MOUNT, token)
 
     def kill(self) -> None:
         """End it at once, as a crash does."""
@@ -110,6 +115,12 @@ def install_account(plane: ControlPlane, rights: Path, namespace: str | None = N
     )
 
 
+def _mount(folder: Path, token: str) -> None:
+    new = folder / "token.new"
+    new.write_text(token)
+    new.replace(folder / "token")
+
+
 def account(plane: ControlPlane, name: str = NAME) -> Access:
     """Return the access of the operator's ServiceAccount."""
     return plane.service_account(SYSTEM, name)
@@ -117,7 +128,13 @@ def account(plane: ControlPlane, name: str = NAME) -> Access:
 
 @contextlib.contextmanager
 def running_operator(
-    plane: ControlPlane, *, name: str = NAME, namespaces: str = "", through: str = "", agents: str = _NOWHERE
+    plane: ControlPlane,
+    *,
+    name: str = NAME,
+    namespaces: str = "",
+    through: str = "",
+    agents: str = _NOWHERE,
+    token: str = "",
 ) -> Iterator[OperatorProcess]:
     """Run an operator while the block lasts; after it SIGKILL ends it.
 
@@ -127,21 +144,29 @@ def running_operator(
         namespaces: WATCH_NAMESPACES.
         through: URL of a proxy before the API server; empty for none.
         agents: AGENT_STATUS_URL.
+        token: the account's; empty for one that lasts.
 
     Raises:
         ChildDiedError: it did not start; the message has the end of its log.
         TimeoutError: it did not watch in time.
     """
-    access = account(plane, name)
+    token = token or plane.token(SYSTEM, name)
     with children() as running:
-        config = access.kubeconfig
+        folder = running.folder / _MOUNT
+        folder.mkdir()
+        api_server = httpx.URL(plane.url)
         if through:
-            token = json.loads(config.read_text())["users"][0]["user"]["token"]
-            config = kubeconfig(running.folder / "proxied.kubeconfig", through, plane.authority, {"token": token})
+            kubeconfig(folder / "kubeconfig", through, plane.authority, {"token": token})
+        else:
+            shutil.copy(plane.authority, folder / "ca.crt")
+            _mount(folder, token)
         running.start(
             NAME,
             "/usr/bin/env",
-            f"KUBECONFIG={config}",
+            f"SERVICE_ACCOUNT={folder}",
+            f"KUBERNETES_SERVICE_HOST={api_server.host}",
+            f"KUBERNETES_SERVICE_PORT={api_server.port}",
+            f"KUBECONFIG={folder}/kubeconfig",
             f"WATCH_NAMESPACES={namespaces}",
             f"AGENT_STATUS_URL={agents}",
             f"HOST={LOOPBACK}",
@@ -149,6 +174,7 @@ def running_operator(
             "METRICS_PORT=0",
             f"POD_NAMESPACE={SYSTEM}",
             "IMAGE_REGISTRY=registry.test/parley",
+            "WAIT_FOR_OTHERS_S=1",
             "PYTHONSAFEPATH=1",
             sys.executable,
             "-m",

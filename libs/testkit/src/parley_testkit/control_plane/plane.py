@@ -102,28 +102,43 @@ class ControlPlane:
         try:
             yield Namespace(name, self.admin)
         finally:
-            self.admin.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+            self.admin.remove("v1/namespaces", name)
 
     @contextlib.contextmanager
     def node(self, node: Node) -> Iterator[None]:
         """Have a node that is ready while the block lasts, without the pods of a test that had one of that name."""
         until(lambda: self.admin.find("v1/pods", fields=f"spec.nodeName={node.name}"), _is_empty, within_s=_GONE_S)
-        self.admin.apply(node.manifest())
+        # Made and not applied: only whoever makes a node writes its capacity with it.
+        self.admin.http.post("/api/v1/nodes", json=node.manifest()).raise_for_status()
         until(lambda: self.admin.get("v1/nodes", node.name), _is_usable)
         try:
             yield
         finally:
-            self.admin.kubectl("delete", "node", node.name)
+            self.admin.remove("v1/nodes", node.name)
 
-    def service_account(self, namespace: str, name: str) -> Access:
-        """Return the access of a ServiceAccount that is there: a token for a day, and nobody's rights but its own."""
+    def token(self, namespace: str, name: str, *, while_there: str = "") -> str:
+        """Return a token of a ServiceAccount that is there, for a day.
+
+        Args:
+            namespace: of the ServiceAccount.
+            name: of the ServiceAccount.
+            while_there: a Secret beside it, with which the token ends; empty for none.
+
+        Raises:
+            httpx.HTTPStatusError: the API server gives none.
+        """
+        bound = {"boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": while_there}} if while_there else {}
         request = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
-            "spec": {"expirationSeconds": _TOKEN_S},
+            "spec": {"expirationSeconds": _TOKEN_S, **bound},
         }
         answer = self.admin.http.post(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", json=request)
-        token = answer.raise_for_status().json()["status"]["token"]
+        return str(answer.raise_for_status().json()["status"]["token"])
+
+    def service_account(self, namespace: str, name: str) -> Access:
+        """Return the access of a ServiceAccount that is there, with nobody's rights but its own; errors as `token`."""
+        token = self.token(namespace, name)
         path = self._children.folder / f"{namespace}-{name}.kubeconfig"
         kubeconfig = arguments.kubeconfig(path, self.url, self.authority, {"token": token})
         client = httpx.Client(
