@@ -1,13 +1,16 @@
 """`make bench NAME=operator`: how fast, how large and how quiet the operator is, at one assistant and at two hundred.
 
 On a real Kubernetes control plane on which kwok plays the kubelets (docs/decisions/0014), all on this machine: the API
-server, etcd, the controllers and the scheduler compute beside the operator, and take more than it does. The operator is
-a process of its own, with its ServiceAccount and rights. Every assistant has the laptop's profile.
+server, etcd, the controllers and the scheduler compute beside the operator, and take more than it does; what each of
+them computes for one assistant is among the figures. Controllers and scheduler may ask 500 times a second where 20 and
+50 are Kubernetes' defaults, of which two hundred assistants at once would see little else. The operator is a process of
+its own, with its ServiceAccount and rights. Every assistant has the laptop's profile. Ten minutes on two quiet cores.
 
 (The page is not called operator.py: on the path, that would take the place of a module of the standard library.)
 """
 
 import contextlib
+import os
 import statistics
 import sys
 import time
@@ -32,7 +35,12 @@ _DEPLOYMENTS: Final = 5
 """Of an assistant; they are applied after everything that they need, so when the last one is there all children are."""
 _PODS_OF_ONE: Final = 12
 """Six that serve, five that pull models, and room."""
-_LONG_S: Final = 900.0
+_LONG_S: Final = 60.0
+"""For one assistant, also on a busy machine."""
+_LONG_FOR_ALL_S: Final = 420.0
+_TOLD_S: Final = 10.0
+_POLL_S: Final = 0.5
+"""Between two looks at all assistants, which cost the API server as much as the operator does for one."""
 _WRITES: Final = frozenset({"create", "update", "patch", "delete"})
 
 app = App(help=__doc__)
@@ -44,7 +52,7 @@ def main(
     json_file: Annotated[Path | None, Parameter(name="--json", help="Write the figures here too.")] = None,
     assistants: Annotated[int, Parameter(help="How many are many.")] = 200,
     rounds: Annotated[int, Parameter(help="How often one is applied, alone and among many.")] = 20,
-    idle_s: Annotated[float, Parameter(help="How long idleness is measured.")] = 60.0,
+    idle_s: Annotated[float, Parameter(help="How long idleness is measured.")] = 40.0,
 ) -> int:
     """Measure, print the figures, and bring docs/performance.md up to date."""
     with running_control_plane() as plane, contextlib.ExitStack() as stack:
@@ -55,11 +63,22 @@ def main(
         namespaces = [stack.enter_context(plane.namespace(f"voices-{number}")) for number in range(_NAMESPACES)]
         operator = stack.enter_context(running_operator(plane))
         figures: dict[str, float | int | str | None] = {"assistants": assistants, "rounds": rounds}
+        _tell(f"{rounds} assistants, one after the other")
         figures |= _percentiles("1", list(applied(plane, namespaces[0], rounds)))
-        figures["ready_200_s"] = round(ready(plane, namespaces, assistants), 1)
+        _tell(f"{assistants} assistants at once")
+        processes = {**plane.pids, "operator": operator.pid}
+        before = {name: cpu_s(pid) for name, pid in processes.items()}
+        took_s, there = ready(plane, namespaces, assistants)
+        figures["ready_200_s"], figures["ready_count"] = round(took_s, 1), there
+        figures |= {
+            f"cpu_s_each_{name}": round((cpu_s(pid) - before[name]) / assistants, 3) for name, pid in processes.items()
+        }
         figures["operator_rss_mib_200"] = round(operator.rss_mib(), 1)
+        _tell(f"{rounds} more, one after the other")
         figures |= _percentiles("200", list(applied(plane, namespaces[0], rounds)))
+        _tell(f"nothing, for {idle_s:g} s")
         figures["operator_idle_core"] = round(idle(operator, idle_s), 4)
+        _tell("a restart of the operator")
         figures |= restart(plane, operator, assistants)
         figures["operator_rss_mib_200_at_most"] = round(
             max(operator.rss_mib(), float(figures["operator_rss_mib_200"] or 0)), 1
@@ -87,28 +106,34 @@ def applied(plane: ControlPlane, namespace: Namespace, rounds: int) -> Iterator[
         namespace.kubectl("delete", "va", name)
 
 
-def ready(plane: ControlPlane, namespaces: list[Namespace], count: int) -> float:
-    """Apply many at once; return after how many seconds all were ready."""
-    begin = time.monotonic()
+def ready(plane: ControlPlane, namespaces: list[Namespace], count: int) -> tuple[float, int]:
+    """Apply many at once; return after how many seconds all were ready, or it was given up, and how many then were."""
+    begin = told = time.monotonic()
     for number in range(count):
         _create(plane, namespaces[number % len(namespaces)], f"voice-{number}")
     while True:
-        found = plane.admin.find(ASSISTANTS)
-        there = sum(is_all_ready(each) for each in found)
-        took_s = time.monotonic() - begin
-        if there >= count:
-            return took_s
-        if took_s > _LONG_S:
-            raise TimeoutError(f"after {took_s:.0f} s {there} of {count} assistants are ready")
-        time.sleep(1)
+        there = sum(is_all_ready(each) for each in plane.admin.find(ASSISTANTS))
+        now = time.monotonic()
+        if there >= count or now - begin > _LONG_FOR_ALL_S:
+            return now - begin, there
+        if now - told > _TOLD_S:
+            told = now
+            _tell(f"  {there} of {count} are ready after {now - begin:.0f} s")
+        time.sleep(_POLL_S)
+
+
+def cpu_s(pid: int) -> float:
+    """Return how long a process has computed."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def idle(operator: OperatorProcess, seconds: float) -> float:
     """Return which share of a core the operator takes when nothing happens."""
     time.sleep(10)
-    before = operator.cpu_s()
+    before = cpu_s(operator.pid)
     time.sleep(seconds)
-    return (operator.cpu_s() - before) / seconds
+    return (cpu_s(operator.pid) - before) / seconds
 
 
 def restart(plane: ControlPlane, operator: OperatorProcess, count: int) -> dict[str, float | int]:
@@ -122,7 +147,7 @@ def restart(plane: ControlPlane, operator: OperatorProcess, count: int) -> dict[
             operator.metric("parley_operator_reconciles_total", result=each) for each in ("unchanged", "changed")
         ),
         lambda looks: looks >= count,
-        within_s=_LONG_S,
+        within_s=_LONG_FOR_ALL_S,
     )
     took_s = time.monotonic() - at
     events = plane.audit.events(begin, user=USER.format(NAME))
@@ -132,6 +157,10 @@ def restart(plane: ControlPlane, operator: OperatorProcess, count: int) -> dict[
         "restart_writes_200": sum(event.verb in _WRITES for event in events),
         "restart_versions_changed_200": changed,
     }
+
+
+def _tell(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
 
 
 def _create(plane: ControlPlane, namespace: Namespace, name: str) -> None:

@@ -236,3 +236,13 @@ def test_the_voice_channels_figures_stand_beside_their_aims() -> None:
     assert "60 s each, on 2 cores (Some CPU, 24 GiB)" in table
     assert "| share of a core for 20 people who speak at once, 2 % lost, 2 % late | 0.0712 | 0.10 |" in table
     assert "| from a reply's first frame to its datagram, p95, ms | 3.2 | 25 |" in table
+
+
+def test_who_is_late_is_counted_and_what_each_process_computes_is_told() -> None:
+    computed = {"cpu_s_each_operator": 0.2, "cpu_s_each_kube-apiserver": 0.9}
+    figures = {**FIGURES, "assistants": 200, "ready_200_s": 420.0, "ready_count": 187, **computed}
+
+    table = _performance.operator_table(figures)
+
+    assert "| from applying 200 at once to all of them ready, s | only 187 after 420.0 | 90 |" in table
+    assert "Until one of them is ready 1.10 s are computed: kube-apiserver 0.90, operator 0.20." in table
