@@ -16,9 +16,10 @@ import pytest
 from parley_cli.launches import LOOPBACK
 from parley_contract.resource import API_VERSION, KIND
 from parley_testkit.control_plane.access import Object
+from parley_testkit.control_plane.assistants import is_all_ready, until_quiet, until_ready
 from parley_testkit.control_plane.children import children
 from parley_testkit.control_plane.namespaces import Namespace
-from parley_testkit.control_plane.observing import is_available, is_ready
+from parley_testkit.control_plane.observing import condition
 from parley_testkit.control_plane.plane import ControlPlane
 from parley_testkit.control_plane.waiting import until
 
@@ -26,6 +27,7 @@ CHART = str(Path(__file__).parents[2] / "charts/parley")
 ASSISTANTS = f"{API_VERSION}/voiceassistants"
 DEPLOYMENTS = "apps/v1/deployments"
 OPERATOR = "parley-operator"
+NAMES = ("libra", "lyra")
 KINDS = (
     ASSISTANTS,
     DEPLOYMENTS,
@@ -71,13 +73,13 @@ def looks(address: str, result: str) -> int:
 
 
 def versions(namespace: Namespace) -> dict[str, str]:
-    """The resource version of everything of the assistant."""
+    """The resource version of everything of the assistants."""
     found = {kind: namespace.find(kind) for kind in KINDS}
     return {
         f"{kind.rpartition('/')[2]} {each['metadata']['name']}": each["metadata"]["resourceVersion"]
         for kind, objects in found.items()
         for each in objects
-        if each["metadata"]["name"].startswith("libra")
+        if each["metadata"]["name"].startswith(NAMES)
     }
 
 
@@ -86,33 +88,58 @@ def image(deployment: Object) -> str:
 
 
 @pytest.mark.usefixtures("definition")
-def test_an_upgrade_of_values_touches_of_a_running_assistant_only_what_they_are_about(
+def test_an_upgrade_of_values_touches_what_they_are_about_and_of_new_images_one_assistant_after_the_other(
     plane: ControlPlane, namespace: Namespace
 ) -> None:
     registry = "--set=images.registry=registry.test/parley"
     namespace.helm("install", "parley", CHART, "--set=crds.enabled=false", registry)
     with started(plane, namespace):
         spec = {"profile": "laptop"}
-        namespace.apply({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "libra"}, "spec": spec})
-        namespace.until(ASSISTANTS, "libra", is_ready, within_s=30)
+        for name in NAMES:
+            namespace.apply({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec})
+        for name in NAMES:
+            until_ready(namespace, name)
+            until_quiet(namespace, name)
     assert image(namespace.get(DEPLOYMENTS, "libra-asr")) == "registry.test/parley/parley-asr:0.1.0"
     before = versions(namespace)
     assert len(before) > 30
 
     namespace.helm("upgrade", "parley", CHART, "--reuse-values", "--set=operator.logLevel=debug")
     with started(plane, namespace) as addresses:
-        until(lambda: looks(addresses["metrics"], "unchanged"), bool)
+        until(lambda: looks(addresses["metrics"], "unchanged"), lambda count: count >= len(NAMES))
         assert looks(addresses["metrics"], "changed") == 0
     assert versions(namespace) == before
 
+    namespace.doom("ollama", "image-pull")
     ollama = "registry.test/ollama:9"
     namespace.helm("upgrade", "parley", CHART, "--reuse-values", f"--set=images.ollama={ollama}")
     with started(plane, namespace):
-        namespace.until(DEPLOYMENTS, "libra-ollama", lambda seen: image(seen) == ollama)
-        namespace.until(DEPLOYMENTS, "libra-ollama", is_available)
-        namespace.until(ASSISTANTS, "libra", lambda seen: seen["status"]["components"]["ollama"]["image"] == ollama)
+        waiting = until(
+            lambda: {name: progress(namespace, name) for name in NAMES},
+            lambda told: sorted(map(bool, told.values())) == [False, True],
+        )
+        [first] = [name for name, said in waiting.items() if not said]
+        [second] = set(NAMES) - {first}
+        namespace.until(DEPLOYMENTS, f"{first}-ollama", lambda seen: image(seen) == ollama)
+        assert waiting[second] == f"new images wait until {namespace.name}/{first} is ready with them"
+        assert image(namespace.get(DEPLOYMENTS, f"{second}-ollama")) != ollama
+
+        namespace.spare("ollama")
+        namespace.kubectl("delete", "pod", "--selector=app.kubernetes.io/component=ollama")
+
+        for name in NAMES:
+            namespace.until(DEPLOYMENTS, f"{name}-ollama", lambda seen: image(seen) == ollama, within_s=30)
+            namespace.until(ASSISTANTS, name, is_all_ready, within_s=30)
     changed = {name for name, version in versions(namespace).items() if before.get(name) != version}
-    assert changed == {"deployments libra-ollama", "voiceassistants libra"}
+    assert changed == {
+        f"{kind}" for name in NAMES for kind in (f"deployments {name}-ollama", f"voiceassistants {name}")
+    }
+
+
+def progress(namespace: Namespace, name: str) -> str:
+    """What an assistant waits for before it gets new images; empty for nothing."""
+    said = condition(namespace.get(ASSISTANTS, name), "Progressing")
+    return str(said["message"]) if said["reason"] == "UpgradeWaiting" else ""
 
 
 @pytest.mark.usefixtures("definition")

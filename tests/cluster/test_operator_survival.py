@@ -120,6 +120,7 @@ async def life(
             secrets=Secrets(cluster, time.monotonic),
             agents=Agents(http, lambda key: None, time.monotonic),
             posts=Posts(cluster, "test"),
+            tell=lambda key: None,
             metrics=Metrics(),
             installation=Installation(),
             clock=time.monotonic,

@@ -52,6 +52,7 @@ async def run(settings: Settings) -> None:
             secrets=secrets,
             agents=agents,
             posts=Posts(cluster, socket.gethostname()),
+            tell=lambda key: looks.add(key),  # noqa: PLW0108  # they come to be below
             metrics=metrics,
             installation=settings.installation(),
             clock=clock,

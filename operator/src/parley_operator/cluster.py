@@ -218,7 +218,7 @@ async def connected(pod: PodAccess | None = None) -> AsyncIterator[Cluster]:
             shown.api_key["BearerToken"] = f"Bearer {pod.token()}"
 
         renew(configuration)  # without any, the client would never ask for one
-        configuration.refresh_api_key_hook = renew
+        configuration.refresh_api_key_hook = renew  # type: ignore[assignment]  # it is None until somebody sets one
     else:
         await load_kube_config(config_file=os.environ.get("KUBECONFIG", _USERS), client_configuration=configuration)  # type: ignore[no-untyped-call]
     # As kopf does: proxies from the environment and a .netrc, which is looked for at each request, are for browsers.

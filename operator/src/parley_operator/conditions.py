@@ -206,6 +206,8 @@ def _progressing(seen: Seen, ready: Statement) -> Statement:
     rolling = [name for name in seen.names() if _is_rolling(seen.workload(name))]
     lasting = next((failure for failure in seen.failures if not failure.may_pass), None)
     missing = seen.missing()
+    if seen.waits_for:
+        return yes(reasons.UPGRADE_WAITING, f"new images wait until {seen.waits_for} is ready with them")
     if ready.status and not rolling and not missing:
         return no(reasons.SETTLED, "everything is as it should be")
     if lasting is not None:
@@ -218,12 +220,13 @@ def _progressing(seen: Seen, ready: Statement) -> Statement:
 
 
 def _is_rolling(workload: Object | None) -> bool:
-    """Whether not all pods are of the newest template yet."""
+    """Whether not all pods are of the newest template yet: old ones stay until new ones are ready."""
     if workload is None:
         return True
     status, wanted = workload.get("status", {}), workload.get("spec", {}).get("replicas", 1)
     is_seen = int(status.get("observedGeneration") or 0) >= int(workload["metadata"].get("generation") or 0)
-    return not is_seen or int(status.get("updatedReplicas") or 0) < wanted
+    there, updated = int(status.get("replicas") or 0), int(status.get("updatedReplicas") or 0)
+    return not is_seen or updated < wanted or updated < there
 
 
 def _degraded(seen: Seen) -> Statement:

@@ -30,7 +30,8 @@ from parley_operator.posts import Posts
 from parley_operator.resources.objects import Installation, Object, component_of
 from parley_operator.secret_values import Secrets
 from parley_operator.seen import Seen
-from parley_operator.status import as_document, news, status
+from parley_operator.status import as_document, is_settled, news, status
+from parley_operator.upgrades import Upgrades
 from parley_operator.world import Key, World
 
 _GONE_S: Final = 5.0
@@ -47,6 +48,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Secrets
     agents: Agents
     posts: Posts
+    tell: Callable[[Key], None]
+    """Has an assistant looked at."""
     metrics: Metrics
     installation: Installation
     clock: Callable[[], float]
@@ -62,6 +65,7 @@ class Reconciler:
         """Look after those of this world."""
         self._around = around
         self._generations: dict[Key, int] = {}
+        self._upgrades = Upgrades()
 
     async def reconcile(self, key: Key) -> float | None:
         """Make an assistant as it should be; return after how many seconds to look again, None for never.
@@ -96,9 +100,11 @@ class Reconciler:
         self._doubt_after_a_change(key, resource)
         try:
             seen = await look(around.world, around.secrets, key, resource)
-            made = plan(seen.judgement, seen.observed, around.installation, around.now())
+            wanted = plan(seen.judgement, seen.observed, around.installation, around.now())
+            is_ready = _ready(resource.get("status") or {}).get("status") == "True"
+            made, waits_for = self._upgrades.admitted(key, wanted, seen.observed.children, is_ready=is_ready)
             refused = await self._apply(key, made)
-            is_told = await self._report(key, seen.judgement, made, refused)
+            is_told = await self._report(key, seen.judgement, made, refused, waits_for)
         except EndingError:
             # Nothing can be made any more, and what is there goes by itself: this look was the last one.
             return "gone", None
@@ -114,7 +120,12 @@ class Reconciler:
         again_s = min(made.look_again_after_s, _REST_S) if made.actions else made.look_again_after_s
         return "changed" if made.actions or is_told else "unchanged", again_s
 
+    def _end_turn(self, key: Key) -> None:
+        if (following := self._upgrades.done(key)) is not None:
+            self._around.tell(following)
+
     def _forget(self, key: Key) -> None:
+        self._end_turn(key)
         self._generations.pop(key, None)
         self._around.agents.leave(key)
         self._around.secrets.forget(key)
@@ -167,15 +178,20 @@ class Reconciler:
 
     # --- Report -------------------------------------------------------------------------------------------------------
 
-    async def _report(self, key: Key, judgement: Judgement, made: Plan, refused: RefusedError | None) -> bool:
+    async def _report(
+        self, key: Key, judgement: Judgement, made: Plan, refused: RefusedError | None, waits_for: str
+    ) -> bool:
         """Say how the assistant fares now; return whether that had to be written."""
         around = self._around
         resource = around.world.assistant(key)
         if resource is None:
             return False
         previous: Mapping[str, Any] = resource.get("status") or {}
-        current = status(self._seen(key, judgement, made, refused), previous, around.now())
+        seen = msgspec.structs.replace(self._seen(key, judgement, made, refused), waits_for=waits_for)
+        current = status(seen, previous, around.now())
         around.metrics.phase(key, current.phase)
+        if current.phase == "Suspended" or is_settled(current):
+            self._end_turn(key)
         document = as_document(current)
         if document == previous:
             return False

@@ -22,6 +22,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     pods: tuple[Object, ...] = ()
     failures: tuple[Failure, ...] = ()
     """Of pods and children, and of what the API server did not take."""
+    waits_for: str = ""
+    """The assistant, as `namespace/name`, that gets new images first; empty for none."""
     agent: Mapping[str, Any] | None = None
     """The agent's `/status`; None where it was not asked, or did not answer."""
 

@@ -102,6 +102,12 @@ _QUIET: Final = frozenset(
 )
 
 
+def is_settled(current: Status) -> bool:
+    """Whether an assistant is ready, and nothing is on its way."""
+    words = {each.type: each.status for each in current.conditions}
+    return words["Ready"] == "True" and words["Progressing"] == "False"
+
+
 def as_document(current: Status) -> dict[str, Any]:
     """Return a status as it is applied: without what says nothing.
 

@@ -3,13 +3,14 @@
 import datetime as dt
 from typing import Any
 
+import msgspec
 import pytest
 
 from parley_contract.resource.status import CONDITION_TYPES, Status
 from parley_operator.pod_failures import Failure
 from parley_operator.resources.objects import Object
 from parley_operator.seen import Seen
-from parley_operator.status import as_document, news, status
+from parley_operator.status import as_document, is_settled, news, status
 from parley_testkit.first_plans import NOW
 from parley_testkit.toy_cluster import ToyCluster
 
@@ -339,13 +340,25 @@ def test_an_ollama_and_a_broker_of_the_owners_are_no_components() -> None:
     assert current.effective.llm_device == "external"
 
 
-def test_new_pods_that_take_the_place_of_old_ones_are_progress_of_a_ready_assistant() -> None:
+@pytest.mark.parametrize("counts", [{"updatedReplicas": 0}, {"replicas": 2, "updatedReplicas": 1}])
+def test_new_pods_that_take_the_place_of_old_ones_are_progress_of_a_ready_assistant(counts: dict[str, int]) -> None:
     there = running()
-    there.objects["Deployment", "libra-asr"]["status"]["updatedReplicas"] = 0
+    there.objects["Deployment", "libra-asr"]["status"] |= counts
 
     current = status(seen(there, agent=AGENT), {}, NOW)
 
     assert (told(current)["Ready"], told(current)["Progressing"]) == (("True", "Ready"), ("True", "RollingOut"))
+
+
+def test_who_waits_for_new_images_says_for_whom_and_goes_on_answering() -> None:
+    waiting = msgspec.structs.replace(seen(running(), agent=AGENT), waits_for="home/lyra")
+
+    current = status(waiting, {}, NOW)
+
+    assert (told(current)["Ready"], told(current)["Progressing"]) == (("True", "Ready"), ("True", "UpgradeWaiting"))
+    assert message(current, "Progressing") == "new images wait until home/lyra is ready with them"
+    assert is_settled(status(seen(running(), agent=AGENT), {}, NOW))
+    assert not is_settled(current)
 
 
 # --- Time and news ---------------------------------------------------------------------------------------------------
