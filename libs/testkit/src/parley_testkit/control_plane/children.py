@@ -23,8 +23,8 @@ _GUARD: Final = 'trap "" INT TERM HUP; "$0" -c "$1"; rm -rf -- "$2" || { sleep 1
 _SETTINGS: Final = ("ETCD_", "KUBE", "KWOK_")
 """Variables that say the same as arguments, and that were meant for somebody else's cluster."""
 _UNHURRIED: Final = {"GOGC": "300"}
-"""What is written in Go collects garbage a third as often: a sixth of its computing went there, and where tests run
-there is more memory than there are cores."""
+"""What is written in Go collects garbage a third as often: 13 % of what the API server computed was that, and where
+tests run there is more memory than there are cores."""
 
 
 class ChildDiedError(Exception):
