@@ -34,6 +34,7 @@ KINDS = (
     "apps/v1/statefulsets",
     "apps/v1/controllerrevisions",
     "batch/v1/jobs",
+    "networking.k8s.io/v1/ingresses",
     "networking.k8s.io/v1/networkpolicies",
     "v1/configmaps",
     "v1/persistentvolumeclaims",

@@ -109,6 +109,7 @@ def with_kinds(namespace: Namespace, name: str) -> list[Object]:
         "configmaps": "ConfigMap",
         "persistentvolumeclaims": "PersistentVolumeClaim",
         "services": "Service",
+        "ingresses": "Ingress",
         "poddisruptionbudgets": "PodDisruptionBudget",
         "statefulsets": "StatefulSet",
         "deployments": "Deployment",

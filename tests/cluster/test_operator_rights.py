@@ -27,7 +27,7 @@ def test_every_right_is_used_and_none_is_missing(
         running_operator(plane, name=NAME, namespaces=namespace.name) as operator,
     ):
         elsewhere.apply(assistant())
-        namespace.apply(assistant(asr={"replicas": 2}))
+        namespace.apply(assistant(asr={"replicas": 2}, doors={"web": {"ingress": {"host": "libra.example"}}}))
         until_ready(namespace)
         # Something that becomes so again is the same event once more.
         namespace.doom("tts", "crash-loop", "no voice")

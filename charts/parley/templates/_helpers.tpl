@@ -79,7 +79,7 @@ on the server's side needs `create` and `patch`: an object that is not there yet
   resources: [deployments, statefulsets]
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [networking.k8s.io]
-  resources: [networkpolicies]
+  resources: [networkpolicies, ingresses]
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]

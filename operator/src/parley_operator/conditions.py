@@ -61,7 +61,7 @@ def statements(seen: Seen) -> dict[ConditionType, Statement]:
         "ASRReady": _component(seen, "asr"),
         "LLMReady": _llm(seen),
         "TTSReady": _component(seen, "tts"),
-        "GatewayConnected": _gateway(seen),
+        "GatewayConnected": _gateway(seen, seen.context),
         "StreamsReady": _streams(seen),
         "SLOMet": _slo(seen, seen.context),
     }
@@ -153,13 +153,14 @@ def _agent_after(seen: Seen, server: str) -> Statement:
     return _component(seen, "agent")
 
 
-def _gateway(seen: Seen) -> Statement:
-    """The gateway, and what it says of Discord, which makes it not ready and which its agent passes on."""
+def _gateway(seen: Seen, context: Context) -> Statement:
+    """The gateway: what it says of Discord, which makes it not ready, and where it is reached from outside."""
     gateway = _component(seen, "gateway")
     told = ((seen.agent or {}).get("doors") or {}).get("discord") or {}
-    wants_discord = seen.context is not None and seen.context.assistant.spec.doors.discord is not None
-    if not wants_discord or not told or told.get("connected") or seen.is_suspended or seen.failure_of("gateway"):
-        return gateway
+    doors = context.assistant.spec.doors
+    if not doors.discord or not told or told.get("connected") or seen.is_suspended or seen.failure_of("gateway"):
+        ingress = doors.web.ingress
+        return yes(gateway.reason, f"{gateway.message}: {ingress.url}") if gateway.status and ingress else gateway
     reason, sentence = str(told.get("reason")), str(told.get("sentence"))
     known = reason if reason in _DISCORD_REASONS else reasons.DISCORD_UNREACHABLE
     return no(known, f"Discord: {sentence}")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 _STATUS: Final[Mapping[str, tuple[str, ...]]] = {
     "Deployment": ("observedGeneration", "replicas", "readyReplicas", "updatedReplicas", "conditions"),
+    "Ingress": (),
     "Job": ("conditions",),
     "PersistentVolumeClaim": ("phase",),
     "Pod": ("phase", "reason", "message", "conditions", "containerStatuses"),

@@ -78,6 +78,7 @@ CHILDREN: Final = (
     Kind("v1", "ConfigMap", "configmaps", _OURS),
     CLAIM,
     Kind("v1", "Service", "services", _OURS),
+    Kind("networking.k8s.io/v1", "Ingress", "ingresses", _OURS),
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", _OURS),
     Kind("apps/v1", "StatefulSet", "statefulsets", _OURS),
     DEPLOYMENT,

@@ -30,6 +30,7 @@ _REMOVED: Final = frozenset(
     {
         "ConfigMap",
         "Deployment",
+        "Ingress",
         "NetworkPolicy",
         "PodDisruptionBudget",
         "Service",

@@ -117,6 +117,11 @@ SPEC_RULES: Final = (
         ".doors",
     ),
     Rule(
+        f"{_either('doors.web.enabled', _default(WebDoor, 'enabled'))} || !({_has('doors.web.ingress')})",
+        "an ingress needs an open door: enable web, or leave the ingress out",
+        ".doors.web.ingress",
+    ),
+    Rule(
         f"double({_OVERLAP_MS}) < double({_WINDOW_S}) * 1000.0",
         "windowOverlapMs must be below encoderWindowS",
         ".asr.windowOverlapMs",

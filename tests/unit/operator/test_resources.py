@@ -294,6 +294,31 @@ def test_the_web_door_is_open_to_all_and_closed_where_it_is_not_enabled() -> Non
     assert "from" in rule
 
 
+def ingress(**fields: object) -> Object:
+    found: Object = made(doors={"web": {"ingress": {"host": "libra.example", **fields}}})["Ingress", "gateway"]
+    return found
+
+
+def test_an_ingress_lets_in_what_is_for_clients_and_nothing_else() -> None:
+    [rule] = ingress()["spec"]["rules"]
+
+    service = {"name": "libra-gateway", "port": {"name": "http"}}
+    path = {"path": "/v1", "pathType": "Prefix", "backend": {"service": service}}
+    assert rule == {"host": "libra.example", "http": {"paths": [path]}}
+    assert not {"tls", "ingressClassName"} & set(ingress()["spec"])
+    assert ("Ingress", "gateway") not in made()
+
+
+def test_an_ingress_has_the_class_the_certificate_and_the_annotations_that_are_written() -> None:
+    found = ingress(
+        className="traefik", tlsSecretRef={"name": "libra-tls"}, annotations={"cert-manager.io/issuer": "home"}
+    )
+
+    assert found["spec"]["ingressClassName"] == "traefik"
+    assert found["spec"]["tls"] == [{"hosts": ["libra.example"], "secretName": "libra-tls"}]
+    assert found["metadata"]["annotations"]["cert-manager.io/issuer"] == "home"
+
+
 def test_metrics_are_read_from_where_the_installation_says() -> None:
     def callers(scrape: dict[str, str] | None) -> list[object]:
         [rule] = made(Installation(scrape_namespaces=scrape))["NetworkPolicy", "tts"]["spec"]["ingress"]

@@ -320,6 +320,15 @@ def test_a_missed_objective_is_a_condition_and_nothing_else(
     assert current.phase == "Ready"
 
 
+@pytest.mark.parametrize("tls, url", [({}, "ws://"), ({"tlsSecretRef": {"name": "libra-tls"}}, "wss://")])
+def test_where_the_web_door_is_reached_from_outside_is_said(tls: dict[str, Any], url: str) -> None:
+    door = {"web": {"ingress": {"host": "libra.example", **tls}}}
+
+    current = status(seen(running(doors=door), agent=AGENT), {}, NOW)
+
+    assert message(current, "GatewayConnected") == f"gateway is ready: {url}libra.example/v1/talk"
+
+
 def test_a_suspended_assistant_says_so_everywhere_and_keeps_its_models() -> None:
     there = running()
     there.write({"profile": "laptop", "suspend": True})

@@ -11,6 +11,7 @@ from parley_operator.resources import (
     config_maps,
     deployments,
     disruption_budgets,
+    ingresses,
     network_policies,
     service_accounts,
     services,
@@ -30,6 +31,7 @@ def children(context: Context) -> Iterator[Object]:
     yield from config_maps.all_of(context)
     yield from claims.all_of(context)
     yield from services.all_of(context)
+    yield from ingresses.all_of(context)
     yield from disruption_budgets.all_of(context)
     yield from stateful_sets.all_of(context)
     yield from deployments.all_of(context)

@@ -7,7 +7,7 @@ none either. Wire names are camelCase; bounds are the schema's bounds; the sente
 `surroundings` the card, volumes, broker and images; `status` is what the operator reports.
 """
 
-from parley_contract.resource.doors import DiscordDoor, DiscordEndpoint, Doors, Persona, WebDoor
+from parley_contract.resource.doors import DiscordDoor, DiscordEndpoint, Doors, Persona, WebDoor, WebIngress
 from parley_contract.resource.engines import Agent, Asr, Device, Gateway, Llm, Ollama, Tts
 from parley_contract.resource.loading import load_manifest, resolve
 from parley_contract.resource.parts import Part, Quantity, Resources, SecretKeyRef, SecretRef
@@ -59,6 +59,7 @@ __all__ = [
     "VoiceAssistant",
     "Watchdog",
     "WebDoor",
+    "WebIngress",
     "load_manifest",
     "resolve",
 ]

@@ -4,7 +4,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from parley_contract.resource.parts import Part, SecretKeyRef, Snowflake, Text
+from parley_contract.resource.parts import Part, SecretKeyRef, SecretRef, Snowflake, Text
+
+Host = Annotated[
+    str, msgspec.Meta(pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", max_length=253)
+]
+"""A DNS name, as Ingresses take it; no wildcard: clients need one address."""
 
 
 class Persona(Part, frozen=True):
@@ -20,6 +25,24 @@ class Persona(Part, frozen=True):
     """What wakes it, with `addressing: wakePhrase`."""
 
 
+class WebIngress(Part, frozen=True):
+    """An Ingress before the web door: a name under which it is reached from outside of the cluster."""
+
+    host: Host
+    """The name."""
+    class_name: Text = ""
+    """Which controller serves it; empty for the cluster's default one, on k3s Traefik."""
+    tls_secret_ref: SecretRef | None = None
+    """Secret with `tls.crt` and `tls.key`; a page that is not served over TLS gets no microphone from browsers."""
+    annotations: Annotated[dict[Text, Annotated[str, msgspec.Meta(max_length=1024)]], msgspec.Meta(max_length=16)] = {}
+    """For its controller, and for whoever makes the certificate."""
+
+    @property
+    def url(self) -> str:
+        """Where clients talk."""
+        return f"{'wss' if self.tls_secret_ref else 'ws'}://{self.host}/v1/talk"
+
+
 class WebDoor(Part, frozen=True):
     """The browser's way in: `/v1/talk` on port 8001."""
 
@@ -27,6 +50,12 @@ class WebDoor(Part, frozen=True):
     """Whether it is open."""
     auth_secret_ref: SecretKeyRef | None = None
     """Bearer token that clients must show; without one everybody who reaches the port may talk."""
+    ingress: WebIngress | None = None
+    """An Ingress before it; without one it is reached in the cluster alone."""
+
+    def __post_init__(self) -> None:
+        if self.ingress is not None and not self.enabled:
+            raise ValueError("an ingress needs an open door: enable web, or leave the ingress out")
 
 
 class DiscordEndpoint(Part, frozen=True):

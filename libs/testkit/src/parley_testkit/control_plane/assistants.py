@@ -22,6 +22,7 @@ CHILD_KINDS: Final = (
     "v1/configmaps",
     "v1/persistentvolumeclaims",
     "v1/services",
+    "networking.k8s.io/v1/ingresses",
     "policy/v1/poddisruptionbudgets",
     "apps/v1/statefulsets",
     "apps/v1/deployments",
