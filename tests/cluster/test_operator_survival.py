@@ -69,6 +69,7 @@ class MortalCluster(Cluster):
     def __init__(self, cluster: Cluster, after: int) -> None:
         super().__init__(cluster._client)  # noqa: SLF001  # the same connection, for a shorter life
         self.written: list[str] = []
+        self.before_status: Callable[[], None] = lambda: None
         self._after = after
 
     async def apply(self, manifest: Object) -> Object:
@@ -77,6 +78,7 @@ class MortalCluster(Cluster):
 
     async def apply_status(self, resource: Object, status: Object) -> Object:
         self._count("status")
+        self.before_status()
         return await super().apply_status(resource, status)
 
     async def create(self, manifest: Object) -> Object:
@@ -109,7 +111,7 @@ def world_of(plane: ControlPlane, namespace: Namespace) -> World:
 
 @contextlib.asynccontextmanager
 async def life(
-    plane: ControlPlane, namespace: Namespace, after: int
+    plane: ControlPlane, namespace: Namespace, after: int, tell: Callable[[tuple[str, str]], None] = lambda _: None
 ) -> AsyncIterator[tuple[Reconciler, MortalCluster]]:
     """One life of an operator, which ends after so many writes."""
     async with connected() as immortal, aiohttp.ClientSession() as http:
@@ -120,7 +122,7 @@ async def life(
             secrets=Secrets(cluster, time.monotonic),
             agents=Agents(http, lambda key: None, time.monotonic),
             posts=Posts(cluster, "test"),
-            tell=lambda key: None,
+            tell=tell,
             metrics=Metrics(),
             installation=Installation(),
             clock=time.monotonic,
@@ -160,6 +162,26 @@ async def test_an_operator_killed_between_any_two_steps_of_a_plan_leaves_what_th
         assert shape(namespace, name) == whole, f"after {after} writes, the last one: {order[after - 1]}"
         assert lives <= 3
         namespace.kubectl("delete", "va", name, "--wait=false")
+
+
+async def test_a_spec_that_changes_while_a_status_is_under_way_is_looked_at(
+    plane: ControlPlane, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(account(plane).kubeconfig))
+    namespace.apply(assistant())
+    key = (namespace.name, "libra")
+    told: list[tuple[str, str]] = []
+    async with life(plane, namespace, 1000, told.append) as (reconciler, cluster):
+        cluster.before_status = lambda: namespace.apply(assistant(tts={"speed": 1.2}))
+        await reconciler.reconcile(key)
+        assert told == [key]
+
+        cluster.before_status = lambda: None
+        await reconciler.reconcile(key)
+
+    assert told == [key]
+    containers = namespace.get("apps/v1/deployments", "libra-tts")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "TTS_SPEED", "value": "1.2"} in containers[0]["env"]
 
 
 async def _settle(plane: ControlPlane, namespace: Namespace, name: str) -> int:

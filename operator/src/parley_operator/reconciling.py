@@ -196,7 +196,11 @@ class Reconciler:
         if document == previous:
             return False
         around.metrics.writes.labels("status").inc()
-        around.world.put(await around.cluster.apply_status(resource, document))
+        written = await around.cluster.apply_status(resource, document)
+        around.world.put(written)
+        if int(written["metadata"].get("generation", 0)) != judgement.observed_generation:
+            # Somebody changed the spec meanwhile: the watch will tell of what the answer has told already.
+            around.tell(key)
         self._count_ready(previous, document)
         for each in news(previous, current):
             await around.posts.post(resource, each, around.now())
