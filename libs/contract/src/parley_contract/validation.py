@@ -4,6 +4,7 @@ Used for manifests and for the environment. Not for messages: those are decoded 
 """
 
 import difflib
+import functools
 import re
 import types
 import typing
@@ -47,6 +48,12 @@ def convert_all(
     return result
 
 
+@functools.cache
+def _fields(into: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    """Return a struct's fields by their names in documents; asked anew, msgspec reads all its annotations again."""
+    return {field.encode_name: field for field in msgspec.structs.fields(into)}
+
+
 class _Reading(NamedTuple):
     """One pass over one document."""
 
@@ -56,7 +63,7 @@ class _Reading(NamedTuple):
 
     def struct(self, document: Mapping[str, object], into: type[T], *, path: str) -> T | None:
         """Return the struct, or None after having listed why there is none."""
-        fields = {field.encode_name: field for field in msgspec.structs.fields(into)}
+        fields = _fields(into)
         before = len(self.problems)
         # YAML has keys that are no strings: `on:` is True.
         for key in map(str, document):
