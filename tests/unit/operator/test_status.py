@@ -359,6 +359,17 @@ def test_new_pods_that_take_the_place_of_old_ones_are_progress_of_a_ready_assist
     assert (told(current)["Ready"], told(current)["Progressing"]) == (("True", "Ready"), ("True", "RollingOut"))
 
 
+def test_what_this_version_cannot_do_is_a_shortcoming_of_an_assistant_that_answers() -> None:
+    whole = seen(running(), agent=AGENT)
+    noted = msgspec.structs.replace(whole.judgement, notes=("spec.doors.fax: not there yet",))
+
+    current = status(msgspec.structs.replace(whole, judgement=noted), {}, NOW)
+
+    assert (told(current)["Ready"], told(current)["Degraded"]) == (("True", "Ready"), ("True", "NotSupportedYet"))
+    assert message(current, "Degraded") == "spec.doors.fax: not there yet"
+    assert current.phase == "Degraded"
+
+
 def test_who_waits_for_new_images_says_for_whom_and_goes_on_answering() -> None:
     waiting = msgspec.structs.replace(seen(running(), agent=AGENT), waits_for="home/lyra")
 
