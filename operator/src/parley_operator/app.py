@@ -40,7 +40,7 @@ async def run(settings: Settings) -> None:
         InvalidDocumentError: settings that hold documents of their own cannot be read.
     """
     configure_logs(settings.log_level)
-    metrics, world, watching = Metrics(), World(), asyncio.Event()
+    metrics, world, watching, listed = Metrics(), World(), asyncio.Event(), asyncio.Event()
     clock = time.monotonic
     pod = pod_access(Path(settings.service_account), os.environ)
     async with connected(pod) as cluster, aiohttp.ClientSession(trust_env=False) as http:
@@ -70,10 +70,10 @@ async def run(settings: Settings) -> None:
                 background = (
                     tasks.create_task(looks.run()),
                     tasks.create_task(agents.workers.run()),
-                    tasks.create_task(sweep_for_ever(world, cluster, settings.namespaces, looks.add)),
+                    tasks.create_task(sweep_for_ever(world, cluster, settings.namespaces, looks.add, listed)),
                 )
                 _LOG.info("watching", namespaces=settings.namespaces or "all")
-                await watch(world, looks.add, settings.namespaces, watching, pod)
+                await watch(world, looks.add, settings.namespaces, watching, listed, pod)
                 for task in background:
                     task.cancel()
     _LOG.info("ended")

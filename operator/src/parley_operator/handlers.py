@@ -33,8 +33,8 @@ REQUEST_S: Final = 60.0
 PAGE: Final = 200
 COALESCE_S: Final = 0.15
 """What happens to children comes in bursts, most of them our own doing: they are looked at together."""
-_BACKOFFS: Final = (0.2, 0.5, 1, 2, 4, 8, 15, 30, *([60] * 60))
-"""An API server that is away for an hour does not end the operator."""
+_BACKOFFS: Final = (0.2, 0.5, 1, 2, 3, *([5] * 24), *([30] * 120))
+"""An API server that restarts is met again five seconds later at most; one that is away for an hour does not end us."""
 
 
 class _KeepsNothing(kopf.DiffBaseStorage):
@@ -55,6 +55,7 @@ async def watch(
     tell: Callable[[Key, float], None],
     namespaces: Collection[str],
     ready: asyncio.Event,
+    listed: asyncio.Event,
     pod: PodAccess | None = None,
 ) -> None:
     """Watch until SIGTERM or SIGINT, with the API server's answers kept in a world.
@@ -64,10 +65,11 @@ async def watch(
         tell: called with an assistant that something happened to, and after how many seconds to look.
         namespaces: which; empty for all.
         ready: set when watching begins.
+        listed: set when a kind is listed, at the start and after a watch that broke for too long.
         pod: how the API server is reached; None for what KUBECONFIG says.
     """
     await kopf.operator(
-        registry=_registry(world, tell, pod),
+        registry=_registry(world, tell, listed, pod),
         settings=_settings(),
         namespaces=list(namespaces),
         clusterwide=not namespaces,
@@ -106,11 +108,15 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-def _registry(world: World, tell: Callable[[Key, float], None], pod: PodAccess | None) -> kopf.OperatorRegistry:
+def _registry(
+    world: World, tell: Callable[[Key, float], None], listed: asyncio.Event, pod: PodAccess | None
+) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     async def happened(event: Mapping[str, Any], **_: Any) -> None:  # noqa: ANN401  # kopf's keywords
         seen = event["object"]
+        if event["type"] is None:
+            listed.set()
         if event["type"] == "DELETED":
             keys = world.keys_of(seen)
             is_news = world.remove(seen)

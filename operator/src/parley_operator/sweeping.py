@@ -1,9 +1,11 @@
 """Now and then what is held to be there is compared with what is: a watch that broke for too long missed deletions.
 
-kopf lists again after such a break, and so hears of everything that is new or changed; of what is gone nobody tells.
+kopf lists again after such a break, and so hears of everything that is new or changed; of what is gone nobody tells. So
+names are compared after each such list, the first one too: nobody watched between the operator's own list and kopf's.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -15,20 +17,26 @@ from parley_operator.kinds import WATCHED, Kind
 from parley_operator.world import Key, World, ghosts
 
 EVERY_S: Final = 600.0
-"""Such a break takes an API server that was away for longer than etcd keeps what happened (5 minutes)."""
-FIRST_S: Final = 30.0
-"""Between the operator's first list and kopf's own, nobody watches."""
+"""Also without a list."""
+SETTLE_S: Final = 3.0
+"""Each kind is listed for itself, and what breaks one watch breaks all of them."""
 _LOG: Final = structlog.get_logger()
 
 
 async def sweep_for_ever(
-    world: World, cluster: Cluster, namespaces: Collection[str], tell: Callable[[Key, float], None]
+    world: World,
+    cluster: Cluster,
+    namespaces: Collection[str],
+    tell: Callable[[Key, float], None],
+    listed: asyncio.Event,
 ) -> None:
-    """Sweep now and then until cancelled."""
-    wait_s = FIRST_S
+    """Sweep now and then, and soon after `listed` was set, until cancelled."""
     while True:
-        await asyncio.sleep(wait_s)
-        wait_s = EVERY_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EVERY_S):
+                await listed.wait()
+        await asyncio.sleep(SETTLE_S)
+        listed.clear()
         for kind in WATCHED:
             if kind.name != "Event":  # the API server forgets those by itself, and `failures` those of what is gone
                 await sweep(world, cluster, kind, namespaces, tell)
