@@ -45,6 +45,8 @@ def plain(text: str) -> list[str]:
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", text)
     text = re.sub(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b", "UID", text)
     text = re.sub(r"\.\d{1,3}\.\d{1,3}\.\d{1,3}\b", ".ADDRESS", text)
+    # Where its first pod runs a status says a moment before the rest, or after.
+    text = re.sub(r"\bnode-\d\b", "", text)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 

@@ -41,6 +41,8 @@ pytestmark = pytest.mark.usefixtures("operator_account")
 
 ALL_DEATHS = os.environ.get("PARLEY_DEATHS") == "all"
 """Whether every place in a plan is died at, and not a few of them: `make chaos`."""
+GARBAGE_S = 45.0
+"""Kubernetes' garbage collector looks every 30 s whether there are kinds that it does not know yet."""
 WRITES = frozenset({"create", "update", "patch", "delete"})
 
 
@@ -263,7 +265,7 @@ def test_an_operator_that_is_told_to_end_ends_and_an_assistant_is_deleted_withou
         until(lambda: [line["event"] for line in operator.log()], lambda events: events[-1] == "ended")
         assert not [line for line in operator.log() if line["level"] in {"error", "critical"}]
         namespace.kubectl("delete", "va", "libra", "--timeout=10s")
-        until(lambda: children(namespace), lambda left: not left)
+        until(lambda: children(namespace), lambda left: not left, within_s=GARBAGE_S)
 
 
 def test_two_operators_at_once_do_no_harm(plane: ControlPlane, namespace: Namespace) -> None:
@@ -376,7 +378,9 @@ def test_an_assistant_is_deleted_while_a_child_of_it_is_stuck(plane: ControlPlan
 
         namespace.kubectl("delete", "va", "libra", "--timeout=10s")
 
-        until(lambda: {name for _, name in children(namespace)}, lambda left: left == {"libra-nats"})
+        until(
+            lambda: {name for _, name in children(namespace)}, lambda left: left == {"libra-nats"}, within_s=GARBAGE_S
+        )
         assert is_gone(namespace.get(ASSISTANTS, "libra"))
         free = '{"metadata":{"finalizers":null}}'
         namespace.kubectl("patch", "configmap", "libra-nats", "--type=merge", f"--patch={free}")
