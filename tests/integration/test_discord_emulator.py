@@ -278,18 +278,6 @@ async def test_a_bad_line_reaches_it_as_bad_as_it_was_ordered(
     assert pitch_hz(ear.pcm(mina)) == pytest.approx(500, abs=5)
 
 
-async def test_it_follows_to_another_region(emulator: DiscordEmulator, client: Client, lounge: Channel) -> None:
-    mina = await emulator.human("Mina", lounge)
-    await call_in(emulator, mina)
-    first = emulator.link()
-
-    emulator.switchboard.move_region(emulator.bot)
-    await emulator.until("it is elsewhere", lambda: emulator.link() is not first)
-    await emulator.connected()
-
-    assert await understand_each_other(client, mina)
-
-
 async def test_it_notices_that_it_is_moved_and_kicked(
     emulator: DiscordEmulator, client: Client, lounge: Channel
 ) -> None:

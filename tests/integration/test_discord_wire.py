@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -30,7 +32,11 @@ class Wire:
         """Return the data of the next message of a kind."""
         async with asyncio.timeout(5):
             while True:
-                message = await self.socket.receive_json()
+                received = await self.socket.receive()
+                if received.type is aiohttp.WSMsgType.BINARY:
+                    continue
+                assert received.type is aiohttp.WSMsgType.TEXT, received
+                message = received.json()
                 if message["op"] == op and event in (None, message.get("t")):
                     return message["d"]
 
@@ -233,3 +239,88 @@ async def test_nobody_trusts_the_voice_server_without_its_authority(bot: Bot, lo
 
         with pytest.raises(aiohttp.ClientConnectorCertificateError):
             await bot.http.ws_connect(f"wss://{endpoint}/?v=8")
+
+
+async def media(bot: Bot, voice: Wire) -> socket.socket:
+    """Make the way for datagrams as every client does, and return it."""
+    ready = await voice.until(2)
+    loop = asyncio.get_running_loop()
+    way = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    way.setblocking(False)  # noqa: FBT003 # its signature
+    way.connect((ready["ip"], ready["port"]))
+    await loop.sock_sendall(way, struct.pack(">HHI66x", 1, 70, ready["ssrc"]))
+    answer = await loop.sock_recv(way, 100)
+    kind, size, ssrc, address, port = struct.unpack(">HHI64sH", answer)
+    assert (kind, size, ssrc) == (2, 70, ready["ssrc"])
+    assert (address.rstrip(b"\0").decode(), port) == way.getsockname()
+    data = {"address": address.rstrip(b"\0").decode(), "port": port, "mode": "aead_aes256_gcm_rtpsize"}
+    await voice.say(1, {"protocol": "udp", "data": data})
+    description = await voice.until(4)
+    assert (description["mode"], len(description["secret_key"])) == (data["mode"], 32)
+    return way
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.15, None])
+async def test_speaking_is_announced_in_time_late_or_never(
+    bot: Bot, discord: DiscordEmulator, late_s: float | None
+) -> None:
+    hall = discord.voice_channel(discord.guild("Home"), "Hall")
+    mina, _ = await discord.human("Mina", hall), await discord.human("Noa", hall)
+    mina.announces_speaking_s = late_s
+    loop = asyncio.get_running_loop()
+    announced: list[tuple[object, float]] = []
+
+    async def listen(voice: Wire) -> None:
+        announced.append((await voice.until(5), loop.time()))
+
+    async with bot.gateway() as wire, bot.voice(**await join(wire, hall)) as voice:
+        with contextlib.closing(await media(bot, voice)) as way:
+            async with asyncio.TaskGroup() as tasks:
+                listening = tasks.create_task(listen(voice))
+                tasks.create_task(mina.say(b"\x11\x08" * 320 * 10))
+                await loop.sock_recv(way, 2000)
+                first_s = loop.time()
+                await asyncio.sleep(0.3)
+                listening.cancel()
+
+    if late_s is None:
+        assert not announced
+    else:
+        [(data, at_s)] = announced
+        assert data == {"user_id": str(mina.user), "ssrc": mina.ssrc, "speaking": 1}
+        assert at_s - first_s == pytest.approx(late_s, abs=0.1)
+
+
+async def arrives(discord: DiscordEmulator, way: socket.socket) -> bool:
+    """Say whether a datagram reaches the bot."""
+    discord.link().transmit(b"anything")
+    await asyncio.sleep(0.05)
+    try:
+        return way.recv(100) == b"anything"
+    except BlockingIOError:
+        return False
+
+
+async def test_a_router_forgets_a_way_that_nobody_uses(http: aiohttp.ClientSession) -> None:
+    async with DiscordEmulator(Settings(route_life_s=0.3)) as discord:
+        bot, hall = Bot(discord, http), discord.voice_channel(discord.guild("Home"), "Hall")
+        async with bot.gateway() as wire, bot.voice(**await join(wire, hall)) as voice:
+            with contextlib.closing(await media(bot, voice)) as way:
+                in_use = await arrives(discord, way)
+                await asyncio.sleep(0.4)
+                unused = await arrives(discord, way)
+                way.send(bytes(12))
+                await asyncio.sleep(0.05)
+                in_use_again = await arrives(discord, way)
+
+    assert (in_use, unused, in_use_again) == (True, False, True)
+
+
+async def test_whoever_is_deafened_hears_nothing(bot: Bot, discord: DiscordEmulator, lounge: Channel) -> None:
+    async with bot.gateway() as wire, bot.voice(**await join(wire, lounge)) as voice:
+        with contextlib.closing(await media(bot, voice)) as way:
+            hears = await arrives(discord, way)
+            discord.switchboard.silence(discord.bot, deaf=True)
+            state = await wire.until(0, "VOICE_STATE_UPDATE")
+
+            assert (hears, state["deaf"], await arrives(discord, way)) == (True, True, False)

@@ -162,3 +162,17 @@ async def test_it_resumes_after_the_voice_server_broke(emulator: DiscordEmulator
 
         assert pitch_hz(client.pcm_of(noa.user)) == pytest.approx(700, abs=5)
         assert pitch_hz(mina.heard().pcm) == pytest.approx(900, abs=5)
+
+
+async def test_it_follows_to_another_region(emulator: DiscordEmulator, lounge: Channel) -> None:
+    mina = await emulator.human("Mina", lounge)
+
+    async with in_call(emulator, lounge) as client:
+        first = emulator.link()
+        emulator.switchboard.move_region(emulator.bot)
+        await emulator.until("it is elsewhere", lambda: emulator.link() is not first)
+        await emulator.connected()
+        client.say(tone(900, 0.4))
+        await emulator.until("it has spoken", lambda: client.has("said"))
+
+        assert pitch_hz(mina.heard().pcm) == pytest.approx(900, abs=5)

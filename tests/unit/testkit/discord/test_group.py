@@ -7,10 +7,10 @@ import random
 import pytest
 
 from parley_testkit.discord.call import Call
-from parley_testkit.discord.group import Payload
 from parley_testkit.discord.human import HumanClient
 from parley_testkit.discord.members import Library
 from parley_testkit.discord.ops import VoiceOp
+from parley_testkit.discord.parties import Payload
 from parley_testkit.discord.rtp import Packet
 from parley_testkit.discord.transitions import TRANSITION_S
 from parley_testkit.discord.violations import Violations

@@ -1,14 +1,13 @@
 """The delivery service of one call's MLS group: it proposes, picks the commit that wins, and times transitions.
 
 What Discord's voice gateway does by the DAVE white paper (sections "Delivery Service" to "Recovery from Invalid Commit
-or Welcome"). It holds no secret of the group and hears nothing. Who takes part, human or bot, is a `Party`: it is sent
-opcodes, and answers by `receive`.
+or Welcome"). It holds no secret of the group and hears nothing.
 """
 
 import asyncio
 import struct
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple
 
 from parley_testkit.discord.mls import (
     Commit,
@@ -20,31 +19,13 @@ from parley_testkit.discord.mls import (
     revoked,
 )
 from parley_testkit.discord.ops import VoiceOp
+from parley_testkit.discord.parties import Party, Payload
 from parley_testkit.discord.transitions import Transition, Transitions
 from parley_testkit.discord.violations import Violations
 
-Payload = dict[str, Any] | bytes
 Winner = Literal["first", "bot", "human"]
 _WINNER_S: Final = 1.0
 """How long a commit of those who should not win is kept back."""
-
-
-class Party(Protocol):
-    """Who takes part in a call."""
-
-    @property
-    def user(self) -> int:
-        """Whose it is."""
-        ...
-
-    @property
-    def is_bot(self) -> bool:
-        """Whether a bot's."""
-        ...
-
-    def send(self, op: VoiceOp, data: Payload) -> None:
-        """Say something to it: JSON's `d`, or the payload of a binary opcode without its sequence."""
-        ...
 
 
 class _Proposed(NamedTuple):

@@ -11,13 +11,13 @@ from typing import Final
 
 from parley_contract.frames import FRAME_BYTES, FRAME_MS
 from parley_testkit.discord.call import Call
-from parley_testkit.discord.group import Payload
 from parley_testkit.discord.heard import Heard
 from parley_testkit.discord.keys import Keys
 from parley_testkit.discord.line import Line, travel
 from parley_testkit.discord.members import Library
 from parley_testkit.discord.ops import VoiceOp
 from parley_testkit.discord.opus import Encoder
+from parley_testkit.discord.parties import Payload
 from parley_testkit.discord.rtp import CAMERA, SAMPLES, SILENCE, Packet
 
 SILENCES: Final = 5

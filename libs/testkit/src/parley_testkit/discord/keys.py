@@ -8,9 +8,9 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from parley_testkit.discord.group import Payload
 from parley_testkit.discord.members import Library, Member
 from parley_testkit.discord.ops import VoiceOp
+from parley_testkit.discord.parties import Payload
 
 
 class Keys:

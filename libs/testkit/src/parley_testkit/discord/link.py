@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from parley_testkit.discord.call import Call
-from parley_testkit.discord.group import Payload
 from parley_testkit.discord.ops import VoiceClose, VoiceOp
+from parley_testkit.discord.parties import Payload
 from parley_testkit.discord.rtp import OPUS, Header, Packet, is_rtcp, read_body, read_header, sender_report
 from parley_testkit.discord.settings import Settings
 from parley_testkit.discord.sockets import Socket
@@ -57,6 +57,8 @@ class Link:
         self.acknowledges = True
         """Whether heartbeats are answered."""
         self.datagrams_in = 0
+        self.said: Final[list[tuple[VoiceOp, Payload]]] = []
+        """What the bot said on its sockets, oldest first, heartbeats left out."""
         self.resumed = 0
         self.watch: Final = SpeechWatch(state.user.name, violations, settings.pacing_tolerance_ms)
         self._settings = settings
@@ -121,6 +123,7 @@ class Link:
         if isinstance(message, str):
             self._read(json.loads(message))
         elif message and message[0] in _DAVE:
+            self.said.append((VoiceOp(message[0]), message[1:]))
             self.call.receive(self, VoiceOp(message[0]), message[1:])
         else:
             self._add("protocol", f"sent a binary message of {len(message)} bytes that is none of DAVE's")
@@ -132,6 +135,8 @@ class Link:
         except (KeyError, ValueError):
             self._add("protocol", f"sent an opcode that the voice gateway has not: {message.get('op')}")
             return
+        if op is not VoiceOp.HEARTBEAT and isinstance(data, dict):
+            self.said.append((op, data))
         match op, data:
             case VoiceOp.HEARTBEAT, dict():
                 self._beat(data)
@@ -178,6 +183,10 @@ class Link:
         self.call.speak(self, self.ssrc, flags)
 
     # --- Datagrams ----------------------------------------------------------------------------------------------------
+
+    def open_way(self, address: Address) -> None:
+        """Send datagrams to the bot's own address from now on."""
+        self.address, self._last_datagram_s = address, time.monotonic()
 
     def hear(self, sender: int, packet: Packet) -> None:  # noqa: ARG002 # a datagram names nobody
         """Bring the bot a packet of somebody else."""

@@ -3,6 +3,7 @@
 Bots ask by opcode 4, people are put where a test wants them; everybody who may know is told by VOICE_STATE_UPDATE.
 """
 
+import asyncio
 import secrets
 from typing import Final
 
@@ -11,6 +12,9 @@ from parley_testkit.discord.ops import Permission, VoiceClose
 from parley_testkit.discord.users import Bot, Json, User
 from parley_testkit.discord.voice_server import Ticket, VoiceServer
 from parley_testkit.discord.world import STAGE, Channel, Guild, VoiceState, World
+
+ALLOCATION_S: Final = 0.1
+"""How long after a move the new voice server is known: clients see the old one hang up before."""
 
 
 class Switchboard:
@@ -108,6 +112,11 @@ class Switchboard:
         if link:
             link.close(VoiceClose.DISCONNECTED)
         if channel:
+            asyncio.get_running_loop().call_later(ALLOCATION_S, self._give_server_in, bot, channel)
+
+    def _give_server_in(self, bot: Bot, channel: Channel) -> None:
+        state = self.state_of(bot)
+        if state and state.channel is channel:
             self.give_server(bot)
 
     def silence(self, bot: Bot, *, mute: bool = False, deaf: bool = False) -> None:

@@ -178,7 +178,7 @@ class VoiceServer:
         [ssrc] = struct.unpack_from(">I", datagram, 4)
         for link in self.links:
             if link.ssrc == ssrc:
-                link.address = address
+                link.open_way(address)
                 host, port = address
                 answer = struct.pack(">HHI64sH", 2, 70, ssrc, host.encode(), port)
                 self._send_datagram(answer, address)
