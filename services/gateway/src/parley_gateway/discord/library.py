@@ -289,7 +289,8 @@ class LinkClient(discord.VoiceClient):
         """Leave the channel, and wait until Discord says that we have: its word would end whatever is begun before."""
         if self._connection.state is not ConnectionFlowState.disconnected:
             await self.disconnect(force=True)
-        if self.guild.me.voice is not None:
+        # Told twice that we have left, discord.py keeps a state of us that is in no channel.
+        if (state := self.guild.me.voice) is not None and state.channel is not None:
             await self.client.wait_for("voice_state_update", check=self._is_our_leaving)
 
     def _is_our_leaving(self, member: discord.Member, _: discord.VoiceState, after: discord.VoiceState) -> bool:
