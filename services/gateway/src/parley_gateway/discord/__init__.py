@@ -1,6 +1,7 @@
 """The Discord door: everything of the gateway that knows Discord, and the only place that imports its libraries.
 
-From a datagram to frames, in the order in which a datagram goes: `connection` (discord.py, and every private attribute
-of it), `rtp`, `transport`, `roster`, `reception`, `jitter`, `opus`, `silence`; back again: `mixing`, `speaking`,
-`pacing`. `links` is the front of all that: one `VoiceLink` per voice channel, which the bot beside it uses.
+From a datagram to frames, in the order in which a datagram goes: `sockets`, `library` (discord.py, and every private
+attribute of it), `reception` with `rtp`, `transport` and `roster`, `sources` with `jitter` and `opus`. Back again:
+`mouths` with `lanes` and `talkspurts`, `pacing`. Around it `closings` and `deafness` say what to do when something is
+wrong. `links` is the front of all that: one `VoiceLink` per voice channel, which the bot beside it uses.
 """

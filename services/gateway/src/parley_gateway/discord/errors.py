@@ -5,8 +5,8 @@
     PermanentError
     └── VoiceRefusedError       Discord does not let us in: trying again changes nothing
 
-discord.py's own exceptions are translated into these once, in `links`. `reason` is for programs (the bot says it in the
-language of whoever asked), the message for owners. Missing permissions are the bot's to see before it connects.
+discord.py's own exceptions are translated into these once, in `translations`. `reason` is for programs (the bot says it
+in the language of whoever asked), the message for owners. Missing permissions are the bot's to see before it connects.
 """
 
 from typing import Final, Literal

@@ -24,9 +24,10 @@ from discord.gateway import DiscordVoiceWebSocket
 from discord.voice_state import ConnectionFlowState, SocketReader, VoiceConnectionState
 
 from parley_gateway.discord import closings
-from parley_gateway.discord.errors import VoiceRefusedError, VoiceUnavailableError
+from parley_gateway.discord.errors import VoiceRefusedError
 from parley_gateway.discord.rtp import SILENCE
 from parley_gateway.discord.sockets import LoopReader
+from parley_gateway.discord.translations import error_of
 from parley_gateway.discord.transport import Transport, modes
 
 if TYPE_CHECKING:
@@ -288,7 +289,8 @@ class LinkClient(discord.VoiceClient):
         """Leave the channel, and wait until Discord says that we have: its word would end whatever is begun before."""
         if self._connection.state is not ConnectionFlowState.disconnected:
             await self.disconnect(force=True)
-        if self.guild.me.voice is not None:
+        # Told twice that we have left, discord.py keeps a state of us that is in no channel.
+        if (state := self.guild.me.voice) is not None and state.channel is not None:
             await self.client.wait_for("voice_state_update", check=self._is_our_leaving)
 
     def _is_our_leaving(self, member: discord.Member, _: discord.VoiceState, after: discord.VoiceState) -> bool:
@@ -381,39 +383,6 @@ class LinkClient(discord.VoiceClient):
                 if self._transport is None or self._transport[0] is not key:
                     self._transport = key, Transport(mode, bytes(key))
         return self._transport[1]
-
-
-def error_of(verdict: closings.Verdict) -> VoiceRefusedError | VoiceUnavailableError:
-    """Make the error that a verdict is."""
-    if verdict.kind == "refused":
-        return VoiceRefusedError(verdict.refused, verdict.sentence)
-    return VoiceUnavailableError(verdict.unavailable, verdict.sentence)
-
-
-def translated(error: Exception) -> Exception:
-    """Make one of ours of what discord.py raises; what is nobody's business here stays as it is."""
-    match error:
-        case VoiceRefusedError() | VoiceUnavailableError():
-            return error
-        case TimeoutError():
-            return VoiceUnavailableError(
-                "timed_out",
-                "Discord gave us no voice server in time. Try again; if it lasts, change the channel's region.",
-            )
-        case discord.ConnectionClosed(code=code):
-            return VoiceUnavailableError(
-                "server", f"The voice server closed on us (close code {code}). Try again in a minute."
-            )
-        case discord.ClientException():
-            return VoiceUnavailableError(
-                "busy", "There is another voice connection in this guild. Disconnect it first."
-            )
-        case aiohttp.ClientError() | OSError():
-            return VoiceUnavailableError(
-                "server", f"The voice server cannot be reached ({type(error).__name__}). Try again in a minute."
-            )
-        case _:
-            return error
 
 
 def _closure(code: int) -> discord.ConnectionClosed:

@@ -22,7 +22,7 @@ from parley_gateway.discord.counters import LinkCounters, Totals
 from parley_gateway.discord.deafness import Judge, Remedy, Step
 from parley_gateway.discord.errors import VoiceRefusedError, VoiceUnavailableError
 from parley_gateway.discord.lanes import Lane
-from parley_gateway.discord.library import LinkClient, error_of, translated
+from parley_gateway.discord.library import LinkClient
 from parley_gateway.discord.listeners import Channel, Gone, Listener
 from parley_gateway.discord.mouths import Gate, Mouth, OnWire
 from parley_gateway.discord.opus import require_codec
@@ -31,6 +31,7 @@ from parley_gateway.discord.reception import Reception
 from parley_gateway.discord.roster import Changes, Roster
 from parley_gateway.discord.rtp import TRAILING
 from parley_gateway.discord.sources import Heard
+from parley_gateway.discord.translations import error_of, translated
 from parley_runtime.telemetry import Telemetry
 
 log: Final = structlog.get_logger()

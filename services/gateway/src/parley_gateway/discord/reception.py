@@ -144,7 +144,7 @@ class Reception:
     @property
     def due(self) -> float | None:
         """When to call `run` although nothing arrived."""
-        return min(self._moments(), default=None)
+        return min(self._moments(), default=None) if self._due or self._unread else None
 
     def _moments(self) -> Iterator[float]:
         if self._unread:
@@ -191,10 +191,10 @@ class Reception:
     def _give(self, ssrc: int, source: Source, now: float) -> None:
         for heard in source.frames(now):
             self._take(source.user_id, heard)
-        if source.due is None or self._sources.get(ssrc) is not source:
-            self._due.pop(ssrc, None)
-        else:
+        if not source.is_at_rest and self._sources.get(ssrc) is source:
             self._due[ssrc] = source
+        elif self._due:
+            self._due.pop(ssrc, None)
 
     def _decrypt(self, user_id: int, payload: bytes) -> bytes | None:
         return None if self.keys is None else self.keys.decrypt(user_id, payload)

@@ -62,6 +62,11 @@ class Source:
         yield from self._silence(now)
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing more comes out before a packet comes in."""
+        return self._silent_from is None and len(self.waiting) == 0
+
+    @property
     def due(self) -> float | None:
         """When to ask for frames although no packet came."""
         moments = [moment for moment in (self.waiting.due, self._tail_due) if moment is not None]
