@@ -362,8 +362,8 @@ class LinkClient(discord.VoiceClient):
     @property
     def latency_s(self) -> float | None:
         """The latest round trip to the voice WebSocket; None before the first."""
-        ws = self._connection.ws
-        return ws.latency_s if isinstance(ws, _WebSocket) else None
+        ws: _WebSocket | None = self._connection.ws or None  # type: ignore[truthy-bool]  # MISSING is false
+        return ws.latency_s if ws is not None else None
 
     @property
     def verdict(self) -> closings.Verdict | None:
