@@ -19,14 +19,16 @@ from parley_testkit.control_plane.waiting import until
 from parley_testkit.local_assistant import are_gone
 
 PLANE = """
-import json, time
+import json, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started with it ignored
 from parley_testkit.control_plane.plane import running_control_plane
 with running_control_plane() as plane:
     print(json.dumps([str(plane.folder), list(plane.pids.values()), plane.url]), flush=True)
     time.sleep(60)
 """
 PROCESSES = """
-import json, time
+import json, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from parley_testkit.control_plane.children import children
 with children() as running:
     for name in ("one", "two"):

@@ -41,10 +41,11 @@ def secret(name: str, **values: str) -> Object:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
 
 
-def secrets_of(document: Object) -> list[Object]:
+def secrets_of(document: Object, namespace: str) -> list[Object]:
+    """Return the Secrets that a sample wants, with values of the namespace's own: two bots must not share a token."""
     named: dict[str, dict[str, str]] = {}
     for name, key in sorted(values_to_read(resource(document), ())):
-        named.setdefault(name, {})[key] = base64.b64encode(f"{name} {key}".encode()).decode()
+        named.setdefault(name, {})[key] = base64.b64encode(f"{namespace} {name} {key}".encode()).decode()
     return [
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data} for name, data in named.items()
     ]
@@ -86,7 +87,7 @@ def test_every_sample_gets_all_its_children_and_is_ready(plane: ControlPlane) ->
     with contextlib.ExitStack() as stack:
         places = [(stack.enter_context(plane.namespace()), documents(path)) for path in SAMPLES]
         for namespace, samples in places:
-            namespace.apply(*(each for document in samples for each in secrets_of(document)), *samples)
+            namespace.apply(*(each for document in samples for each in secrets_of(document, namespace.name)), *samples)
 
         for namespace, samples in places:
             for document in samples:
