@@ -67,9 +67,8 @@ class LoopReader:
                 return
             try:
                 datagram = self._watched.recv(_DATAGRAM)
-            except (
-                OSError
-            ):  # BlockingIOError: all is read; others: the server's port is closed, which its WebSocket tells
+            except OSError:
+                # All is read; or the server's port is closed, which its WebSocket tells, too.
                 return
             for callback in tuple(self._callbacks):
                 try:
