@@ -201,7 +201,7 @@ async def test_two_who_speak_at_once_are_both_understood_and_the_one_who_finishe
     assert set(understood) == set(said)
     for speaker, words in said.items():
         assert difflib.SequenceMatcher(None, understood[speaker], words).ratio() > 0.9
-    assert "answered" in {report.outcome for report in home.reports()}
+    assert "answered" in {report.outcome for report in home.reports()}, home.reports()
     assert len(heard) > RATE_HZ
 
 

@@ -1,5 +1,7 @@
 """The sample for another language than English, started and spoken to; the laptop sample is `test_cli_up`'s."""
 
+import difflib
+import re
 import subprocess
 from pathlib import Path
 
@@ -45,7 +47,11 @@ def test_the_multilingual_sample_understands_spanish(tmp_path: Path, whisper: Pa
         heard = talk(tmp_path, recordings / "pangrama.wav")
         models = up.state.models
 
-    assert "comía feliz" in heard
+    understood = re.search(r"^  you +(.*)$", heard, re.MULTILINE)
+    said = (recordings / "pangrama.txt").read_text().strip()
+    assert understood
+    # Which words of a pangram are taken for which others changes with some ms of silence.
+    assert difflib.SequenceMatcher(None, understood[1].lower(), said.lower()).ratio() > 0.75
     assert str(whisper.resolve()) in models
 
 

@@ -92,7 +92,8 @@ FORBIDDEN_TO_ALL: Final = (
 _STREAMS: Final = ("{audio_in}", "{audio_out}", "{work}", "{events}", "{dead}", "KV_{leases}", "KV_{sessions}")
 
 CALLS: Final[Mapping[str, Who]] = {
-    **{f"$JS.API.STREAM.{verb}.{name}": _AGENT for verb in ("INFO", "CREATE", "UPDATE", "PURGE") for name in _STREAMS},
+    **{f"$JS.API.STREAM.{verb}.{name}": _AGENT for verb in ("INFO", "CREATE", "UPDATE") for name in _STREAMS},
+    **{f"$JS.API.STREAM.PURGE.{name}": _AGENT for name in ("{work}", "{events}")},
     **{
         f"$JS.API.CONSUMER.{verb}.{{work}}.{name}": _AGENT
         for verb in ("INFO", "DURABLE.CREATE")
