@@ -51,7 +51,7 @@ def test_the_multilingual_sample_understands_spanish(tmp_path: Path, whisper: Pa
     said = (recordings / "pangrama.txt").read_text().strip()
     assert understood
     # Which words of a pangram are taken for which others changes with some ms of silence.
-    assert difflib.SequenceMatcher(None, understood[1].lower(), said.lower()).ratio() > 0.75
+    assert difflib.SequenceMatcher(None, understood[1].lower(), said.lower()).ratio() > 0.8
     assert str(whisper.resolve()) in models
 
 
