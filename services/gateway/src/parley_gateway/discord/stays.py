@@ -65,6 +65,7 @@ class Stay:
         self._host = host
         self._name_of = name_of
         self._company = Company(heard_at=now, alone_since=now)
+        self._nameless: frozenset[int] = frozenset()
         self._changed = asyncio.Event()
         self._link: VoiceLink | None = None
         self._session: Session | None = None
@@ -78,7 +79,7 @@ class Stay:
     def begin(self, link: VoiceLink, session: Session) -> None:
         """Let the session be heard through a link that is connected."""
         self._link, self._session, self._before = link, session, link.on_wire.frames
-        session.know(self._names())
+        self._introduce(session)
         session.join(self)
 
     def decline(self, session: Session, *, is_over: bool) -> None:
@@ -141,7 +142,7 @@ class Stay:
             # What somebody is saying ends here.
             self._session.know({})
         elif self._session is not None:
-            self._session.know(self._names())
+            self._introduce(self._session)
         return self.is_muted
 
     def status(self) -> Mapping[str, Any]:
@@ -168,6 +169,9 @@ class Stay:
         """See Listener."""
         del arrived_at  # the gathering stamps it again, a few microseconds later
         if self._session is not None and not self.is_muted and user_id in self._company.people:
+            if user_id in self._nameless:
+                # Their sound may come sooner than what Discord's gateway says of them.
+                self._introduce(self._session)
             self._session.hear(pcm, str(user_id))
 
     def joined(self, user_id: int) -> None:
@@ -207,10 +211,13 @@ class Stay:
         self._company = company
         self._changed.set()
         if self._session is not None and not self.is_muted:
-            self._session.know(self._names())
+            self._introduce(self._session)
 
-    def _names(self) -> dict[str, str]:
-        return {str(person): self._name_of(person) or "" for person in self._company.people}
+    def _introduce(self, session: Session) -> None:
+        """Tell the session who is there, and remember who is there without a name."""
+        names = {person: self._name_of(person) or "" for person in self._company.people}
+        self._nameless = frozenset(person for person, name in names.items() if not name)
+        session.know({str(person): name for person, name in names.items()})
 
     # What the session says.
 
