@@ -100,6 +100,21 @@ async def test_people_are_known_by_name_and_bots_are_nobody() -> None:
     assert scene.stay.people == {2}
 
 
+async def test_somebody_is_named_as_soon_as_their_name_is_known() -> None:
+    scene, names = Scene(), {1: "Mina", 4: ""}
+    stay = Stay(scene.host, names.get, guild=9, writes_to=8)
+    stay.joined(1)
+    stay.joined(4)
+    stay.begin(cast("VoiceLink", scene.link), cast("Session", scene.session))
+
+    names[4] = "Ara"
+    stay.frame(4, FRAME, 0.0)
+    stay.frame(4, FRAME, 0.0)
+
+    assert scene.session.known[-2:] == [{"1": "Mina", "4": ""}, {"1": "Mina", "4": "Ara"}]
+    assert scene.session.heard == ["4", "4"]
+
+
 async def test_only_people_are_heard_and_nobody_while_it_is_muted() -> None:
     scene = Scene()
 
