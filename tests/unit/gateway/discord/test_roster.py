@@ -91,7 +91,12 @@ json = st.recursive(
     json | st.fixed_dictionaries({"user_id": json, "ssrc": json, "user_ids": json}),
 )
 def test_nothing_that_the_server_says_breaks_it(op: int, data: object) -> None:
-    roster(MINA).read({"op": op, "d": data})
+    people = roster(MINA)
+
+    people.read({"op": op, "d": data})
+
+    assert all(type(user) is int for user in people.present)
+    assert op in {11, 13} or MINA in people.present
 
 
 def test_it_does_not_grow_for_ever() -> None:
