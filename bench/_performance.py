@@ -198,7 +198,8 @@ def turns_tables(figures: Figures) -> str:
         ("late endpoints", _percent(figures, "late_endpoint_rate"), ""),
         ("no answer", _percent(figures, "unanswered_rate"), ""),
         ("served by speculation", _percent(figures, "speculation_hit_rate"), "80 % or more"),
-        ("tokens written for nothing", _percent(figures, "speculation_waste"), "35 %"),
+        ("tokens that were written and never let out", _percent(figures, "speculation_waste"), "35 %"),
+        ("with those that were let out and taken back", _percent(figures, "tokens_dropped_rate"), ""),
         ("words that are wrong", _percent(figures, "turns_wer"), ""),
     )
     counted = f"{figures['turns_count']} turns of the {figures['half']} half, {figures['turns_answered']} answered"

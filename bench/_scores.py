@@ -152,6 +152,9 @@ class Speculations(msgspec.Struct, frozen=True, kw_only=True):
     """Of these, how many got the reply that had been begun before they ended."""
     generated_tokens: int = 0
     wasted_tokens: int = 0
+    """Dropped, whether anybody saw or heard them or not."""
+    unreleased_tokens: int = 0
+    """Of those, what was never let out."""
 
     @property
     def hit_rate(self) -> float | None:
@@ -161,6 +164,11 @@ class Speculations(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def waste(self) -> float | None:
         """Unreleased tokens / generated tokens."""
+        return self.unreleased_tokens / self.generated_tokens if self.generated_tokens else None
+
+    @property
+    def dropped(self) -> float | None:
+        """The same with what was let out and taken back: the price of deciding early that somebody has finished."""
         return self.wasted_tokens / self.generated_tokens if self.generated_tokens else None
 
 
@@ -174,6 +182,7 @@ def speculations(observations: Iterable[Observed]) -> Speculations:
         hits=sum(report.speculation == "hit" for report in committed),
         generated_tokens=sum(report.output_tokens for report in reports) + wasted,
         wasted_tokens=wasted,
+        unreleased_tokens=sum(report.unreleased_tokens for report in reports),
     )
 
 

@@ -28,6 +28,7 @@ def figures(observations: Sequence[Observed]) -> Figures:
         "late_endpoint_rate": _rate(score.is_late for score in scores),
         "speculation_hit_rate": _rounded(spoken.hit_rate),
         "speculation_waste": _rounded(spoken.waste),
+        "tokens_dropped_rate": _rounded(spoken.dropped),
         **_by_kind(scores),
         **_by_noise(scores),
     }

@@ -11,8 +11,11 @@ from parley_agent.speculation import agree, is_worth_warming, stable
 from parley_contract.messages import (
     CandidateTranscript,
     FinalTranscript,
+    InterruptTurn,
     Message,
     PartialTranscript,
+    PlaybackStarted,
+    SegmentStarted,
     TurnReport,
     UtteranceEnded,
     UtteranceStarted,
@@ -54,6 +57,10 @@ def candidate(text: str, covers_seq: int = 10, utterance: str = "1-1") -> Messag
 
 def partial(text: str, covers_seq: int = 20) -> Message:
     return PartialTranscript(**about(), number=1, text=text, covers_seq=covers_seq)
+
+
+def resumed(latest_seq: int, utterance: str = "1-1") -> Message:
+    return SegmentStarted(**about(utterance), latest_seq=latest_seq)
 
 
 def ended(voiced_seq: int = 8, utterance: str = "1-1") -> Message:
@@ -190,6 +197,80 @@ def test_a_partial_from_before_the_candidate_says_nothing_about_it() -> None:
     talk.take(candidate("What is it?", covers_seq=40))
 
     assert talk.take(partial("What", covers_seq=30)) == []
+
+
+def test_speech_that_goes_on_ends_a_guess_before_any_words_say_so() -> None:
+    talk = Talk("tts")
+    talk.take(candidate("Who is it?"), turn_events.Tokens(turn=1, revision=0, text="A pronoun. "))
+
+    assert kinds(talk.take(resumed(25))) == ["CancelGeneration", "DropPhrases"]
+    [asked] = of(talk.take(candidate("Who is it for?", covers_seq=40)), turn_events.Generate)
+
+    assert (asked.user, asked.revision) == ("Who is it for?", 1)
+    assert talk.turn.wasted == 1
+
+
+def test_a_pause_that_was_over_when_its_words_came_begins_nothing() -> None:
+    talk = Talk()
+
+    assert talk.take(resumed(25), candidate("Who is it?", covers_seq=10)) == []
+    assert kinds(talk.take(ended(voiced_seq=8))) == ["Generate", "SayReplyStarted"]
+
+
+def test_the_end_of_an_earlier_pause_that_comes_late_leaves_the_guess_of_the_next_alone() -> None:
+    talk = Talk()
+    talk.take(candidate("Who is it for?", covers_seq=40))
+
+    assert talk.take(resumed(25)) == []
+    assert talk.turn.reply is not None
+
+
+def test_a_reply_of_which_something_was_heard_waits_for_words_before_it_is_dropped() -> None:
+    talk = Talk("tts")
+    talk.take(candidate("What is it?"), ended(), *written("Good.| Bye."))
+    talk.take(PlaybackStarted(session="s", epoch=1, turn=1, phrase=0))
+    talk.take(UtteranceStarted(**about("1-2"), continues="1-1"))
+
+    assert talk.take(candidate("...", covers_seq=10, utterance="1-2"), resumed(25, "1-2")) == []
+    assert talk.turn.reply is not None
+
+
+def test_a_final_that_differs_after_the_first_phrase_takes_all_of_it_back() -> None:
+    talk = Talk("tts")
+    talk.take(candidate("Who is it?"), turn_events.Tokens(turn=1, revision=0, text="A pronoun. "))
+
+    effects = talk.take(ended(voiced_seq=20), final("What is the time?"))
+
+    assert kinds(effects) == ["CancelGeneration", "DropPhrases", "Generate", "SayReplyStarted"]
+    assert [(asked.revision, asked.is_speculative) for asked in of(effects, turn_events.Generate)] == [(1, False)]
+
+
+def test_a_model_that_fails_after_its_first_phrase_while_that_is_held_is_asked_again_at_the_end() -> None:
+    talk = Talk("tts")
+    talk.take(candidate("What is it?"), turn_events.Tokens(turn=1, revision=0, text="A box. "))
+
+    failed = talk.take(turn_events.GenerationEnded(turn=1, revision=0, outcome="failed", reason="model_failed"))
+    effects = talk.take(ended())
+
+    assert kinds(failed) == ["DropPhrases"]
+    assert [(asked.revision, asked.is_speculative) for asked in of(effects, turn_events.Generate)] == [(1, False)]
+    assert of([*failed, *effects], turn_events.SayReplyEnded) == []
+
+
+@pytest.mark.parametrize("is_interrupt_first", [False, True])
+def test_a_commit_and_an_interrupt_that_overtake_each_other_end_the_turn_once_and_nothing_is_remembered_as_heard(
+    *, is_interrupt_first: bool
+) -> None:
+    talk = Talk("tts")
+    talk.take(candidate("What is it?"), turn_events.Tokens(turn=1, revision=0, text="A box. "))
+    interrupt = InterruptTurn(session="s", epoch=1, turn=1, reason="client", phrase=-1, played_ms=0, phrase_ms=0)
+    report = TurnReport(session="s", epoch=1, turn=1, speaker="me", outcome="interrupted", started_at=0, speech_ms=0)
+
+    effects = talk.take(*([interrupt, ended()] if is_interrupt_first else [ended(), interrupt]), report)
+
+    assert len(of(effects, turn_events.CancelGeneration)) == 1
+    assert talk.state.turns == ()
+    assert [(exchange.user, exchange.heard) for exchange in talk.state.history.exchanges] == [("What is it?", "")]
 
 
 def test_a_guess_that_is_refused_is_asked_again_when_there_is_a_question() -> None:

@@ -148,6 +148,7 @@ def test_the_table_of_turns_tells_settings_aims_and_every_kind() -> None:
             **times,
             **{f"{rate}_rate": 0.02 for rate in rates},
             "speculation_waste": None,
+            "tokens_dropped_rate": 0.4,
             "turns_wer": 0.08,
             "turns_count": 72,
             "turns_answered": 71,
@@ -159,7 +160,7 @@ def test_the_table_of_turns_tells_settings_aims_and_every_kind() -> None:
     assert "72 turns of the test half, 71 answered, on 2 cores (Some CPU, 24 GiB)." in tables
     assert "endpointing smart, speculation llm, endpointMs 300; ollama 0.34.0." in tables
     assert "| E2FT, p50 | 390 ms | 400 ms |" in tables
-    assert "| tokens written for nothing | – | 35 % |" in tables
+    assert "| tokens that were written and never let out | – | 35 % |" in tables
     assert "| one word | 9 | 400 | – | 500 | 0.0 % | 12.5 % | 0.0 % | 5.0 % |" in tables
 
 

@@ -130,20 +130,21 @@ class TestSpeculation:
     def test_hits_are_a_share_of_the_turns_that_were_replied_to(self) -> None:
         reports = (
             report(speculation="hit", output_tokens=20),
-            report(speculation="miss", output_tokens=20, wasted_tokens=10),
+            report(speculation="miss", output_tokens=20, wasted_tokens=10, unreleased_tokens=4),
             report(outcome="interrupted", output_tokens=20),
-            report(outcome="empty", wasted_tokens=10),
+            report(outcome="empty", wasted_tokens=10, unreleased_tokens=10),
         )
 
         spoken = _scores.speculations([observed(reports=(each,)) for each in reports])
 
         assert spoken.hit_rate == pytest.approx(1 / 3)
-        assert spoken.waste == pytest.approx(20 / 80)
+        assert spoken.waste == pytest.approx(14 / 80)
+        assert spoken.dropped == pytest.approx(20 / 80)
 
     def test_without_a_turn_there_is_no_rate(self) -> None:
         spoken = _scores.speculations([])
 
-        assert (spoken.hit_rate, spoken.waste) == (None, None)
+        assert (spoken.hit_rate, spoken.waste, spoken.dropped) == (None, None, None)
 
 
 class TestPauses:

@@ -28,7 +28,7 @@ class Notes:
     def speech_paused(self, speaker: str, last_seq: int, voiced_until: float) -> None:
         self.paused.append(last_seq)
 
-    def speech_resumed(self, speaker: str, voiced_at: float) -> None:
+    def speech_resumed(self, speaker: str, latest_seq: int, voiced_at: float) -> None:
         self.resumed.append(voiced_at)
 
     def speech_ended(self, speaker: str, ended: Ended, voiced_until: float) -> None:

@@ -59,7 +59,7 @@ class Ears:
         assert self.speakers
         self.speakers.judge_pause(speaker)
 
-    def speech_resumed(self, speaker: str, voiced_at: float) -> None:
+    def speech_resumed(self, speaker: str, latest_seq: int, voiced_at: float) -> None:
         """See Ears."""
 
     def speech_ended(self, speaker: str, ended: Ended, voiced_until: float) -> None:

@@ -25,6 +25,7 @@ from parley_contract.messages import (
     ReplyEnded,
     ReplyStarted,
     SegmentEnded,
+    SegmentStarted,
     TranscribeUtterance,
     TurnDismissed,
     TurnFields,
@@ -228,6 +229,18 @@ def test_pauses_and_ends_are_recorded_with_their_sequence() -> None:
     assert isinstance(paused, SegmentEnded)
     assert isinstance(ended, UtteranceEnded)
     assert (paused.last_seq, ended.last_seq, ended.reason) == (49, 74, "endpoint")
+
+
+def test_speech_that_goes_on_is_said_at_once_with_the_frame_by_which_that_is_certain() -> None:
+    stage = Stage()
+
+    stage.send(SpeechBegan(speaker="user", voiced_at=100))
+    stage.send(SpeechPaused(speaker="user", last_seq=49, voiced_until=101))
+    stage.send(SpeechResumed(speaker="user", latest_seq=71, voiced_at=101.3))
+
+    assert stage.said == [
+        SegmentStarted(session=SESSION, epoch=2, turn=1, utterance="2-0", speaker="user", latest_seq=71)
+    ]
 
 
 def test_an_answered_turn_is_reported_with_every_stage() -> None:
@@ -658,6 +671,7 @@ def test_who_speaks_on_never_hears_the_reply_to_half_of_it() -> None:
     assert [(report.outcome, report.speculation, report.played_ms) for report in stage.reports] == [
         ("answered", "miss", 400)
     ]
+    assert [(report.unreleased_tokens, report.wasted_tokens) for report in stage.reports] == [(1, 1)]
 
 
 def test_a_reply_that_needed_no_change_after_a_noise_is_a_hit_once_the_agent_says_so() -> None:
@@ -691,6 +705,24 @@ def test_a_candidate_that_covers_all_is_the_transcript_and_the_final_only_frees_
     assert kept == []
     assert [effect for effect in stage.effects if isinstance(effect, Forget)] == [Forget("2-0")]
     assert [event for event in stage.told if isinstance(event, door.Transcript)] == transcripts
+
+
+def test_a_model_that_fails_while_its_reply_is_held_is_noticed_by_nobody_once_it_was_asked_again() -> None:
+    stage = Stage()
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
+    stage.fall_silent(after_s=1)
+
+    guess(stage)
+    stage.answer(revision=1, covers_seq=60)
+    stage.end_speech(stage.now - 0.1)
+    early = stage.played
+    stage.write("Another answer.", revision=1)
+    stage.voice(20, revision=1)
+    stage.wait(1)
+
+    assert early == 0
+    [report] = stage.reports
+    assert (report.outcome, report.played_ms, report.unreleased_tokens) == ("answered", 400, 1)
 
 
 # Going on after the endpoint.
@@ -840,11 +872,55 @@ def test_a_pause_between_two_short_sounds_does_not_make_them_longer() -> None:
     stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
     stage.fall_silent(after_s=0.2)
     stage.wait(0.2)
-    stage.send(SpeechResumed(speaker="user", voiced_at=stage.now))
+    stage.send(SpeechResumed(speaker="user", latest_seq=60, voiced_at=stage.now))
     stage.fall_silent(after_s=0.15)
     stage.wait(0.4)
 
     assert stage.reports == []
+
+
+@pytest.mark.parametrize("is_speech_first", [False, True])
+def test_speech_in_the_moment_of_the_first_frame_ends_the_reply_with_nothing_heard(*, is_speech_first: bool) -> None:
+    stage = Stage()
+    stage.speak()
+    stage.transcribe()
+    stage.write("A long answer.")
+
+    if is_speech_first:
+        stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
+    stage.voice(100)
+    if not is_speech_first:
+        stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
+    stage.wait(1)
+
+    assert [event.at_ms for event in stage.told if isinstance(event, door.Cut)] == ([] if is_speech_first else [0])
+    [interrupt] = [said for said in stage.said if isinstance(said, InterruptTurn)]
+    assert interrupt.played_ms == 0
+    assert [(report.outcome, report.reason, report.played_ms, report.e2fa_ms) for report in stage.reports] == [
+        ("interrupted", "speech", 0, None)
+    ]
+
+
+@pytest.mark.parametrize(
+    "is_interrupt_first, outcome, played_ms", [(True, "answered", 200), (False, "interrupted", 0)]
+)
+def test_of_an_interrupt_and_an_endpoint_in_one_moment_the_first_decides_whom_the_interrupt_is_about(
+    *, is_interrupt_first: bool, outcome: str, played_ms: int
+) -> None:
+    stage = Stage()
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
+    stage.fall_silent(after_s=1)
+    guess(stage)
+
+    if is_interrupt_first:
+        stage.send(ClientInterrupted())
+    stage.end_speech(stage.now - 0.1)
+    if not is_interrupt_first:
+        stage.send(ClientInterrupted())
+    stage.send(ReplyEnded(**fenced(), phrases=1, outcome="complete"))
+    stage.wait(1)
+
+    assert [(report.outcome, report.played_ms) for report in stage.reports] == [(outcome, played_ms)]
 
 
 def test_nothing_is_said_to_somebody_who_speaks_although_it_is_ready() -> None:

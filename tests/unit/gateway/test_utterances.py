@@ -140,6 +140,8 @@ def test_a_pause_shorter_than_the_endpoint_stays_within_the_utterance() -> None:
     room.hear(0.4, voice=False)
 
     assert [type(thing) for thing in room.happened] == [Began, Paused, Resumed, Paused]
+    # Certain after 128 ms of voice, with the frame that completes the fourth window of it.
+    assert room.happened[2] == Resumed(latest_seq=75, first_voiced=43 * WINDOW_SAMPLES)
 
 
 def test_speech_that_resumes_just_before_the_endpoint_holds_it() -> None:

@@ -42,7 +42,7 @@ class Subjects(msgspec.Struct, frozen=True):
         return self._of("work", "phrase", session, turn)
 
     def speech(self, session: Token, utterance: Token) -> str:
-        """UtteranceStarted, SegmentEnded, UtteranceEnded: gateway to all."""
+        """UtteranceStarted, SegmentEnded, SegmentStarted, UtteranceEnded: gateway to all."""
         return self._of("speech", session, utterance)
 
     def transcript(self, session: Token, utterance: Token) -> str:

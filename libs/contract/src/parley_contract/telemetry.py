@@ -126,7 +126,9 @@ LLM_REQUESTS: Final = _counter("parley_llm_requests", "Requests to the language 
 TURN_SPECULATIONS: Final = _counter(
     "parley_turn_speculations", "Turns whose reply was begun early, by outcome (hit, miss)."
 )
-LLM_WASTED: Final = _counter("parley_llm_wasted_tokens", "Tokens written and dropped because a speaker went on.")
+LLM_WASTED: Final = _counter(
+    "parley_llm_wasted_tokens", "Tokens written and dropped because a speaker went on, by fate (held, taken_back)."
+)
 TTS_FIRST_AUDIO: Final = _seconds("parley_tts_first_audio", "Phrase claimed to its first frame.")
 TTS_SYNTHESIS: Final = _seconds("parley_tts_synthesis", "Phrase claimed to its last frame.")
 TTS_QUEUE: Final = _seconds("parley_tts_queue", "Phrase sent to phrase claimed.")

@@ -13,11 +13,14 @@ from parley_contract.messages import (
     CandidateTranscript,
     FinalTranscript,
     PartialTranscript,
+    SegmentStarted,
     UtteranceEnded,
     UtteranceStarted,
 )
 
-Hearing = UtteranceStarted | UtteranceEnded | PartialTranscript | CandidateTranscript | FinalTranscript
+Hearing = (
+    UtteranceStarted | SegmentStarted | UtteranceEnded | PartialTranscript | CandidateTranscript | FinalTranscript
+)  # fmt: skip
 
 
 def hear(state: Conversation, event: Hearing, now: float) -> Step:
@@ -30,6 +33,8 @@ def hear(state: Conversation, event: Hearing, now: float) -> Step:
     match event:
         case UtteranceStarted(name=name) if name:
             turn = replace(turn, name=name)
+        case SegmentStarted(latest_seq=latest_seq):
+            before = replace(before, resumed_seq=max(before.resumed_seq, latest_seq))
         case UtteranceEnded():
             if before.ended is None and event.reason != "max_length":
                 state = replace(state, finished=state.finished + 1)
@@ -53,6 +58,8 @@ def hear(state: Conversation, event: Hearing, now: float) -> Step:
             return _speculate(state, turn)
         case PartialTranscript():
             return _anticipate(state, turn, event)
+        case SegmentStarted():
+            return _forgo(state, turn)
         case _:
             return state, ()
 
@@ -149,15 +156,28 @@ def _so_far(turn: Turn, latest: str) -> str | None:
 
 def _speculate(state: Conversation, turn: Turn) -> Step:
     """Begin the reply to what was said up to a pause, if it may have been all."""
-    candidate = turn.utterances[-1][1].candidate
+    _, heard = turn.utterances[-1]
+    candidate = heard.candidate
     user = _so_far(turn, candidate.text) if candidate else None
-    if user is None or (turn.reply is not None and agree(turn.reply.user, user)):
+    if candidate is None or user is None or (turn.reply is not None and agree(turn.reply.user, user)):
         return state, ()
-    is_likely_all = candidate is not None and ending(candidate.text, state.rules.language) != "open"
+    is_likely_all = ending(candidate.text, state.rules.language) != "open" and not heard.is_stale
     if state.rules.speculation not in {"llm", "tts"} or not user or not is_likely_all:
         turn, effects = drop(turn)
         return state.having(turn), effects
     turn, effects = ask(state, turn, user)
+    return state.having(turn), effects
+
+
+def _forgo(state: Conversation, turn: Turn) -> Step:
+    """Give up what was begun in a pause that is over: most of it would be written before any words say so.
+
+    What has been heard already stays until there are words: if these are none, it goes on.
+    """
+    _, heard = turn.utterances[-1]
+    if not heard.is_stale or turn.reply is None or turn.reply.playing >= 0:
+        return state, ()
+    turn, effects = drop(turn)
     return state.having(turn), effects
 
 

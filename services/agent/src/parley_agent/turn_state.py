@@ -26,7 +26,14 @@ class Heard(msgspec.Struct, frozen=True):
     ended: UtteranceEnded | None = None
     candidate: CandidateTranscript | None = None
     """The latest one: what was said up to a pause."""
+    resumed_seq: int = -1
+    """The frame by which it was certain that they spoke on after a pause."""
     final: FinalTranscript | None = None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether they have spoken on since the candidate."""
+        return self.candidate is not None and self.candidate.covers_seq <= self.resumed_seq
 
     @property
     def transcript(self) -> CandidateTranscript | FinalTranscript | None:

@@ -33,6 +33,7 @@ from parley_contract.messages import (
     PhrasePlayed,
     PhraseSynthesized,
     PlaybackStarted,
+    SegmentStarted,
     TurnMessage,
     TurnReport,
     UtteranceEnded,
@@ -55,7 +56,9 @@ def step(state: Conversation, event: Event, now: float) -> Step:
     if isinstance(event, TurnMessage) and state.is_over(event.turn):
         return correct(state, event)
     match event:
-        case UtteranceStarted() | UtteranceEnded() | PartialTranscript() | CandidateTranscript() | FinalTranscript():
+        case UtteranceStarted() | SegmentStarted() | UtteranceEnded():
+            return hear(state, event, now)
+        case PartialTranscript() | CandidateTranscript() | FinalTranscript():
             return hear(state, event, now)
         case Tokens() | GenerationEnded():
             return grow(state, event)

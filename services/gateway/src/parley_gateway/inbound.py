@@ -33,8 +33,8 @@ class Ears(Protocol):
         """A segment of it ended at that frame."""
         ...
 
-    def speech_resumed(self, speaker: str, voiced_at: float) -> None:
-        """The next segment of it began."""
+    def speech_resumed(self, speaker: str, latest_seq: int, voiced_at: float) -> None:
+        """The next segment of it began; that is certain by that frame."""
         ...
 
     def speech_ended(self, speaker: str, ended: Ended, voiced_until: float) -> None:
@@ -194,8 +194,8 @@ class Microphone:
                     self._begin(thing)
                 case Paused(last_seq, last_voiced):
                     self._ears.speech_paused(self._speaker, last_seq, self._clock.captured_at(last_voiced))
-                case Resumed(first_voiced):
-                    self._ears.speech_resumed(self._speaker, self._clock.captured_at(first_voiced))
+                case Resumed(latest_seq, first_voiced):
+                    self._ears.speech_resumed(self._speaker, latest_seq, self._clock.captured_at(first_voiced))
                 case Ended() if self._running:
                     self._end(self._running, thing, now)
 

@@ -8,13 +8,14 @@ from parley_contract.messages import (
     FinalTranscript,
     PartialTranscript,
     SegmentEnded,
+    SegmentStarted,
     TranscribeUtterance,
     UtteranceEnded,
     UtteranceStarted,
 )
 from parley_gateway.decisions import Decision
 from parley_gateway.reports import Moments
-from parley_gateway.turn_events import Forget, SpeechBegan, SpeechEnded, SpeechPaused, SpeechResumed
+from parley_gateway.turn_events import Forget, Say, SpeechBegan, SpeechEnded, SpeechPaused, SpeechResumed
 from parley_gateway.turn_state import BargeIn, Turn, heard_on
 
 
@@ -76,6 +77,9 @@ class Listening(Decision):
             case SpeechPaused(last_seq=last_seq):
                 paused = SegmentEnded(**self.speech_fields(turn), last_seq=last_seq)
                 self.record(paused, f"{utterance}-paused-{last_seq}")
+            case SpeechResumed(latest_seq=latest_seq):
+                # Not recorded: it only spares work that is of no use, and nobody may wait for what was said before.
+                self.effects.append(Say(SegmentStarted(**self.speech_fields(turn), latest_seq=latest_seq)))
             case SpeechEnded():
                 self._end_speech(turn, event)
             case _:

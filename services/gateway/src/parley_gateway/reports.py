@@ -70,6 +70,7 @@ class Guessed(msgspec.Struct, frozen=True, kw_only=True):
     taken_back: int = 0
     output_tokens: int = 0
     wasted_tokens: int = 0
+    unreleased_tokens: int = 0
 
 
 def report(
@@ -103,6 +104,7 @@ def report(
         taken_back=guessed.taken_back,
         output_tokens=guessed.output_tokens,
         wasted_tokens=guessed.wasted_tokens,
+        unreleased_tokens=guessed.unreleased_tokens,
     )
 
 

@@ -350,9 +350,9 @@ class Session:
         self._decide(turn_events.SpeechPaused(speaker=speaker, last_seq=last_seq, voiced_until=voiced_until))
         self._speakers.judge_pause(speaker)
 
-    def speech_resumed(self, speaker: str, voiced_at: float) -> None:
+    def speech_resumed(self, speaker: str, latest_seq: int, voiced_at: float) -> None:
         """See Ears."""
-        self._decide(turn_events.SpeechResumed(speaker=speaker, voiced_at=voiced_at))
+        self._decide(turn_events.SpeechResumed(speaker=speaker, latest_seq=latest_seq, voiced_at=voiced_at))
 
     def _read(self, candidate: CandidateTranscript) -> None:
         """Let the words of a pause say whether it is the end."""

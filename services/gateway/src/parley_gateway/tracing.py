@@ -106,8 +106,12 @@ def account(telemetry: Telemetry, report: TurnReport) -> None:
         telemetry.record(words.UNDERRUNS, report.underruns)
     if report.speculation:
         telemetry.record(words.TURN_SPECULATIONS, outcome=report.speculation)
-    if report.wasted_tokens:
-        telemetry.record(words.LLM_WASTED, report.wasted_tokens)
+    for fate, count in (
+        ("held", report.unreleased_tokens),
+        ("taken_back", report.wasted_tokens - report.unreleased_tokens),
+    ):
+        if count:
+            telemetry.record(words.LLM_WASTED, count, fate=fate)
     stages: dict[str, float | None] = msgspec.structs.asdict(report.stages)
     for name, duration_ms in stages.items():
         if duration_ms is not None:

@@ -39,6 +39,7 @@ class SpeechResumed(msgspec.Struct, frozen=True, kw_only=True):
     """The next segment of the running utterance began."""
 
     speaker: str
+    latest_seq: int
     voiced_at: float
 
 

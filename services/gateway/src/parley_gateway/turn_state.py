@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from parley_contract.messages import CandidateTranscript, Endpoint, ReplyEnded, TurnMessage
+from parley_contract.messages import CandidateTranscript, Endpoint, ReplyDelta, ReplyEnded, TurnMessage
 from parley_gateway import cues, playback
 from parley_gateway.canned import Canned, Kind
 from parley_gateway.playback import Playback
@@ -86,6 +86,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     answer: Answer | None = None
     held: tuple[TurnMessage | cues.FrameArrived, ...] = ()
     """What came of a reply that nobody is to notice yet, all of one revision."""
+    unreleased: int = 0
+    """How many tokens were dropped of what was held."""
     taken_back: int = 0
     has_guesses: bool = False
     """Whether some reply was begun early."""
@@ -216,6 +218,7 @@ def verdict(turn: Turn) -> Verdict:
 
 def guessed(turn: Turn) -> Guessed:
     """Say what was begun early in a turn, and what it was good for."""
+    unreleased = turn.unreleased + held_tokens(turn)
     speculation: Literal["", "hit", "miss"] = ""
     if turn.has_guesses and turn.is_committed:
         speculation = "hit" if turn.is_answered and turn.answer and turn.answer.is_early else "miss"
@@ -223,8 +226,15 @@ def guessed(turn: Turn) -> Guessed:
         speculation=speculation,
         taken_back=turn.taken_back,
         output_tokens=turn.reply.output_tokens if turn.reply else 0,
-        wasted_tokens=turn.reply.wasted_tokens if turn.reply else 0,
+        # Of a turn that is over before its reply is, the agent does not say it any more.
+        wasted_tokens=max(turn.reply.wasted_tokens if turn.reply else 0, unreleased),
+        unreleased_tokens=unreleased,
     )
+
+
+def held_tokens(turn: Turn) -> int:
+    """Return how many of the model's tokens wait for the end of the turn: a delta is one, but for odd characters."""
+    return sum(isinstance(thing, ReplyDelta) for thing in turn.held)
 
 
 def heard_on(barge_in: BargeIn, event: SpeechPaused | SpeechResumed | SpeechEnded, now: float) -> BargeIn:

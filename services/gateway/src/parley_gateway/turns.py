@@ -55,6 +55,7 @@ from parley_gateway.turn_state import (
     fails_at,
     failure,
     guessed,
+    held_tokens,
     holds_at,
     verdict,
     weighs_at,
@@ -154,7 +155,8 @@ class _Turning(Listening):
         if turn is None or revision < turn.revision:
             return None
         if revision > turn.revision:
-            self.change(number, revision=revision, held=(), reply=None)
+            unreleased = turn.unreleased + held_tokens(turn)
+            self.change(number, revision=revision, held=(), unreleased=unreleased, reply=None)
         return self.state.turns[number]
 
     def _receive(self, message: TurnMessage) -> None:

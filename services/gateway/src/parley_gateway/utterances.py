@@ -104,6 +104,8 @@ class Paused(msgspec.Struct, frozen=True):
 class Resumed(msgspec.Struct, frozen=True):
     """The next segment of it began."""
 
+    latest_seq: int
+    """Sequence of the frame by which that is certain."""
     first_voiced: int
 
 
@@ -222,7 +224,7 @@ def _hear(
                 happened.append(began)
             case SpeechStarted(first_voiced) if before is not None:
                 state = _learn(state, (_heard_at(state, first_voiced) - before.voiced_until) * 1000)
-                happened.append(Resumed(first_voiced))
+                happened.append(Resumed(state.frames - 1 - before.first_frame, first_voiced))
             case SpeechStopped(last_voiced) if running and last_voiced > running.first_frame * FRAME_SAMPLES:
                 happened.append(Paused(_seq_of(last_voiced, running), last_voiced))
     if state.running:

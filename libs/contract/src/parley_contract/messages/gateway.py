@@ -79,6 +79,13 @@ class SegmentEnded(SpeechMessage, frozen=True, kw_only=True):
     """Sequence of the last voiced frame."""
 
 
+class SegmentStarted(SpeechMessage, frozen=True, kw_only=True):
+    """Speech goes on within the same utterance after a pause: what was understood up to then is not all."""
+
+    latest_seq: Sequence
+    """Sequence of the latest frame when that was certain, some 150 ms after it was so."""
+
+
 class UtteranceEnded(SpeechMessage, frozen=True, kw_only=True):
     """The endpointer decided. Only `endpoint` (or a closed door) commits the turn; `max_length` goes on in another."""
 
@@ -191,3 +198,5 @@ class TurnReport(TurnMessage, frozen=True, kw_only=True):
     output_tokens: Count = 0
     wasted_tokens: Count = 0
     """Written by the model for this turn and dropped, because its speaker went on."""
+    unreleased_tokens: Count = 0
+    """Those of them that were never let out; the others were seen or heard, and taken back."""

@@ -34,6 +34,7 @@ from parley_contract.messages import (
     PhraseSynthesized,
     ReplyDelta,
     SegmentEnded,
+    SegmentStarted,
     SynthesizePhrase,
     TranscribeUtterance,
     TurnFields,
@@ -64,6 +65,8 @@ _FIRST_VOICED: Final = 2
 _VOICED_A_BREATH: Final = 3
 _IDENTITY: Final = struct.Struct("<6h")
 _CANNED_MARK: Final = -1
+_UNRECORDED: Final = (Frame, InterruptTurn, ReplyDelta, CandidateTranscript, SegmentStarted)
+"""What may be lost on its way."""
 
 GatewayStep = Callable[
     [gateway_state.Turns, gateway_events.Event, float], tuple[gateway_state.Turns, list[gateway_events.Effect]]
@@ -261,7 +264,7 @@ class World:
         return [
             f"{verb} {' '.join(key)}"
             for key, queue in self._queues.items()
-            if queue and (not lost or isinstance(queue[0], Frame | InterruptTurn | ReplyDelta | CandidateTranscript))
+            if queue and (not lost or isinstance(queue[0], _UNRECORDED))
         ]
 
     def _misfortunes(self) -> list[str]:
@@ -377,8 +380,10 @@ class World:
                 paused = gateway_events.SpeechPaused(speaker=who, last_seq=mouth.voiced_seq, voiced_until=self.now)
                 self._gateway_takes(paused)
             case "continues", _:
-                self._now_is(mouth._replace(is_pausing=False, voiced_seq=mouth.voiced_seq + _VOICED_A_BREATH))
-                self._gateway_takes(gateway_events.SpeechResumed(speaker=who, voiced_at=self.now))
+                voiced_seq = mouth.voiced_seq + _VOICED_A_BREATH
+                self._now_is(mouth._replace(is_pausing=False, voiced_seq=voiced_seq))
+                resumed = gateway_events.SpeechResumed(speaker=who, latest_seq=voiced_seq - 1, voiced_at=self.now)
+                self._gateway_takes(resumed)
             case "stops", _:
                 self._now_is(mouth._replace(is_speaking=False, finished_at=self.now))
                 self._speech_ends(mouth, "endpoint")
