@@ -90,6 +90,15 @@ def nostalgic(state: Turns, event: gateway_events.Event, now: float) -> tuple[Tu
     return gateway_turns.step(state, event, now)
 
 
+def wistful(state: Turns, event: gateway_events.Event, now: float) -> tuple[Turns, list[Effect]]:
+    """A gateway that lets an older reply sound until the newer one does."""
+    reply = state.playback.reply
+    if isinstance(event, ReplyStarted) and reply is not None and reply.turn == event.turn:
+        reply = replace(reply, revision=max(reply.revision, event.revision))
+        state = replace(state, playback=replace(state.playback, reply=reply))
+    return gateway_turns.step(state, event, now)
+
+
 def stubborn(state: Conversation, event: agent_events.Event, now: float) -> Step:
     """An agent that keeps to its guess, whatever else was said."""
     if isinstance(event, FinalTranscript | CandidateTranscript) and (turn := state.find(event.turn)) and turn.reply:
@@ -171,6 +180,7 @@ UNLUCKY = Misfortune(crashes=2, losses=2, repetitions=2, delays=9, refusals=1)
         Reducers(gateway=hasty_of_hearing),
         Reducers(gateway=rude),
         Reducers(gateway=nostalgic),
+        Reducers(gateway=wistful),
         Reducers(agent=presumptuous),
         Reducers(agent=inattentive),
         Reducers(agent=hasty),

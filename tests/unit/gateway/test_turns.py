@@ -745,6 +745,8 @@ def test_who_goes_on_within_the_reopen_window_goes_on_in_the_same_turn_and_the_r
     quiet_from = stage.played
     stage.transcribe("2-1", text="and tomorrow")
     stage.wait(0.1)
+    stage.answer(revision=1)
+    stage.wait(0.3)
     assert stage.played == quiet_from
     stage.write("Another answer.", revision=1)
     stage.voice(20, revision=1)
@@ -757,7 +759,8 @@ def test_who_goes_on_within_the_reopen_window_goes_on_in_the_same_turn_and_the_r
     ]
     [report] = stage.reports
     assert (report.outcome, report.taken_back, report.revision, report.played_ms) == ("answered", 1, 1, 400)
-    assert report.e2ft_ms == pytest.approx(600)
+    assert report.e2ft_ms == pytest.approx(900)
+    assert report.unreleased_tokens == 0
 
 
 def test_a_noise_within_the_reopen_window_only_holds_the_reply_up() -> None:
@@ -770,6 +773,26 @@ def test_a_noise_within_the_reopen_window_only_holds_the_reply_up() -> None:
 
     [report] = stage.reports
     assert (report.outcome, report.revision, report.played_ms) == ("answered", 0, 6000)
+
+
+def test_who_goes_on_in_the_very_moment_of_the_endpoint_hears_nothing_of_what_was_let_out() -> None:
+    stage = Stage()
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now))
+    stage.fall_silent(after_s=1)
+    guess(stage)
+
+    stage.end_speech(stage.now - 0.3)
+    stage.send(SpeechBegan(speaker="user", voiced_at=stage.now, reopens=True))
+    stage.fall_silent(after_s=1)
+    stage.end_speech(stage.now - 0.1)
+    stage.transcribe("2-1", text="there")
+    stage.write("Another answer.", revision=1)
+    stage.voice(20, revision=1)
+    stage.wait(1)
+
+    assert [event.at_ms for event in stage.told if isinstance(event, door.Cut)] == [0]
+    [report] = stage.reports
+    assert (report.outcome, report.revision, report.taken_back, report.played_ms) == ("answered", 1, 1, 400)
 
 
 def test_who_goes_on_after_their_turn_is_over_begins_another_although_an_older_one_waits() -> None:

@@ -100,6 +100,13 @@ class Withdraw(msgspec.Struct, frozen=True):
     turn: int
 
 
+class Revise(msgspec.Struct, frozen=True):
+    """Another reply to this turn was begun: take back what is older. What is canned holds for any."""
+
+    turn: int
+    revision: int
+
+
 class PositionReported(msgspec.Struct, frozen=True):
     """The listener has played so much of what was streamed to it."""
 
@@ -123,6 +130,7 @@ Cue = (
     | GiveWay
     | TakeUp
     | Withdraw
+    | Revise
     | PositionReported
     | TimePassed
 )

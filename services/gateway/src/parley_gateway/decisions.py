@@ -30,7 +30,7 @@ class Decision:
         turns = self.state.turns
         self.state = replace(self.state, turns={**turns, number: replace(turns[number], **changes)})
 
-    def note(self, number: int, **moments: float) -> None:
+    def note(self, number: int, **moments: float | None) -> None:
         """Note moments; those that are there are replaced."""
         self.change(number, moments=replace(self.state.turns[number].moments, **moments))
 

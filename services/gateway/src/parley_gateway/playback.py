@@ -32,6 +32,7 @@ from parley_gateway.cues import (
     ReplyComplete,
     ReplyOver,
     Resume,
+    Revise,
     SayAfter,
     SayBefore,
     Send,
@@ -75,7 +76,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     line: Timeline = Timeline()
     progress_at: float
     """When something last arrived."""
-    has_sounded: bool = False
+    audible_from: int | None = None
+    """The frame of the line that has its first audible sample; None before that is sent."""
 
     def phrase(self, number: int) -> Phrase:
         """Return what is here of a phrase."""
@@ -89,6 +91,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     def has_begun(self) -> bool:
         """Whether anything of it was sent or passed over, beside what is canned."""
         return (self.current, self.cursor) > (0, 0)
+
+    @property
+    def has_sounded(self) -> bool:
+        """Whether anything audible of it was sent and not taken back."""
+        return self.audible_from is not None
 
     @property
     def is_sent(self) -> bool:
@@ -150,6 +157,8 @@ def step(state: Playback, cue: Cue, now: float, rules: PlaybackRules) -> tuple[P
             state, before = _hold_or_go_on(state, cue, now)
         case Withdraw(turn):
             state, before = _withdraw(state, turn, now)
+        case Revise(turn, revision):
+            state, before = _enter(state, turn, revision, now)
         case PositionReported(position_ms):
             state = _follow(state, position_ms, now)
         case TimePassed():
@@ -290,7 +299,8 @@ def _hold(state: Playback, now: float) -> tuple[Playback, Actions]:
         current, cursor = line.pieces[-1].phrase, line.pieces[-1].frames
     elif len(line.pieces) < len(reply.line.pieces):
         current, cursor = reply.line.pieces[len(line.pieces)].phrase, 0
-    reply = msgspec.structs.replace(reply, line=line, current=current, cursor=cursor)
+    audible_from = None if (reply.audible_from or 0) >= line.sent else reply.audible_from
+    reply = msgspec.structs.replace(reply, line=line, current=current, cursor=cursor, audible_from=audible_from)
     return msgspec.structs.replace(state, reply=reply), actions
 
 
@@ -405,8 +415,8 @@ def _send(reply: Reply, pcm: bytes, now: float, *, at_ms: int) -> tuple[Reply, l
     sound = None if reply.has_sounded or reply.current == CANNED else _first_audible(pcm)
     if sound is not None:
         actions.append(Sounded(reply.turn, line.heard_at(reply.line.sent, 0.0) + sound / RATE_HZ))
-    has_sounded = reply.has_sounded or sound is not None
-    return msgspec.structs.replace(reply, line=line, cursor=reply.cursor + 1, has_sounded=has_sounded), actions
+    audible_from = reply.audible_from if sound is None else reply.line.sent
+    return msgspec.structs.replace(reply, line=line, cursor=reply.cursor + 1, audible_from=audible_from), actions
 
 
 def _past(reply: Reply, phrase: Phrase) -> Reply:

@@ -179,6 +179,10 @@ class _Turning(Listening):
 
     def _expect(self, turn: Turn, message: ReplyStarted) -> None:
         """Learn what the reply of this revision replies to."""
+        playing = self.state.playback.reply
+        if playing is not None and playing.turn == turn.number:
+            # Now, and not with the first sound of the other reply: until then the older one would go on.
+            self._cue(cues.Revise(turn.number, message.revision))
         before, covers = turn.answer, (message.revision, message.utterance, message.covers_seq)
         if before is None or (before.revision, before.utterance, before.covers_seq) != covers:
             is_early = message.early or (before is not None and before.revision == message.revision)
@@ -288,11 +292,19 @@ class _Turning(Listening):
                 played = self.state.turns[turn].played
                 self.change(turn, played=replace(played, underruns=played.underruns + 1))
             case cues.Cut(turn, at_ms, next_ms):
+                self._forget_unheard(turn)
                 self.tell(door.Cut(turn=turn, at_ms=at_ms, next_ms=next_ms))
             case cues.ReplyOver(turn, is_complete=True) if turn in self.state.turns:
                 self._conclude(turn, verdict(self.state.turns[turn]))
             case cues.ReplyOver(turn) if turn in self.state.turns:
                 self._interrupt(turn, "speech", action)
+
+    def _forget_unheard(self, number: int) -> None:
+        """What was under way has been cut; if its first audible sample was, nobody heard that."""
+        turn = self.state.turns.get(number)
+        sounded_at = None if turn is None else turn.moments.sounded_at
+        if sounded_at is not None and sounded_at + self.state.playback.lag_s >= self.now:
+            self.note(number, sounded_at=None)
 
     def _phrase_began(self, began: cues.PhraseBegan) -> None:
         place = self.state.turns[began.turn].place
@@ -379,9 +391,6 @@ class _Turning(Listening):
             turns={other: open_turn for other, open_turn in state.turns.items() if other != number},
             speaking={who: running for who, running in state.speaking.items() if running != number},
         )
-        if turn.moments.sounded_at is not None and turn.moments.sounded_at > self.now:
-            # Its first audible sample was under way and has been cut: nobody heard it.
-            turn = replace(turn, moments=replace(turn.moments, sounded_at=None))
         self.effects += [Forget(utterance) for utterance in turn.utterances if utterance not in turn.forgotten]
         identity = Identity(
             session=state.session, epoch=state.epoch, turn=number, revision=turn.revision, speaker=turn.speaker

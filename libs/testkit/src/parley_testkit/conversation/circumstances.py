@@ -49,6 +49,8 @@ class Record(NamedTuple):
     """When each turn's speaker had finished and was there to listen."""
     concluded: Mapping[TurnKey, float] = {}
     """When the gateway gave it its outcome."""
+    overtaken: tuple[TurnKey, ...] = ()
+    """Turns of which a frame was sent although a newer reply to them was begun."""
     concealed: int = 0
     """How many lost frames were played as silence."""
     events: tuple[Message, ...] = ()

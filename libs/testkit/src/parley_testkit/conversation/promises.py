@@ -84,6 +84,7 @@ def _about_sound(world: World) -> list[str]:
         for sound in sounds
         if sound.until > world.record.concluded.get((sound.epoch, sound.turn), world.now + 99) + _TOLERANCE_S
     ]
+    wrong += [f"turn {key} sounded on after a newer reply was begun" for key in set(world.record.overtaken)]
     for earlier, later in pairwise(sounds):
         if _place(later) <= _place(earlier):
             wrong.append(f"{later} was heard after {earlier}")

@@ -489,7 +489,9 @@ class World:
             case gateway_events.Say(message):
                 self._publish("gateway", message)
             case gateway_events.Play(pcm) if not self._is_away:
-                self.listener = self.listener.take(self._sound(pcm, epoch), self.now)
+                sound = self._sound(pcm, epoch)
+                self._note_overtaken(sound)
+                self.listener = self.listener.take(sound, self.now)
                 if pcm == SILENCE:
                     self.record = self.record._replace(concealed=self.record.concealed + 1)
             case gateway_events.Tell(door.Cut(at_ms=at_ms)) if not self._is_away:
@@ -500,6 +502,11 @@ class World:
                 self._outbox = (*self._outbox, (report, f"{SESSION}-{epoch}-{report.turn}-report"))
             case _:
                 pass
+
+    def _note_overtaken(self, sound: Sound | None) -> None:
+        turn = self.gateway.turns.get(sound.turn) if self.gateway and sound else None
+        if sound is not None and turn is not None and sound.revision < turn.revision:
+            self.record = self.record._replace(overtaken=(*self.record.overtaken, (sound.epoch, sound.turn)))
 
     def _sound(self, pcm: bytes, epoch: int) -> Sound | None:
         turn, revision, phrase, attempt, sequence, _ = _IDENTITY.unpack_from(pcm)
