@@ -29,24 +29,13 @@ def hear(state: Conversation, event: Hearing, now: float) -> Step:
     heard = dict(turn.utterances)
     if turn.is_committed and event.utterance in heard:
         return state, ()
+    if isinstance(event, UtteranceStarted) and event.name:
+        turn = replace(turn, name=event.name)
     before = heard.get(event.utterance, Heard())
-    match event:
-        case UtteranceStarted(name=name) if name:
-            turn = replace(turn, name=name)
-        case SegmentStarted(latest_seq=latest_seq):
-            before = replace(before, resumed_seq=max(before.resumed_seq, latest_seq))
-        case UtteranceEnded():
-            if before.ended is None and event.reason != "max_length":
-                state = replace(state, finished=state.finished + 1)
-                turn = replace(turn, place=state.finished)
-            before = replace(before, ended=before.ended or event)
-        case CandidateTranscript() if before.candidate is None or event.covers_seq > before.candidate.covers_seq:
-            before = replace(before, candidate=event)
-        case FinalTranscript():
-            before = replace(before, final=before.final or event)
-        case _:
-            pass
-    heard[event.utterance] = before
+    if isinstance(event, UtteranceEnded) and before.ended is None and event.reason != "max_length":
+        state = replace(state, finished=state.finished + 1)
+        turn = replace(turn, place=state.finished)
+    heard[event.utterance] = _with(before, event)
     # Ids are minted in order and alike, so a longer one is a later one.
     utterances = tuple(sorted(heard.items(), key=lambda item: (len(item[0]), item[0])))
     turn = replace(turn, utterances=utterances, is_committed=False)
@@ -62,6 +51,21 @@ def hear(state: Conversation, event: Hearing, now: float) -> Step:
             return _forgo(state, turn)
         case _:
             return state, ()
+
+
+def _with(heard: Heard, event: Hearing) -> Heard:
+    """Return what is known of an utterance with this; whichever end and final came first stands."""
+    match event:
+        case SegmentStarted(latest_seq=latest_seq):
+            return replace(heard, resumed_seq=max(heard.resumed_seq, latest_seq))
+        case UtteranceEnded():
+            return replace(heard, ended=heard.ended or event)
+        case CandidateTranscript() if heard.candidate is None or event.covers_seq > heard.candidate.covers_seq:
+            return replace(heard, candidate=event)
+        case FinalTranscript():
+            return replace(heard, final=heard.final or event)
+        case _:
+            return heard
 
 
 def _is_complete(turn: Turn) -> bool:

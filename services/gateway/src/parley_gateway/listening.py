@@ -82,8 +82,6 @@ class Listening(Decision):
                 self.effects.append(Say(SegmentStarted(**self.speech_fields(turn), latest_seq=latest_seq)))
             case SpeechEnded():
                 self._end_speech(turn, event)
-            case _:
-                pass
 
     def _end_speech(self, turn: Turn, event: SpeechEnded) -> None:
         ended = UtteranceEnded(

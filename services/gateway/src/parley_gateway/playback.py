@@ -141,9 +141,9 @@ def step(state: Playback, cue: Cue, now: float, rules: PlaybackRules) -> tuple[P
     """Take in one cue; `now` is monotonic seconds and never goes back."""
     before: Actions = ()
     match cue:
-        case PhraseAnnounced(turn, revision) | PhraseLost(turn, revision) | ReplyComplete(turn, revision):
-            state, before = _enter(state, turn, revision, now)
-            state = _take_in(state, cue, revision, now)
+        case PhraseAnnounced() | PhraseLost() | ReplyComplete() | Revise():
+            state, before = _enter(state, cue.turn, cue.revision, now)
+            state = _take_in(state, cue, cue.revision, now)
         case FrameArrived(turn, _, frame):
             state, before = _enter(state, turn, frame.revision, now)
             state = _take_in(state, cue, frame.revision, now)
@@ -157,8 +157,6 @@ def step(state: Playback, cue: Cue, now: float, rules: PlaybackRules) -> tuple[P
             state, before = _hold_or_go_on(state, cue, now)
         case Withdraw(turn):
             state, before = _withdraw(state, turn, now)
-        case Revise(turn, revision):
-            state, before = _enter(state, turn, revision, now)
         case PositionReported(position_ms):
             state = _follow(state, position_ms, now)
         case TimePassed():
@@ -210,7 +208,10 @@ def _enter(state: Playback, turn: int, revision: int, now: float) -> tuple[Playb
 
 
 def _take_in(
-    state: Playback, cue: PhraseAnnounced | FrameArrived | PhraseLost | ReplyComplete, revision: int, now: float
+    state: Playback,
+    cue: PhraseAnnounced | FrameArrived | PhraseLost | ReplyComplete | Revise,
+    revision: int,
+    now: float,
 ) -> Playback:
     reply = state.reply
     if reply is None or (cue.turn, revision) != (reply.turn, reply.revision):
