@@ -1,7 +1,9 @@
 """What goes over the bus as sound: the header byte by byte, yesterday's bytes, and bad ones."""
 
 import json
+import math
 import struct
+from itertools import pairwise
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from parley_contract.errors import MalformedMessageError
-from parley_contract.frames import FRAME_BYTES, Flag, Frame, decode_frame, encode_frame
+from parley_contract.frames import FRAME_BYTES, Flag, Frame, decode_frame, encode_frame, faded
 
 GOLDEN = Path(__file__).parent / "golden" / "frames"
 DESCRIBED = sorted(GOLDEN.glob("*.json"))
@@ -124,3 +126,32 @@ def test_a_field_that_does_not_fit_is_a_programming_error(field: str) -> None:
 
     with pytest.raises(struct.error):
         encode_frame(frame)
+
+
+# Dying away.
+
+
+def samples_of(pcm: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(pcm) // 2}h", pcm)
+
+
+def test_sound_that_is_cut_dies_away_to_nothing_with_no_step_that_could_be_heard() -> None:
+    loudest = struct.pack("<320h", *[32767] * 320)
+
+    levels = samples_of(faded(loudest))
+
+    assert list(levels) == sorted(levels, reverse=True)
+    assert (levels[0] > 32700, levels[159], levels[-1]) == (True, 16384, 0)
+    assert max(before - after for before, after in pairwise(levels)) <= 32767 * math.pi / 2 / 320 + 1
+
+
+@given(SOUND)
+def test_what_dies_away_is_as_long_as_it_was_and_nowhere_louder(pcm: bytes) -> None:
+    after = samples_of(faded(pcm))
+
+    assert len(after) == len(pcm) // 2
+    assert all(abs(now) <= abs(before) for now, before in zip(after, samples_of(pcm), strict=True))
+
+
+def test_of_nothing_nothing_is_left() -> None:
+    assert faded(b"") == b""

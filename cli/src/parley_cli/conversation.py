@@ -8,7 +8,7 @@ from typing import Final
 
 from parley_contract.door import Canned, Cut, Delta, Event, Mark, Phrase, SpeechStarted, Transcript
 from parley_contract.door import Turn as TurnOver
-from parley_contract.frames import RATE_HZ
+from parley_contract.frames import RATE_HZ, faded
 from parley_contract.messages import TurnReport
 
 _BYTES_PER_MS: Final = 2 * RATE_HZ / 1000
@@ -55,13 +55,19 @@ class Turn:
             case Mark(edge="begin"):
                 self._begun.add(event.phrase)
             case Cut():
-                self._sound = [(at_ms, pcm) for at_ms, pcm in self._sound if at_ms < event.at_ms]
+                self._cut(event.at_ms)
             case _:
                 pass
 
     def hear(self, at_ms: float, pcm: bytes) -> None:
         """Add sound of the reply."""
         self._sound.append((at_ms, pcm))
+
+    def _cut(self, at_ms: float) -> None:
+        """Throw away what comes after a position, but for a frame in which the sound dies away."""
+        before = [each for each in self._sound if each[0] < at_ms]
+        after = self._sound[len(before) :][:1]
+        self._sound = [*before, *((at, faded(pcm)) for at, pcm in after)]
 
 
 class Conversation:

@@ -5,7 +5,7 @@ import pytest
 from parley_cli.conversation import Conversation, Playhead
 from parley_contract.door import Canned, Cut, Delta, Mark, Phrase, SpeechStarted, Transcript
 from parley_contract.door import Turn as TurnOver
-from parley_contract.frames import FRAME_BYTES
+from parley_contract.frames import FRAME_BYTES, faded
 from parley_contract.messages import TurnReport
 
 ONE, TWO = b"\1" * FRAME_BYTES, b"\2" * FRAME_BYTES
@@ -70,7 +70,7 @@ def test_sound_belongs_to_the_turn_whose_phrase_began() -> None:
     assert conversation.turns[2].sound == TWO
 
 
-def test_what_was_cut_is_no_part_of_the_reply() -> None:
+def test_a_reply_that_is_cut_dies_away_in_a_frame_and_what_follows_is_no_part_of_it() -> None:
     conversation = Conversation()
     conversation.take(begin(1, 0, 0))
     for _ in range(5):
@@ -78,8 +78,32 @@ def test_what_was_cut_is_no_part_of_the_reply() -> None:
 
     conversation.take(Cut(turn=1, at_ms=40, next_ms=120))
 
-    assert conversation.turns[1].sound == 2 * ONE
+    assert conversation.turns[1].sound == 2 * ONE + faded(ONE)
     assert conversation.received_ms == 120
+
+
+def test_a_reply_that_gave_way_goes_on_behind_where_it_died_away() -> None:
+    conversation = Conversation()
+    conversation.take(begin(1, 0, 0))
+    for _ in range(5):
+        conversation.hear(ONE)
+    conversation.take(Cut(turn=1, at_ms=40, next_ms=100))
+
+    for _ in range(2):
+        conversation.hear(TWO)
+    conversation.take(Cut(turn=1, at_ms=120, next_ms=140))
+
+    assert conversation.turns[1].sound == 2 * ONE + faded(ONE) + TWO + faded(TWO)
+
+
+def test_a_cut_of_what_was_all_played_adds_nothing() -> None:
+    conversation = Conversation()
+    conversation.take(begin(1, 0, 0))
+    conversation.hear(ONE)
+
+    conversation.take(Cut(turn=1, at_ms=20, next_ms=20))
+
+    assert conversation.turns[1].sound == ONE
 
 
 def test_sound_that_nobody_announced_belongs_to_nobody() -> None:

@@ -924,9 +924,7 @@ def test_speech_in_the_moment_of_the_first_frame_ends_the_reply_with_nothing_hea
     ]
 
 
-@pytest.mark.parametrize(
-    "is_interrupt_first, outcome, played_ms", [(True, "answered", 200), (False, "interrupted", 0)]
-)
+@pytest.mark.parametrize("is_interrupt_first, outcome, played_ms", [(True, "answered", 200), (False, "interrupted", 0)])
 def test_of_an_interrupt_and_an_endpoint_in_one_moment_the_first_decides_whom_the_interrupt_is_about(
     *, is_interrupt_first: bool, outcome: str, played_ms: int
 ) -> None:
