@@ -26,7 +26,7 @@ from parley_contract.errors import RetryableError
 from parley_contract.frames import FRAME_MS, FRAME_SAMPLES, RATE_HZ
 
 AUDIBLE: Final = 0.01
-"""-40 dB of full scale: what the assistant's own E2FA takes for audible."""
+"""-40 dB of full scale: a little later than the assistant's own E2FA, which has -50 dB, and above any peer's noise."""
 _FRAME_S: Final = FRAME_MS / 1000
 _ADMISSION_S: Final = 30.0
 _ROOM_S: Final = 1.5

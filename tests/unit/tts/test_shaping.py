@@ -52,9 +52,17 @@ def test_long_silence_in_front_is_cut_to_a_moment(silence_s: float) -> None:
 
 
 def test_short_silence_in_front_stays() -> None:
-    samples = heard(shape(16_000, silence(0.01, 16_000), tone(0.2, 16_000)))
+    samples = heard(shape(16_000, silence(0.003, 16_000), tone(0.2, 16_000)))
 
-    assert len(samples) == pytest.approx(0.21 * RATE_HZ, abs=2)
+    assert len(samples) == pytest.approx(0.203 * RATE_HZ, abs=2)
+
+
+def test_a_soft_beginning_is_no_silence() -> None:
+    breath = np.full(round(0.05 * 16_000), 0.005, dtype=np.float32)
+
+    samples = heard(shape(16_000, silence(0.1, 16_000), breath, tone(0.2, 16_000)))
+
+    assert len(samples) == pytest.approx((0.25 + LEADING_SILENCE_MS / 1000) * RATE_HZ, abs=2)
 
 
 def test_silence_inside_and_behind_stays() -> None:
