@@ -39,6 +39,22 @@ def test_an_end_counts_only_once_the_next_character_is_known() -> None:
     assert phrases("It costs 3.") == []
 
 
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("I am sorry for your loss,", ["I am sorry for your loss,"]),
+        ('She called it "a fine day,"', ['She called it "a fine day,"']),
+        ("Well,", []),
+        ("That would be about 1,", []),
+        ("Here is what to do:", []),
+        ("오늘은 날씨가 맑지만,", ["오늘은 날씨가 맑지만,"]),
+    ],
+)
+def test_a_first_phrase_does_not_wait_for_what_follows_a_comma_behind_a_letter(text: str, expected: list[str]) -> None:
+    assert phrases(text) == expected
+    assert phrases(text, is_first=False) == []
+
+
 def test_a_sentence_without_an_end_is_cut_at_a_space() -> None:
     [phrase] = phrases("word " * 60, is_first=False)
 

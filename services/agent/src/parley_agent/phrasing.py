@@ -18,7 +18,8 @@ _MAX_PHRASE_CHARS: Final = 240
 
 _SENTENCE_END: Final = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s)|\n")
 _CLAUSE_END: Final = re.compile(r"[,;:—–][\"'”’)\]]*(?=\s)|[，、；：]")
-
+_COMMA_AT_THE_END: Final = re.compile(r"(?<=[^\W\d_])[,;][\"'”’)\]]*\Z")
+"""A comma behind a letter ends a clause whatever comes next; to wait for that costs the first sound a token's time."""
 
 _KOREAN_SENTENCE_END: Final = re.compile(rf"{korean.SENTENCE_END}~*(?=\s)")
 _KOREAN_CLAUSE_END: Final = re.compile(
@@ -54,7 +55,8 @@ def cut(text: str, *, is_first: bool, language: str) -> Cut:
     """Cut complete phrases off the front of a growing text.
 
     Args:
-        text: what has arrived and was not cut off yet; an end counts only once the character after it is known.
+        text: what has arrived and was not cut off yet; an end counts only once the character after it is known, but
+            for a first phrase's comma.
         is_first: whether the reply has no phrase yet.
         language: ISO 639 code; `ko` also ends phrases at its sentence and connective endings.
     """
@@ -94,7 +96,7 @@ def _is_sentence(candidate: str) -> bool:
 
 
 def _clause_end(text: str, *, is_korean: bool) -> int | None:
-    ends = [match.end() for match in _CLAUSE_END.finditer(text)]
+    ends = [match.end() for pattern in (_CLAUSE_END, _COMMA_AT_THE_END) for match in pattern.finditer(text)]
     if is_korean:
         ends += [match.end() for match in _KOREAN_CLAUSE_END.finditer(text)]
     shortest = _MIN_KOREAN_CLAUSE_CHARS if is_korean else _MIN_CLAUSE_CHARS
