@@ -15,16 +15,19 @@ from parley_agent.settings import AgentSettings
 from parley_agent.worker import Ending, SessionWorker, Tools
 from parley_contract.errors import LeaseLostError
 from parley_contract.messages import (
+    CandidateTranscript,
     CloseSession,
     FinalTranscript,
     Heartbeat,
     InterruptTurn,
     Message,
+    PartialTranscript,
     PhrasePlayed,
     PhraseReady,
     PlaybackStarted,
     ReplyDelta,
     ReplyEnded,
+    SegmentStarted,
     SynthesizePhrase,
     TurnInterrupted,
     TurnReport,
@@ -32,6 +35,7 @@ from parley_contract.messages import (
     decode,
     encode,
 )
+from parley_contract.resource import Speculation
 from parley_runtime.bus import Raw, Received, Store
 from parley_runtime.telemetry import Telemetry
 from parley_testkit.memory_bus import MemoryBroker, MemoryBus
@@ -70,7 +74,9 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def scene(model: ScriptedModel, *, keep_events_s: float = 86_400) -> AsyncIterator[Scene]:
+async def scene(
+    model: ScriptedModel, *, keep_events_s: float = 86_400, speculation: Speculation = "off"
+) -> AsyncIterator[Scene]:
     broker = MemoryBroker()
     bus = broker.bus("agent")
     settings = AgentSettings(
@@ -81,6 +87,7 @@ async def scene(model: ScriptedModel, *, keep_events_s: float = 86_400) -> Async
         llm_model="scripted",
         system_prompt="Be kind.",
         keep_events_s=keep_events_s,
+        speculation=speculation,
     )
     leases = await bus.store(broker.layout.leases)
     records = Records(await bus.store(broker.layout.sessions), bus)
@@ -98,11 +105,21 @@ async def scene(model: ScriptedModel, *, keep_events_s: float = 86_400) -> Async
         stage.worker.stop()
 
 
+def speech(turn: int) -> dict[str, Any]:
+    return {"session": SESSION, "epoch": 1, "turn": turn, "utterance": f"1-{turn}", "speaker": "me"}
+
+
 def question(text: str, turn: int = 1) -> list[Message]:
-    speech: dict[str, Any] = {"session": SESSION, "epoch": 1, "turn": turn, "utterance": f"1-{turn}", "speaker": "me"}
     return [
-        UtteranceEnded(**speech, last_seq=9, reason="endpoint"),
-        FinalTranscript(**speech, last_seq=9, outcome="speech", text=text),
+        UtteranceEnded(**speech(turn), last_seq=9, reason="endpoint"),
+        FinalTranscript(**speech(turn), last_seq=9, outcome="speech", text=text),
+    ]
+
+
+def partials(*texts: str, turn: int = 1) -> list[Message]:
+    return [
+        PartialTranscript(**speech(turn), number=number, text=text, covers_seq=50 * number)
+        for number, text in enumerate(texts, 1)
     ]
 
 
@@ -148,6 +165,40 @@ async def test_once_a_reply_was_heard_the_model_is_warmed_with_all_that_the_next
         [warmed], [_, second] = stage.model.warmed, stage.model.prompts
         assert warmed[:-1] == second[:-1]
         assert warmed[-1].content == ""
+
+
+async def test_a_long_utterance_fills_the_prefix_cache_with_what_it_begins_with() -> None:
+    async with scene(ScriptedModel("Sure."), speculation="llm") as stage:
+        stage.tell(*partials("Tell me about the rain", "Tell me about the rain in Spain"))
+        await asyncio.sleep(0.1)
+
+        [warmed] = stage.model.warmed
+        assert [message.content for message in warmed] == ["Be kind.", "Tell me about the rain"]
+        assert stage.model.prompts == []
+
+
+async def test_while_the_model_replies_to_somebody_nothing_is_warmed() -> None:
+    async with scene(ScriptedModel("One two three. " * 30), speculation="llm") as stage:
+        stage.tell(*question("count"))
+        await asyncio.sleep(0.1)
+
+        stage.tell(*partials("Tell me about the rain", "Tell me about the rain in Spain", turn=2))
+        await asyncio.sleep(0.1)
+
+        assert stage.model.warmed == []
+
+
+async def test_speech_that_goes_on_closes_the_stream_of_a_guess_at_once() -> None:
+    async with scene(ScriptedModel("One two three. " * 30), speculation="llm") as stage:
+        stage.tell(CandidateTranscript(**speech(1), text="What is it?", covers_seq=10))
+        await asyncio.sleep(0.105)
+        written = len(stage.said(ReplyDelta))
+
+        stage.tell(SegmentStarted(**speech(1), latest_seq=20))
+        await asyncio.sleep(0.1)
+
+        assert (written, len(stage.said(ReplyDelta))) == (10, 10)
+        assert stage.model.cancelled == 1
 
 
 async def test_an_interrupt_closes_the_models_stream_and_purges_the_work() -> None:
