@@ -21,6 +21,7 @@ from parley_contract.messages import (
     Heartbeat,
     InterruptTurn,
     SegmentEnded,
+    SegmentStarted,
     SessionMessage,
     TurnReport,
     UtteranceEnded,
@@ -160,6 +161,20 @@ class TestATurn:
         assert spoken[start : start + len(audio)] == audio
         assert start < 32_000 - 640 * 5
         assert start + len(audio) > 32_000 + len(hello)
+
+    async def test_that_speech_goes_on_after_a_pause_is_said_while_it_does(
+        self, gateway: ServiceProcess, others: Neighbours, hello: bytes
+    ) -> None:
+        async with talking(gateway.url) as talker:
+            # Its voice ends after 0.8 s: the pause is shorter than the endpoint delay.
+            await talker.say(hello[: 32_000 * 9 // 10] + bytes(3200) + hello, then_silence_s=1.0)
+            await talker.until("turn")
+
+        paused, *_ = await heard(others, talker, SegmentEnded)
+        resumed, *_ = await heard(others, talker, SegmentStarted)
+        [ended] = await heard(others, talker, UtteranceEnded)
+        assert resumed.utterance == paused.utterance == ended.utterance
+        assert paused.last_seq < resumed.latest_seq < (ended.voiced_seq or 0)
 
     async def test_the_stages_add_up_and_the_endpoint_takes_what_was_configured(
         self, gateway: ServiceProcess, others: Neighbours, hello: bytes

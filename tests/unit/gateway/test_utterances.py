@@ -120,6 +120,16 @@ def test_an_utterance_carries_the_sound_before_its_first_voiced_sample() -> None
     assert room.happened == [Began(first_frame=(1920 - 300) // 20, first_voiced=1920 * 16)]
 
 
+@pytest.mark.parametrize("quiet_frames", range(96, 104))
+def test_somebody_is_noticed_within_200_ms_of_their_first_voiced_sample(quiet_frames: int) -> None:
+    room = Room()
+
+    room.hear(quiet_frames * 0.02, voice=False)
+    room.hear(0.2, voice=True)
+
+    assert [type(thing) for thing in room.happened] == [Began]
+
+
 def test_a_pause_is_told_at_once_with_the_last_voiced_frame() -> None:
     room = Room()
 
