@@ -15,7 +15,7 @@ import onnxruntime
 
 from parley_tts.clauses import breaths
 from parley_tts.engines import CannotSpeakError, Speech, Take, Voice
-from parley_tts.engines.espeak import find_espeak, phonemes
+from parley_tts.engines.espeak import Phonemizer, find_espeak
 
 _RATE_HZ: Final = 24_000
 _ACCENT: Final = "en-us"
@@ -54,7 +54,7 @@ class KokoroSynthesizer:
         self._vocabulary = vocabulary
         self._styles = styles
         self._voice = voice
-        self._espeak = find_espeak()
+        self._phonemizer = Phonemizer(find_espeak(), _ACCENT)
 
     @property
     def voice(self) -> Voice:
@@ -64,7 +64,7 @@ class KokoroSynthesizer:
     def speak(self, speech: Speech, take: Take) -> None:
         """See Synthesizer."""
         for breath in breaths(speech.text):
-            sounds = phonemes(self._espeak, _ACCENT, [clause.words for clause in breath])
+            sounds = self._phonemizer.phonemes([clause.words for clause in breath])
             text = " ".join(f"{in_kokoro(s)}{clause.ending}" for clause, s in zip(breath, sounds, strict=True))
             tokens = [self._vocabulary[letter] for letter in text if letter in self._vocabulary]
             if not tokens:

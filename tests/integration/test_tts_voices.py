@@ -1,6 +1,11 @@
 """The real voices: the suite, what they sound like to Whisper, and what they do with a voice that somebody brings."""
 
+import contextlib
+import gc
+import os
+import re
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -189,7 +194,7 @@ def test_a_piper_voice_does_not_speak_other_languages(piper: Synthesizer) -> Non
 def test_phonemes_come_clause_by_clause() -> None:
     program = espeak.find_espeak()
 
-    heard = espeak.phonemes(program, "en-us", ["hello there", "my friend", "..."])
+    heard = espeak.Phonemizer(program, "en-us").phonemes(["hello there", "my friend", "..."])
 
     assert heard == ["həlˈoʊ ðˈɛɹ", "maɪ fɹˈɛnd", ""]  # noqa: RUF001  # IPA
 
@@ -197,7 +202,7 @@ def test_phonemes_come_clause_by_clause() -> None:
 def test_a_clause_in_which_espeak_sees_a_pause_stays_one_clause() -> None:
     program = espeak.find_espeak()
 
-    heard = espeak.phonemes(program, "en-us", ["hello; there", "friend"])
+    heard = espeak.Phonemizer(program, "en-us").phonemes(["hello; there", "friend"])
 
     assert heard == ["həlˈoʊ ðˈɛɹ", "fɹˈɛnd"]  # noqa: RUF001  # IPA
 
@@ -205,9 +210,47 @@ def test_a_clause_in_which_espeak_sees_a_pause_stays_one_clause() -> None:
 def test_notes_on_language_and_phoneme_codes_are_not_spoken() -> None:
     program = espeak.find_espeak()
 
-    [heard] = espeak.phonemes(program, "en-us", ["안녕 [[h@]] hi"])
+    [heard] = espeak.Phonemizer(program, "en-us").phonemes(["안녕 [[h@]] hi"])
 
     assert not set(heard) & set("()[]@")
+
+
+def waiting() -> set[int]:
+    """Our children that are espeak-ng."""
+    found = set()
+    for page in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            _, name, rest = re.split(r"\((.*)\)", page.read_text(), maxsplit=1)
+            if name == "espeak-ng" and int(rest.split()[1]) == os.getpid():
+                found.add(int(page.parent.name))
+    return found
+
+
+def test_a_phonemizer_answers_also_when_the_process_that_waited_for_its_text_was_killed() -> None:
+    before = waiting()
+    phonemizer = espeak.Phonemizer(espeak.find_espeak(), "en-us")
+    phonemizer.prepare()
+    phonemizer.prepare()
+    [prepared] = waiting() - before
+
+    os.kill(prepared, signal.SIGKILL)
+
+    assert phonemizer.phonemes(["friend"]) == ["fɹˈɛnd"]  # noqa: RUF001  # IPA
+    assert waiting() == before
+
+
+def test_the_process_that_waits_for_a_text_is_the_one_that_gets_it_and_ends_with_its_phonemizer() -> None:
+    before = waiting()
+    phonemizer = espeak.Phonemizer(espeak.find_espeak(), "en-us")
+    phonemizer.prepare()
+
+    assert phonemizer.phonemes(["friend"]) == ["fɹˈɛnd"]  # noqa: RUF001  # IPA
+    assert waiting() == before
+    phonemizer.prepare()
+    assert len(waiting() - before) == 1
+    del phonemizer
+    gc.collect()
+    assert waiting() == before
 
 
 def test_a_voice_that_somebody_brings_is_made_loadable_without_touching_its_folder(joe: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """espeak-ng, always as a process (GPL): the voice of last resort, and the phonemizer of Piper voices.
 
-Starting it takes 10 ms, so every phrase gets a process of its own; what is said goes through standard input, because
-arguments can be read by everybody on the machine.
+Starting it takes 10 ms, so every phrase gets a process of its own; one for phonemes may be started before there is a
+phrase. What is said goes through standard input, because arguments can be read by everybody on the machine.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import unicodedata
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import IO, Final, cast
 
@@ -102,25 +103,54 @@ class EspeakSynthesizer:
         return self._known[language]
 
 
-def phonemes(program: str, voice: str, clauses: Sequence[str]) -> list[str]:
-    """Return the IPA of each clause, as single code points in the order in which Piper voices were trained on them.
+class Phonemizer:
+    """What makes phonemes of text, for Piper voices.
 
-    Args:
-        program: from `find_espeak`.
-        voice: the voice whose pronunciation it is, from the Piper voice's configuration.
-        clauses: no punctuation that ends a clause, below 1000 bytes each (espeak-ng's buffer for a line).
-
-    Raises:
-        SynthesisFailedError: the process broke.
+    The process that the next text goes to is started in advance, by `prepare`, while nobody waits for it: a first sound
+    is there 7 ms sooner (68 instead of 75 at the median of 30 on two cores), for 8 MiB. It ends with whoever made it,
+    or at the end of its input.
     """
-    # Without --stdin it takes each line for a text of its own and answers in a line, an empty one if need be.
-    command = [program, "-q", "--ipa", "-b", "1", "-v", voice]
-    answer = _run(command, "".join(f"{_one_line(clause)}\n" for clause in clauses)).decode()
-    lines = answer.split("\n")[:-1]
-    if len(lines) != len(clauses):
-        # It saw a pause where we did not: ask one by one, and take all its lines for that clause.
-        lines = [_run(command, f"{_one_line(clause)}\n").decode().replace("\n", " ") for clause in clauses]
-    return [unicodedata.normalize("NFD", _LANGUAGE_SWITCH.sub("", line)).strip() for line in lines]
+
+    def __init__(self, program: str, voice: str) -> None:
+        """Start nothing yet.
+
+        Args:
+            program: from `find_espeak`.
+            voice: the voice whose pronunciation it is, from the Piper voice's configuration.
+        """
+        # Without --stdin it takes each line for a text of its own and answers in a line, an empty one if need be.
+        self._command: Final = [program, "-q", "--ipa", "-b", "1", "-v", voice]
+        self._waiting: Final[list[subprocess.Popen[bytes]]] = []
+        weakref.finalize(self, _end_all, self._waiting)
+
+    def prepare(self) -> None:
+        """Have a process wait for the next text; if it does not start, that is for whoever has a text to say."""
+        if not self._waiting:
+            with contextlib.suppress(SynthesisFailedError):
+                self._waiting.append(_started(self._command))
+
+    def phonemes(self, clauses: Sequence[str]) -> list[str]:
+        """Return the IPA of each clause, as single code points in the order in which Piper voices were trained on them.
+
+        Args:
+            clauses: no punctuation that ends a clause, below 1000 bytes each (espeak-ng's buffer for a line).
+
+        Raises:
+            SynthesisFailedError: the process broke.
+        """
+        answer = self._ask("".join(f"{_one_line(clause)}\n" for clause in clauses))
+        lines = answer.split("\n")[:-1]
+        if len(lines) != len(clauses):
+            # It saw a pause where we did not: ask one by one, and take all its lines for that clause.
+            lines = [self._ask(f"{_one_line(clause)}\n").replace("\n", " ") for clause in clauses]
+        return [unicodedata.normalize("NFD", _LANGUAGE_SWITCH.sub("", line)).strip() for line in lines]
+
+    def _ask(self, text: str) -> str:
+        while self._waiting:
+            # It may have been killed while it waited.
+            with contextlib.suppress(SynthesisFailedError):
+                return _answer(self._waiting.pop(), text).decode()
+        return _run(self._command, text).decode()
 
 
 def _one_line(clause: str) -> str:
@@ -136,25 +166,41 @@ def _knows(program: str, voice: str) -> bool:
 
 
 def _run(command: Sequence[str], text: str) -> bytes:
+    return _answer(_started(command), text)
+
+
+def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
     try:
-        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SynthesisFailedError(f"espeak-ng did not answer: {type(error).__name__}") from error
-    if done.returncode:
-        raise SynthesisFailedError(f"espeak-ng ended with {done.returncode}")
-    return done.stdout
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+        )
+    except OSError as error:
+        raise SynthesisFailedError(f"espeak-ng does not start: {type(error).__name__}") from error
+
+
+def _answer(process: subprocess.Popen[bytes], text: str) -> bytes:
+    """Give a process its text and return all that it says to that; it has ended then."""
+    with process:
+        try:
+            answer, _ = process.communicate(text.encode(), timeout=_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise SynthesisFailedError("espeak-ng did not answer in time") from error
+    if process.returncode:
+        raise SynthesisFailedError(f"espeak-ng ended with {process.returncode}")
+    return answer
+
+
+def _end_all(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        with process:
+            process.kill()
 
 
 @contextlib.contextmanager
 def _fed(command: Sequence[str], text: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """Run a process that is fed `text`, and yield it with its output; it does not outlive the block."""
-    try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
-        )
-    except OSError as error:
-        raise SynthesisFailedError(f"espeak-ng does not start: {type(error).__name__}") from error
-    with process:
+    with _started(command) as process:
         stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
         try:
             # A phrase fits into the pipe's buffer (64 KiB), so writing all of it first cannot block both sides.

@@ -18,7 +18,7 @@ from parley_runtime import piper_voices
 from parley_runtime.piper_voices import CONTEXT_FRAMES, HOP_SAMPLES, Halves, PiperVoice
 from parley_tts.clauses import Breath, breaths
 from parley_tts.engines import CannotSpeakError, EngineUnusableError, Samples, Speech, SynthesisFailedError, Take, Voice
-from parley_tts.engines.espeak import find_espeak, phonemes
+from parley_tts.engines.espeak import Phonemizer, find_espeak
 from parley_tts.pieces import phoneme_ids, pieces
 
 Latent = npt.NDArray[np.float32]
@@ -118,7 +118,8 @@ class PiperSynthesizer:
         """Use what `load` loaded."""
         self._model = model
         self._config = model.piper.config
-        self._espeak = espeak
+        self._phonemizer = Phonemizer(espeak, model.piper.config.espeak.voice)
+        self._phonemizer.prepare()
         self._voice = Voice(engine="piper", name=model.piper.name, rate_hz=self._config.audio.sample_rate)
 
     @property
@@ -132,8 +133,14 @@ class PiperSynthesizer:
         own = accent.partition("-")[0]
         if speech.language.partition("-")[0] != own:
             raise CannotSpeakError(f"{self._voice.name} speaks {own}, not {speech.language}")
+        try:
+            self._speak(speech, take)
+        finally:
+            self._phonemizer.prepare()
+
+    def _speak(self, speech: Speech, take: Take) -> None:
         said = breaths(speech.text)
-        clauses = iter(phonemes(self._espeak, accent, [clause.words for breath in said for clause in breath]))
+        clauses = iter(self._phonemizer.phonemes([clause.words for breath in said for clause in breath]))
         heard = False
         for breath in said:
             sentence = _sentence(breath, [next(clauses) for _ in breath])
