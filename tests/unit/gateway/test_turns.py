@@ -37,6 +37,7 @@ from parley_contract.messages import (
 from parley_gateway import turns
 from parley_gateway.canned import Canned
 from parley_gateway.cues import FrameArrived, TimePassed
+from parley_gateway.reports import Moments
 from parley_gateway.turn_events import (
     ClientInterrupted,
     Conclude,
@@ -152,6 +153,10 @@ class Stage:
     @property
     def reports(self) -> list[TurnReport]:
         return [effect.report for effect in self.effects if isinstance(effect, Conclude)]
+
+    def moments(self, turn: int) -> Moments:
+        [moments] = [e.moments for e in self.effects if isinstance(e, Conclude) and e.report.turn == turn]
+        return moments
 
     @property
     def recorded(self) -> list[Message]:
@@ -761,6 +766,8 @@ def test_who_goes_on_within_the_reopen_window_goes_on_in_the_same_turn_and_the_r
     assert (report.outcome, report.taken_back, report.revision, report.played_ms) == ("answered", 1, 1, 400)
     assert report.e2ft_ms == pytest.approx(900)
     assert report.unreleased_tokens == 0
+    [(let_out, went_on)] = stage.moments(turn=1).taken_back
+    assert went_on - let_out == pytest.approx(0.3)
 
 
 def test_a_noise_within_the_reopen_window_only_holds_the_reply_up() -> None:
@@ -859,6 +866,9 @@ def test_a_cough_holds_a_reply_up_and_nothing_of_it_is_lost() -> None:
         (2, "empty", 0),
         (1, "answered", 6000),
     ]
+    # From when they were noticed until it was said that there were no words: the cough and the endpoint.
+    [(start, end)] = stage.moments(turn=1).gave_way
+    assert end - start == pytest.approx(0.7)
 
 
 def test_one_short_word_is_enough_to_end_a_reply() -> None:
@@ -1035,4 +1045,5 @@ def test_under_any_input_frames_are_forgotten_exactly_once(script: list[tuple[st
 def test_under_any_input_an_answered_turn_was_heard(script: list[tuple[str, int, int, float]]) -> None:
     stage = run(script)
 
-    assert all(report.played_ms > 0 and report.e2fa_ms for report in stage.reports if report.outcome == "answered")
+    answered = [report for report in stage.reports if report.outcome == "answered"]
+    assert all(report.played_ms > 0 and report.e2fa_ms is not None for report in answered)

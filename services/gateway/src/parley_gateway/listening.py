@@ -58,11 +58,13 @@ class Listening(Decision):
         turn = next((turn for turn in self.state.turns.values() if turn.place == self.state.commits), None)
         if not event.reopens or turn is None or turn.speaker != event.speaker or not turn.is_committed:
             return None
+        before, let_out_at = turn.moments, turn.moments.first_token_at
+        taken_back = before.taken_back if let_out_at is None else (*before.taken_back, (let_out_at, self.now))
         return replace(
             turn,
-            moments=Moments(began_at=turn.moments.began_at),
+            moments=Moments(began_at=before.began_at, gave_way=before.gave_way, taken_back=taken_back),
             is_held=False,
-            taken_back=turn.taken_back + (turn.moments.first_token_at is not None),
+            taken_back=turn.taken_back + (let_out_at is not None),
         )
 
     def hear(self, event: SpeechPaused | SpeechResumed | SpeechEnded) -> None:

@@ -15,6 +15,10 @@ from parley_contract.messages import Stages, TurnReport
 Outcome = Literal["answered", "not_addressed", "empty", "interrupted", "failed"]
 
 
+Stretch = tuple[float, float]
+"""From when to when."""
+
+
 class Moments(msgspec.Struct, frozen=True, kw_only=True):
     """When each stage of a turn came to its end."""
 
@@ -34,6 +38,11 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
     """Its first frame went out."""
     sounded_at: float | None = None
     """Its first audible sample is heard."""
+    gives_way_from: float | None = None
+    """Somebody spoke over its reply, and it is not known yet what to make of it."""
+    gave_way: tuple[Stretch, ...] = ()
+    taken_back: tuple[Stretch, ...] = ()
+    """When replies could be seen or heard whose speaker went on after all."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):

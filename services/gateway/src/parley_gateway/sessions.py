@@ -97,7 +97,12 @@ class Session:
         hearing = Hearing(around.gathering, settings.utterance_rules, around.turn_judge)
         self._speakers = Speakers(hearing, self, self._wake, epoch=opened.epoch)
         self._names: Mapping[str, str] = {}
-        self._traces = TurnTraces(around.telemetry, opened.session, endpoint_ms=settings.endpoint_ms)
+        self._traces = TurnTraces(
+            around.telemetry,
+            opened.session,
+            endpoint_ms=settings.endpoint_ms,
+            take_up_after_s=settings.take_up_after_s,
+        )
         self._outbox = Outbox(around.bus, around.telemetry)
         self._door: Door | None = None
         self._left_at = time.monotonic()

@@ -24,11 +24,12 @@ _NOWHERE: Final[Carrier] = {}
 class TurnTraces:
     """The open turns of one session."""
 
-    def __init__(self, telemetry: Telemetry, session: str, *, endpoint_ms: int) -> None:
-        """Trace turns of `session`; `endpoint_ms` is what its endpointing waits are configured to."""
+    def __init__(self, telemetry: Telemetry, session: str, *, endpoint_ms: int, take_up_after_s: float) -> None:
+        """Trace turns of `session`; the others are what its waits are configured to."""
         self._telemetry = telemetry
         self._session = session
         self._endpoint_ms = endpoint_ms
+        self._take_up_after_ms = round(1000 * take_up_after_s)
         self._roots: dict[int, Span] = {}
         self._begun: dict[int, float] = {}
 
@@ -65,6 +66,11 @@ class TurnTraces:
             self._past(words.REPLY_HELD, begun_at, moments.first_token_at, parent)
         self._past(words.PLAYBACK_WAIT, moments.first_frame_at, moments.sounded_at, parent)
         self._past(words.PLAYBACK, moments.played_from, now, parent)
+        for start_s, end_s in moments.taken_back:
+            self._past(words.REPLY_TAKEN_BACK, start_s, end_s, parent)
+        for start_s, end_s in moments.gave_way:
+            waited = {words.CONFIGURED_MS: self._take_up_after_ms}
+            self._past(words.PLAYBACK_GAVE_WAY, start_s, end_s, parent, waited)
         root.set_attribute(words.TURN_REVISION, report.revision)
         root.set_attribute(words.TURN_OUTCOME, report.outcome)
         root.end(end_time=self._telemetry.wall_ns(now))

@@ -100,13 +100,26 @@ class _Turning(Listening):
         if isinstance(event, SpeechBegan):
             self.begin(event)
             if not event.continues:
-                self._cue(cues.GiveWay())
+                self._give_way()
             return
         self.hear(event)
         for turn in self.open_turns:
             self._release(turn.number)
 
     # Speaking over a reply.
+
+    def _give_way(self) -> None:
+        playing, was_held = self.state.playback.reply, self.state.playback.is_held
+        self._cue(cues.GiveWay())
+        if playing is not None and playing.has_begun and not was_held and playing.turn in self.state.turns:
+            self.note(playing.turn, gives_way_from=self.now)
+
+    def _note_way_given(self, number: int) -> None:
+        """Note how long a reply gave way that goes on now, or is over."""
+        moments = self.state.turns[number].moments
+        if moments.gives_way_from is not None:
+            gave_way = (*moments.gave_way, (moments.gives_way_from, self.now))
+            self.change(number, moments=replace(moments, gives_way_from=None, gave_way=gave_way))
 
     def _take_floor(self, barge_in: BargeIn) -> None:
         """Somebody has said enough: whatever was asked before is over."""
@@ -124,6 +137,8 @@ class _Turning(Listening):
         for barge_in in before.values():
             self._weigh_one(barge_in)
         if before and not self.state.barge_ins:
+            for number in self.state.turns:
+                self._note_way_given(number)
             self._cue(cues.TakeUp())
 
     def _weigh_one(self, barge_in: BargeIn) -> None:
@@ -385,6 +400,7 @@ class _Turning(Listening):
     def _conclude(self, number: int, verdict: Verdict) -> None:
         """Give a turn its one outcome; who hears of a failure only by silence is told."""
         self._silence(number)
+        self._note_way_given(number)
         state, turn = self.state, self.state.turns[number]
         self.state = replace(
             state,
