@@ -60,7 +60,8 @@ class Ears:
         self.speakers.judge_pause(speaker)
 
     def speech_resumed(self, speaker: str, latest_seq: int, voiced_at: float) -> None:
-        """See Ears."""
+        assert self.speakers
+        self.speakers.pause_over(speaker)
 
     def speech_ended(self, speaker: str, ended: Ended, voiced_until: float) -> None:
         self.ended = ended
@@ -100,6 +101,20 @@ async def test_the_sound_of_a_pause_whose_words_stay_away_is_judged_all_the_same
         await pausing(judge)
 
         assert await asyncio.to_thread(model.asked.wait, 5)
+
+
+async def test_a_pause_that_is_over_is_not_judged_any_more() -> None:
+    model = Sure()
+    with TurnJudge(model) as judge:
+        speakers, _, last_seq = await pausing(judge)
+
+        for _ in range(5):
+            speakers.hear("ada", VOICE)
+        await asyncio.sleep(2 * GATHER_S)
+        speakers.words_judged("ada", "1-0", last_seq, "unclear")
+        await asyncio.sleep(0.3)
+
+    assert not model.asked.is_set()
 
 
 async def test_what_has_ended_is_not_judged_any_more() -> None:

@@ -358,6 +358,7 @@ class Session:
     def speech_resumed(self, speaker: str, latest_seq: int, voiced_at: float) -> None:
         """See Ears."""
         self._decide(turn_events.SpeechResumed(speaker=speaker, latest_seq=latest_seq, voiced_at=voiced_at))
+        self._speakers.pause_over(speaker)
 
     def _read(self, candidate: CandidateTranscript) -> None:
         """Let the words of a pause say whether it is the end."""

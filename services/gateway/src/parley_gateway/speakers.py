@@ -136,6 +136,10 @@ class Speakers:
             known.pause = known.microphone.turn_sound()
             known.asks_later = asyncio.get_running_loop().call_later(_WORDS_FIRST_S, self._ask, known)
 
+    def pause_over(self, speaker: str) -> None:
+        """Somebody speaks on: how their pause sounded tells nobody anything, and the next one wants to be judged."""
+        self._all[speaker].judge_no_more()
+
     def _ask(self, speaker: _Speaker) -> None:
         judge, turn = self._hearing.turn_judge, speaker.pause
         speaker.judge_no_more()
