@@ -1,6 +1,13 @@
 """Two lanes, one voice."""
 
-from parley_gateway.discord.lanes import LIMIT, Lane, Lanes
+import struct
+
+import pytest
+
+from parley_contract.frames import faded
+from parley_gateway.discord.lanes import LIMIT, Lane, Lanes, Said
+
+LOUD = struct.pack("<320h", *[9000] * 320)
 
 
 def lanes(reply: int = 0, notice: int = 0) -> Lanes:
@@ -74,6 +81,48 @@ def test_what_is_dropped_is_never_said() -> None:
 
     assert said(both) is None
     assert both.peek() is None
+
+
+def loud(lane: Lane, frames: int) -> Lanes:
+    made = Lanes()
+    for _ in range(frames):
+        made.put(LOUD, lane)
+    return made
+
+
+def test_a_reply_that_is_cut_while_it_sounds_dies_away_in_a_frame_that_nobody_counts() -> None:
+    lane = loud("reply", 5)
+    lane.take()
+
+    lane.cut("reply")
+    lane.put(b"n0", "notice")
+
+    assert lane.waiting("reply") == 0
+    assert lane.take() == Said(faded(LOUD), "reply", is_tail=True)
+    assert said(lane) == "n0"
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_of_a_reply_that_does_not_sound_nothing_is_left_by_a_cut(*, is_held: bool) -> None:
+    lane = loud("reply", 5)
+    if is_held:
+        lane.take()
+        lane.is_held = True
+
+    lane.cut("reply")
+    lane.is_held = False
+
+    assert lane.take() is None
+
+
+def test_what_could_not_die_away_in_time_is_not_heard_later() -> None:
+    lane = loud("reply", 5)
+    lane.take()
+    lane.cut("reply")
+
+    lane.rest()
+
+    assert lane.take() is None
 
 
 def test_a_lane_holds_ten_seconds() -> None:

@@ -8,6 +8,8 @@ sound: nobody understands either of two voices at once.
 from collections import deque
 from typing import Final, Literal, NamedTuple
 
+from parley_contract.frames import faded
+
 Lane = Literal["reply", "notice"]
 
 LIMIT: Final = 500
@@ -19,6 +21,8 @@ class Said(NamedTuple):
 
     pcm: bytes
     lane: Lane
+    is_tail: bool = False
+    """Whether it only lets what was cut die away; nobody counts it as said."""
 
 
 class Lanes:
@@ -43,6 +47,16 @@ class Lanes:
         if self._sounding == lane:
             self._sounding = None
 
+    def cut(self, lane: Lane) -> None:
+        """Forget what waits in a lane; what sounds just now dies away in one more frame."""
+        waiting = self._waiting[lane]
+        is_heard = self._sounding == lane and self._lane() == lane
+        tails = [Said(faded(said.pcm), lane, is_tail=True) for said in [*waiting][:1] if is_heard]
+        self.drop(lane)
+        if tails:
+            waiting.extend(tails)
+            self._sounding = lane
+
     def peek(self) -> Said | None:
         """Return what `take` would, and leave it there."""
         lane = self._lane()
@@ -53,16 +67,20 @@ class Lanes:
         lane = self._lane()
         if lane is None:
             return None
-        self._sounding = lane
-        return self._waiting[lane].popleft()
+        said = self._waiting[lane].popleft()
+        self._sounding = None if said.is_tail else lane
+        return said
 
     def rest(self) -> None:
-        """Nothing was said for a while: whoever comes next may begin."""
+        """Nothing was said for a while: whoever comes next may begin, and what was cut has died away unheard."""
         self._sounding = None
+        for waiting in self._waiting.values():
+            if waiting and waiting[0].is_tail:
+                waiting.popleft()
 
     def waiting(self, lane: Lane) -> int:
-        """Return how many frames wait in a lane."""
-        return len(self._waiting[lane])
+        """Return how many frames wait in a lane that are to be counted as said."""
+        return sum(not said.is_tail for said in self._waiting[lane])
 
     @property
     def has_something(self) -> bool:

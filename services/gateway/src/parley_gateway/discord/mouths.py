@@ -149,7 +149,7 @@ class Mouth:
     def cut(self, lane: Lane) -> OnWire:
         """See VoiceLink."""
         with self._lock:
-            self._lanes.drop(lane)
+            self._lanes.cut(lane)
             return self._on_wire()
 
     def hold(self, *, is_held: bool) -> OnWire:
@@ -224,7 +224,7 @@ class Mouth:
             else:
                 self._counters.unsent += 1
             self._sent_at = self._clock()
-        if said is not None and said.lane == "reply":
+        if said is not None and said.lane == "reply" and not said.is_tail:
             self._frames += 1
             self._frame_at = self._clock()
 
