@@ -221,6 +221,41 @@ class TestComingAndGoing:
         assert nothing == []
         await mina.leave()
 
+    async def test_a_voice_server_that_takes_longer_than_discord_waits_for_an_answer_makes_no_silence(
+        self, home: Home
+    ) -> None:
+        mina = await home.discord.human("Mina", home.lounge)
+        home.discord.switchboard.gives_server = False
+
+        calling = await mina.invoke("join")
+        await asyncio.sleep(home.discord.settings.interaction_s + 0.2)
+        home.discord.switchboard.gives_server = True
+        home.discord.switchboard.give_server(home.discord.bot)
+
+        assert "listening" in (await calling.reply()).content
+        assert not calling.is_expired
+        assert home.discord.violations.but() == []
+        await mina.leave()
+
+    async def test_deafened_by_a_moderator_it_says_so_once(self, home: Home) -> None:
+        mina = await brought(home)
+        messages = home.guild.channels[0].messages
+        messages.clear()
+
+        home.discord.switchboard.silence(home.discord.bot, deaf=True)
+        await home.until("it says so", lambda: messages)
+        status = await told(mina, "status")
+        home.discord.switchboard.silence(home.discord.bot)
+        await home.until("it says so", lambda: len(messages) == 2)
+
+        said = "A moderator has deafened me: I hear nobody until that is undone."
+        assert [message.content for message in messages] == [
+            said,
+            "I am not deafened any more, and hear you again.",
+        ]
+        assert said in status
+        await mina.leave()
+
     async def test_on_a_stage_it_steps_forward_where_it_may(self, home: Home) -> None:
         theatre = home.discord.guild("Theatre")
         stage = home.discord.voice_channel(theatre, "Stage", is_stage=True)

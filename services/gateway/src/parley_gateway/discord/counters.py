@@ -37,6 +37,9 @@ class LinkCounters(msgspec.Struct):
     """Sound that does not pass the transport's encryption."""
     unknown: int = 0
     """Thrown away because nobody said in time whose they are."""
+    announced_after: int = -1
+    """How many datagrams had arrived when it was last said that somebody begins to speak: if it is as many as now,
+    nothing of that is heard."""
     sent: int = 0
     """Frames of sound put on the wire, silence among them."""
     unsent: int = 0

@@ -28,7 +28,7 @@ from parley_gateway.discord.mouths import Gate, Mouth, OnWire
 from parley_gateway.discord.opus import require_codec
 from parley_gateway.discord.pacing import Pacer
 from parley_gateway.discord.reception import Reception
-from parley_gateway.discord.roster import Changes, Roster
+from parley_gateway.discord.roster import Changes, Roster, announces_speech
 from parley_gateway.discord.rtp import TRAILING
 from parley_gateway.discord.sources import Heard
 from parley_gateway.discord.translations import error_of, translated
@@ -294,6 +294,8 @@ class VoiceLink:
 
     def said(self, message: dict[str, Any]) -> None:
         """See Events."""
+        if announces_speech(message) and not self._is_deafened:
+            self._counters.announced_after = self._counters.datagrams
         self._tell(self._roster.read(message))
 
     def keys_changed(self) -> None:
@@ -410,6 +412,12 @@ class VoiceLink:
             self._channel = channel
             self._listener.moved(channel)
         self._tell(self._roster.reconcile(channel.voice_states))
+
+    @property
+    def _is_deafened(self) -> bool:
+        """Whether somebody, ourselves or a moderator, has Discord send us nothing."""
+        state = self._channel.guild.me.voice if self._channel is not None else None
+        return state is not None and (state.deaf or state.self_deaf)
 
     async def _answer(self, remedy: Remedy) -> None:
         log.info("a remedy for deafness", step=remedy.step.value, speakers=len(remedy.users))
