@@ -10,11 +10,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import pytest_asyncio
 
-from parley_contract.catalogue import find_model
 from parley_contract.frames import FRAME_MS
 from parley_contract.messages import (
     CloseSession,
@@ -24,13 +22,11 @@ from parley_contract.messages import (
     TurnReport,
     UtteranceStarted,
 )
-from parley_runtime.models import ModelStore
-from parley_runtime.pulls import pull
 from parley_testkit.discord import DiscordEmulator, EmulatedHuman, Fault
 from parley_testkit.discord.ops import Permission
 from parley_testkit.discord.world import Channel, Guild
-from parley_testkit.nats_server import NatsServer, running_nats
-from parley_testkit.neighbours import Neighbours, neighbours
+from parley_testkit.nats_server import NatsServer
+from parley_testkit.neighbours import Neighbours
 from parley_testkit.service_process import ServiceProcess, running_service
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -55,28 +51,6 @@ class Home(NamedTuple):
 
     def reports(self) -> list[TurnReport]:
         return [message for message in self.others.agent.heard if isinstance(message, TurnReport)]
-
-
-@pytest.fixture(scope="module")
-def hello() -> bytes:
-    """1.1 s of real speech as PCM."""
-    pull(ModelStore.at(), find_model("silero-vad"))
-    data = (pull(ModelStore.at(), find_model("audioeval")) / "en/hello_world.wav").read_bytes()
-    samples = np.frombuffer(data[data.index(b"data") + 8 :], "<f4")
-    pcm: bytes = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
-    return pcm
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
-    async with running_nats(tmp_path_factory.mktemp("nats")) as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def others(nats: NatsServer) -> AsyncIterator[Neighbours]:
-    async with neighbours(nats) as actors:
-        yield actors
 
 
 def environment(discord: DiscordEmulator, **more: str) -> dict[str, str]:

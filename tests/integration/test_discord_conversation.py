@@ -7,30 +7,26 @@ written.
 import asyncio
 import contextlib
 import difflib
-import re
 import time
 import wave
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 import pytest_asyncio
 
-from parley_asr.engines import Decoding
-from parley_asr.engines.whisper import LoadOptions, load
 from parley_contract.components import components
 from parley_contract.frames import RATE_HZ
 from parley_contract.messages import FinalTranscript, Message, PhraseReady, TurnReport, UtteranceStarted
 from parley_contract.resource import load_manifest
 from parley_contract.subjects import ANY
-from parley_runtime.models import ModelStore
 from parley_runtime.nats_bus import NatsBus
 from parley_testkit.assistant_processes import AssistantProcesses, running_assistant
 from parley_testkit.discord import DiscordEmulator, EmulatedHuman
 from parley_testkit.discord.world import Channel, Guild
 from parley_testkit.ollama_server import running_ollama
+from parley_testkit.recognition import heard_by_whisper, plain
 from parley_testkit.service_process import running_service
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
@@ -130,25 +126,6 @@ def pcm_of(name: str) -> bytes:
     with wave.open(str(QUESTIONS / name)) as sound:
         assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (RATE_HZ, 1, 2)
         return bytes(sound.readframes(sound.getnframes()))
-
-
-def plain(text: str) -> str:
-    return re.sub(r"[^a-z0-9 ]", "", text.lower()).strip()
-
-
-def heard_by_whisper(sound: bytes) -> str:
-    options = LoadOptions(
-        name="tiny.en",
-        folder=ModelStore.at().locate("tiny.en", "asr"),
-        device="cpu",
-        compute_type="int8",
-        cpu_threads=1,
-        window_s=30,
-        language="en",
-        hotwords="",
-    )
-    samples = np.frombuffer(sound, dtype="<i2").astype(np.float32) / np.float32(32768)
-    return load(options).transcribe([samples], Decoding(beam_size=1))[0].text
 
 
 async def test_a_person_asks_and_hears_an_answer_that_says_what_was_written(home: Home) -> None:
