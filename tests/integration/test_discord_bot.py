@@ -17,8 +17,6 @@ from parley_contract.frames import FRAME_MS
 from parley_contract.messages import (
     CloseSession,
     DoorReported,
-    OpenSession,
-    ResumeSession,
     TurnReport,
     UtteranceStarted,
 )
@@ -330,7 +328,7 @@ class TestWhyItCannotCome:
 async def test_it_comes_by_itself_and_leaves_when_it_has_been_alone(
     nats: NatsServer, others: Neighbours, tmp_path: Path
 ) -> None:
-    settings = {"DISCORD_AUTO_JOIN": '["{lounge}"]', "DISCORD_LEAVE_AFTER_IDLE_S": "2"}
+    settings = {"DISCORD_AUTO_JOIN": '["{lounge}"]', "DISCORD_LEAVE_AFTER_IDLE_S": "1"}
     async with at_home(nats, others, tmp_path, **settings) as home:
         mina = await home.discord.human("Mina", home.lounge)
         await home.discord.connected()
@@ -340,7 +338,7 @@ async def test_it_comes_by_itself_and_leaves_when_it_has_been_alone(
         bot = home.discord.bot.id
         await home.until("it has left", lambda: bot not in home.guild.voice_states)
 
-        assert 1.5 < time.monotonic() - left_at < 5
+        assert 0.5 < time.monotonic() - left_at < 4
         await mina.join(home.lounge)
         await home.discord.connected()
 
@@ -348,17 +346,17 @@ async def test_it_comes_by_itself_and_leaves_when_it_has_been_alone(
 async def test_speech_puts_off_that_it_leaves_and_it_says_why_it_has_left(
     nats: NatsServer, others: Neighbours, tmp_path: Path, hello: bytes
 ) -> None:
-    async with at_home(nats, others, tmp_path, DISCORD_LEAVE_AFTER_IDLE_S="3") as home:
+    async with at_home(nats, others, tmp_path, DISCORD_LEAVE_AFTER_IDLE_S="2") as home:
         mina = await brought(home)
         came_at = time.monotonic()
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1)
         await mina.say(hello)
 
         bot = home.discord.bot.id
         await home.until("it has left", lambda: bot not in home.guild.voice_states)
         await home.until("it says why", lambda: home.guild.channels[0].messages)
 
-        assert time.monotonic() - came_at > 4
+        assert time.monotonic() - came_at > 2.5
         assert home.guild.channels[0].messages[-1].content.startswith("Nobody has said anything for ")
 
 
@@ -372,44 +370,13 @@ async def test_who_may_not_command_is_told_so(nats: NatsServer, others: Neighbou
         assert await told(mina, "status") == "In no voice channel."
 
 
-async def test_killed_in_a_conversation_it_is_back_within_10_s_and_goes_on(
-    nats: NatsServer, others: Neighbours, tmp_path: Path, hello: bytes
-) -> None:
-    async with at_home(nats, others, tmp_path) as home:
-        mina = await brought(home)
-        await mina.say(hello)
-        await home.until("the turn is over", home.reports)
-
-        await home.gateway.kill()
-        killed_at = time.monotonic()
-        async with running_service("gateway", nats, tmp_path, environment(home.discord), wait=False) as again:
-            await home.until("it is back", lambda: resumed(home), 10)
-            await home.discord.connected(timeout_s=10)
-            took_s = time.monotonic() - killed_at
-            await home.until("it says so", lambda: home.lounge.messages)
-            await mina.say(hello)
-            await home.until("the next turn is over", lambda: len(home.reports()) == 2)
-
-            first, second = home.reports()
-            assert took_s < 10
-            assert (second.session, second.epoch, second.outcome) == (first.session, 2, "answered")
-            assert second.turn > first.turn
-            assert home.lounge.messages[-1].content == "I was restarted, and am back. Our conversation goes on."
-            assert len([m for m in others.agent.heard if isinstance(m, OpenSession)]) == 1
-            assert home.discord.bot.token not in again.log()
-
-
-def resumed(home: Home) -> bool:
-    known = {report.session for report in home.reports()}
-    return any(isinstance(m, ResumeSession) and m.session in known for m in home.others.agent.heard)
-
-
 @pytest.mark.parametrize(
     "fault, reason, begins",
     [
         (Fault("GET", "/users/@me", 401), "TokenRefused", "Discord refuses the bot's token"),
         (4004, "TokenRefused", "Discord refuses the bot's token"),
         (4014, "IntentsRefused", "Discord refuses the intents"),
+        (Fault("PUT", "/commands", 403), "PermissionsMissing", "the bot may not offer commands on the server"),
         (Fault("GET", "/users/@me", 503), "DiscordUnreachable", "Discord's API answers with status 503"),
     ],
 )
@@ -422,7 +389,8 @@ async def test_what_keeps_it_from_discord_is_said_everywhere_and_the_token_nowhe
             discord.rest.faults.extend([fault] * 50)
         else:
             discord.gateway.refusals.extend([fault] * 50)
-        async with running_service("gateway", nats, tmp_path, environment(discord), wait=False) as gateway:
+        settings = environment(discord, DISCORD_GUILD_IDS=f'["{discord.guild("Home").id}"]')
+        async with running_service("gateway", nats, tmp_path, settings, wait=False) as gateway:
             await discord.until("it is told", lambda: reports_of(others, reason), timeout_s=30)
             readiness: Mapping[str, Any] = await gateway.get("/readyz")
             status = (await gateway.get("/status"))["discord"]

@@ -193,17 +193,22 @@ async def test_a_gateway_that_is_killed_is_back_within_10_s_in_the_same_conversa
         killed_at = time.monotonic()
         await home.assistant.services["gateway"].kill()
         settings = {name: value for name, value in home.settings.items() if name != "ASSISTANT"}
-        async with running_service("gateway", home.assistant.nats, tmp_path, settings, wait=False):
+        async with running_service("gateway", home.assistant.nats, tmp_path, settings, wait=False) as again:
             link = home.discord.link()
             await home.discord.until("it is back", lambda: home.discord.link() is not link, timeout_s=15)
             await home.discord.connected(timeout_s=10)
             took_s = time.monotonic() - killed_at
+            room = mina.channel
+            assert room is not None
+            await home.discord.until("it says so", lambda: room.messages)
             before = len(mina.heard().voiced)
             await mina.say(pcm_of("bees.wav"))
             await over(home, 2)
 
             first, second = home.reports()
             assert took_s < 10
+            assert room.messages[-1].content == "I was restarted, and am back. Our conversation goes on."
+            assert home.discord.bot.token not in again.log()
             assert (second.session, second.outcome) == (first.session, "answered")
             assert (second.epoch, second.turn) == (first.epoch + 1, first.turn + 1)
             assert len(mina.heard().voiced) > before

@@ -171,12 +171,12 @@ async def test_hears_and_is_heard(stage: Stage, library: Library, winner: str) -
     stage.emulator.call(stage.lounge).group.winner = winner  # type: ignore[assignment]  # pytest knows no literals
     await stage.join()
 
-    heard = await stage.said(mina, tone(400, 0.5))
-    stage.play(tone(600, 0.5))
+    heard = await stage.said(mina, tone(400, 0.3))
+    stage.play(tone(600, 0.3))
     await stage.played()
 
-    assert share(heard, 400) == pytest.approx(0.5, abs=0.06)
-    assert share(mina.heard().pcm, 600) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 400) == pytest.approx(0.3, abs=0.06)
+    assert share(mina.heard().pcm, 600) == pytest.approx(0.3, abs=0.06)
     assert stage.heard.present == {mina.user}
     assert stage.link.privacy_code == mina.privacy_code
     assert not stage.emulator.violations.but()
@@ -209,9 +209,9 @@ async def test_two_bots_hear_the_people_and_each_other(stage: Stage) -> None:
             await stage.emulator.connected(vega)
             await stage.emulator.connected()
 
-            await mina.say(tone(400, 0.5))
-            stage.play(tone(600, 0.5))
-            other.play(tone(800, 0.5))
+            await mina.say(tone(400, 0.3))
+            stage.play(tone(600, 0.3))
+            other.play(tone(800, 0.3))
             await stage.played()
             await other.played()
 
@@ -225,7 +225,7 @@ async def test_two_bots_hear_the_people_and_each_other(stage: Stage) -> None:
                 (stage.heard, vega.id, 800),
             ):
                 pcm = b"".join(pcm for pcm, _ in heard.frames[speaker])
-                assert share(pcm, hertz) == pytest.approx(0.5, abs=0.06)
+                assert share(pcm, hertz) == pytest.approx(0.3, abs=0.06)
             assert stage.link.privacy_code == other.link.privacy_code == mina.privacy_code
     assert not stage.emulator.violations.but()
 
@@ -311,16 +311,16 @@ async def test_who_speaks_is_found_out_without_opcode_5(stage: Stage, late_s: fl
     mina.announces_speaking_s = late_s
     await stage.join()
 
-    heard = await stage.said(mina, tone(400, 0.5))
+    heard = await stage.said(mina, tone(400, 0.3))
 
-    assert share(heard, 400) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 400) == pytest.approx(0.3, abs=0.06)
     assert stage.heard.frames.keys() == {mina.user}
 
 
 async def test_garbage_and_old_packets_are_not_heard(stage: Stage) -> None:
     mina = await stage.emulator.human("Mina", stage.lounge)
     await stage.join()
-    await stage.said(mina, tone(400, 0.5))
+    await stage.said(mina, tone(400, 0.3))
     before = len(stage.heard.frames[mina.user])
 
     mina.resend(mina.sent[:10])
@@ -342,18 +342,18 @@ async def test_encryption_that_goes_and_comes_back_is_followed(stage: Stage) -> 
 
     group.downgrade()
     await stage.until("the downgrade", lambda: group.version == 0)
-    plain = await stage.said(mina, tone(400, 0.5))
+    plain = await stage.said(mina, tone(400, 0.3))
     assert stage.link.privacy_code is None
     group.upgrade()
     await stage.emulator.connected()
     await stage.until("a group", lambda: stage.link.privacy_code)
-    secret = await stage.said(mina, tone(600, 0.5))
-    stage.play(tone(800, 0.5))
+    secret = await stage.said(mina, tone(600, 0.3))
+    stage.play(tone(800, 0.3))
     await stage.played()
 
-    assert share(plain, 400) == pytest.approx(0.5, abs=0.06)
-    assert share(secret, 600) == pytest.approx(0.5, abs=0.06)
-    assert share(mina.heard().pcm, 800) == pytest.approx(0.5, abs=0.06)
+    assert share(plain, 400) == pytest.approx(0.3, abs=0.06)
+    assert share(secret, 600) == pytest.approx(0.3, abs=0.06)
+    assert share(mina.heard().pcm, 800) == pytest.approx(0.3, abs=0.06)
     assert not stage.emulator.violations.but()
 
 
@@ -367,13 +367,13 @@ async def test_whoever_was_left_alone_is_found_again(stage: Stage) -> None:
     await stage.until("we noticed", lambda: not stage.heard.present and stage.link.privacy_code is None)
     await mina.join(stage.lounge)
     await stage.emulator.connected()
-    heard = await stage.said(mina, tone(600, 0.5))
-    stage.play(tone(800, 0.5))
+    heard = await stage.said(mina, tone(600, 0.3))
+    stage.play(tone(800, 0.3))
     await stage.played()
 
     assert stage.link.privacy_code == mina.privacy_code
-    assert share(heard, 600) == pytest.approx(0.5, abs=0.06)
-    assert share(mina.heard().pcm, 800) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 600) == pytest.approx(0.3, abs=0.06)
+    assert share(mina.heard().pcm, 800) == pytest.approx(0.3, abs=0.06)
     assert not stage.emulator.violations.but()
 
 
@@ -386,9 +386,9 @@ async def test_a_commit_that_cannot_be_read_is_asked_for_again(stage: Stage) -> 
     await stage.emulator.human("Noah", stage.lounge)
     await stage.until("opcode 31", lambda: group.reported)
     await stage.emulator.connected()
-    heard = await stage.said(mina, tone(400, 0.5))
+    heard = await stage.said(mina, tone(400, 0.3))
 
-    assert share(heard, 400) == pytest.approx(0.5 - 0.02 * mina.unsent, abs=0.06)
+    assert share(heard, 400) == pytest.approx(0.3 - 0.02 * mina.unsent, abs=0.06)
 
 
 async def test_whoever_cannot_be_decrypted_makes_the_encryption_begin_anew(stage: Stage) -> None:
@@ -404,11 +404,11 @@ async def test_whoever_cannot_be_decrypted_makes_the_encryption_begin_anew(stage
     mina.next_sequence += 40
     await stage.until("opcode 31", lambda: group.reported)
     await stage.emulator.connected()
-    heard = await stage.said(mina, tone(400, 0.5))
+    heard = await stage.said(mina, tone(400, 0.3))
 
     assert stage.link.counters.recoveries == 1
     assert stage.link.counters.speakers[mina.user].failed == 40
-    assert share(heard, 400) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 400) == pytest.approx(0.3, abs=0.06)
     assert stage.heard.deaf_to is None
 
 
@@ -421,10 +421,10 @@ async def test_a_connection_that_brings_only_forgeries_is_made_anew(stage: Stage
         first.transmit(bytes([0x80, 0x78]) + bytes(size))
     await stage.until("a new connection", lambda: stage.emulator.link() is not first and stage.link.is_connected)
     await stage.emulator.connected()
-    heard = await stage.said(mina, tone(400, 0.5))
+    heard = await stage.said(mina, tone(400, 0.3))
 
     assert stage.link.counters.rejoins == 1
-    assert share(heard, 400) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 400) == pytest.approx(0.3, abs=0.06)
 
 
 async def test_a_connection_that_brings_nothing_although_somebody_speaks_is_made_anew(stage: Stage) -> None:
@@ -436,10 +436,10 @@ async def test_a_connection_that_brings_nothing_although_somebody_speaks_is_made
     await mina.say(tone(400, 0.1))
     await stage.until("a new connection", lambda: stage.emulator.link() is not first and stage.link.is_connected)
     await stage.emulator.connected()
-    heard = await stage.said(mina, tone(600, 0.5))
+    heard = await stage.said(mina, tone(600, 0.3))
 
     assert stage.link.counters.rejoins == 1
-    assert share(heard, 600) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 600) == pytest.approx(0.3, abs=0.06)
 
 
 async def test_whoever_is_deafened_hears_nothing_and_afterwards_everything(stage: Stage) -> None:
@@ -449,10 +449,10 @@ async def test_whoever_is_deafened_hears_nothing_and_afterwards_everything(stage
     stage.emulator.switchboard.silence(stage.emulator.bot, deaf=True)
     nothing = await stage.said(mina, tone(400, 0.2))
     stage.emulator.switchboard.silence(stage.emulator.bot)
-    heard = await stage.said(mina, tone(600, 0.5))
+    heard = await stage.said(mina, tone(600, 0.3))
 
     assert nothing == b""
-    assert share(heard, 600) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 600) == pytest.approx(0.3, abs=0.06)
     assert stage.link.counters.rejoins == 0
 
 
@@ -463,11 +463,11 @@ async def test_what_is_played_before_the_keys_are_there_waits_for_them(stage: St
     mina = await stage.emulator.human("Mina", stage.lounge)
     await stage.link.connect(stage.channel)
 
-    stage.play(tone(400, 0.5))
+    stage.play(tone(400, 0.3))
     await stage.emulator.connected()
     await stage.played()
 
-    assert share(mina.heard().pcm, 400) == pytest.approx(0.5, abs=0.06)
+    assert share(mina.heard().pcm, 400) == pytest.approx(0.3, abs=0.06)
     assert not stage.emulator.violations.but()
 
 
@@ -554,13 +554,13 @@ async def test_a_lost_connection_comes_back_soon(stage: Stage, code: int) -> Non
     await stage.until("a new connection", lambda: stage.emulator.link() is not first and stage.link.is_connected)
     await stage.emulator.connected()
     back_s = time.monotonic() - began_at
-    heard = await stage.said(mina, tone(400, 0.5))
-    stage.play(tone(600, 0.5))
+    heard = await stage.said(mina, tone(400, 0.3))
+    stage.play(tone(600, 0.3))
     await stage.played()
 
     assert back_s < 5
-    assert share(heard, 400) == pytest.approx(0.5, abs=0.06)
-    assert share(mina.heard().pcm, 600) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 400) == pytest.approx(0.3, abs=0.06)
+    assert share(mina.heard().pcm, 600) == pytest.approx(0.3, abs=0.06)
     assert stage.heard.gone is None
 
 
@@ -572,10 +572,10 @@ async def test_a_region_moves_in_the_middle_of_a_reply(stage: Stage) -> None:
     await stage.until("a part is heard", lambda: len(mina.heard().voiced) >= 20)
     stage.emulator.switchboard.move_region(stage.emulator.bot)
     await stage.played()
-    heard = await stage.said(mina, tone(600, 0.5))
+    heard = await stage.said(mina, tone(600, 0.3))
 
     assert len(mina.heard().voiced) >= 98
-    assert share(heard, 600) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 600) == pytest.approx(0.3, abs=0.06)
     assert stage.link.is_connected
 
 
@@ -588,12 +588,12 @@ async def test_whoever_is_moved_goes_on_there(stage: Stage) -> None:
     stage.emulator.switchboard.move(stage.emulator.bot, den)
     await stage.until("we noticed", lambda: stage.heard.present == {noah.user})
     await stage.emulator.connected()
-    heard = await stage.said(noah, tone(400, 0.5))
+    heard = await stage.said(noah, tone(400, 0.3))
 
     assert stage.heard.channel is not None
     assert stage.heard.channel.id == den.id
     assert stage.link.channel is stage.heard.channel
-    assert share(heard, 400) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 400) == pytest.approx(0.3, abs=0.06)
 
 
 async def test_whoever_is_kicked_says_so_and_may_come_again(stage: Stage) -> None:
@@ -604,10 +604,10 @@ async def test_whoever_is_kicked_says_so_and_may_come_again(stage: Stage) -> Non
     await stage.until("we noticed", lambda: stage.heard.gone)
     stage.heard.present.clear()
     await stage.join()
-    heard = await stage.said(mina, tone(400, 0.5))
+    heard = await stage.said(mina, tone(400, 0.3))
 
     assert stage.heard.gone == "kicked"
-    assert share(heard, 400) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 400) == pytest.approx(0.3, abs=0.06)
 
 
 @pytest.mark.parametrize("code, gone", [(4017, "refused"), (4021, "rate_limited")])
@@ -654,9 +654,9 @@ async def test_leaving_and_joining_at_once_works(stage: Stage) -> None:
     stage.heard.present.clear()
     await stage.join()
 
-    heard = await stage.said(mina, tone(400, 0.5))
+    heard = await stage.said(mina, tone(400, 0.3))
 
-    assert share(heard, 400) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 400) == pytest.approx(0.3, abs=0.06)
 
 
 async def test_one_link_is_in_one_channel(stage: Stage) -> None:
@@ -689,7 +689,7 @@ async def test_on_a_stage_there_is_no_end_to_end_encryption_and_it_is_not_missed
     assert isinstance(channel, discord.StageChannel)
 
     await stage.link.connect(channel)
-    heard = await stage.said(mina, tone(400, 0.5))
+    heard = await stage.said(mina, tone(400, 0.3))
 
-    assert share(heard, 400) == pytest.approx(0.5, abs=0.06)
+    assert share(heard, 400) == pytest.approx(0.3, abs=0.06)
     assert stage.link.privacy_code is None
