@@ -36,12 +36,6 @@ def traces() -> Iterator[OtlpReceiver]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
-    async with running_nats(tmp_path_factory.mktemp("nats")) as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def asr(
     nats: NatsServer, tmp_path_factory: pytest.TempPathFactory, traces: OtlpReceiver
 ) -> AsyncIterator[ServiceProcess]:

@@ -5,15 +5,10 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import pytest_asyncio
 
-from parley_contract.catalogue import find_model
-from parley_runtime.models import ModelStore
-from parley_runtime.pulls import pull
-from parley_testkit.asr_process import sample
-from parley_testkit.nats_server import NatsServer, running_nats
+from parley_testkit.nats_server import NatsServer
 from parley_testkit.neighbours import Neighbours, neighbours, tone
 from parley_testkit.service_process import ServiceProcess, running_service
 from parley_testkit.talker import Talker, talking
@@ -23,20 +18,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SIZE = 50
 KEPT_KIB = 4 * 1024
 SETTINGS = {"MAX_SESSIONS": str(SIZE), "RESUME_GRACE_S": "0.2"}
-
-
-@pytest.fixture(scope="module")
-def hello() -> bytes:
-    """1.1 s of real speech as PCM."""
-    pull(ModelStore.at(), find_model("silero-vad"))
-    pcm: bytes = np.round(np.clip(sample("en/hello_world"), -1, 1) * 32767).astype("<i2").tobytes()
-    return pcm
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
-    async with running_nats(tmp_path_factory.mktemp("nats")) as server:
-        yield server
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -10,27 +10,21 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import pytest_asyncio
 
-from parley_contract.catalogue import find_model
 from parley_contract.frames import FRAME_MS
 from parley_contract.messages import (
     CloseSession,
     DoorReported,
-    OpenSession,
-    ResumeSession,
     TurnReport,
     UtteranceStarted,
 )
-from parley_runtime.models import ModelStore
-from parley_runtime.pulls import pull
 from parley_testkit.discord import DiscordEmulator, EmulatedHuman, Fault
 from parley_testkit.discord.ops import Permission
 from parley_testkit.discord.world import Channel, Guild
-from parley_testkit.nats_server import NatsServer, running_nats
-from parley_testkit.neighbours import Neighbours, neighbours
+from parley_testkit.nats_server import NatsServer
+from parley_testkit.neighbours import Neighbours
 from parley_testkit.service_process import ServiceProcess, running_service
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -55,28 +49,6 @@ class Home(NamedTuple):
 
     def reports(self) -> list[TurnReport]:
         return [message for message in self.others.agent.heard if isinstance(message, TurnReport)]
-
-
-@pytest.fixture(scope="module")
-def hello() -> bytes:
-    """1.1 s of real speech as PCM."""
-    pull(ModelStore.at(), find_model("silero-vad"))
-    data = (pull(ModelStore.at(), find_model("audioeval")) / "en/hello_world.wav").read_bytes()
-    samples = np.frombuffer(data[data.index(b"data") + 8 :], "<f4")
-    pcm: bytes = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
-    return pcm
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
-    async with running_nats(tmp_path_factory.mktemp("nats")) as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def others(nats: NatsServer) -> AsyncIterator[Neighbours]:
-    async with neighbours(nats) as actors:
-        yield actors
 
 
 def environment(discord: DiscordEmulator, **more: str) -> dict[str, str]:
@@ -221,6 +193,41 @@ class TestComingAndGoing:
         assert nothing == []
         await mina.leave()
 
+    async def test_a_voice_server_that_takes_longer_than_discord_waits_for_an_answer_makes_no_silence(
+        self, home: Home
+    ) -> None:
+        mina = await home.discord.human("Mina", home.lounge)
+        home.discord.switchboard.gives_server = False
+
+        calling = await mina.invoke("join")
+        await asyncio.sleep(home.discord.settings.interaction_s + 0.2)
+        home.discord.switchboard.gives_server = True
+        home.discord.switchboard.give_server(home.discord.bot)
+
+        assert "listening" in (await calling.reply()).content
+        assert not calling.is_expired
+        assert home.discord.violations.but() == []
+        await mina.leave()
+
+    async def test_deafened_by_a_moderator_it_says_so_once(self, home: Home) -> None:
+        mina = await brought(home)
+        messages = home.guild.channels[0].messages
+        messages.clear()
+
+        home.discord.switchboard.silence(home.discord.bot, deaf=True)
+        await home.until("it says so", lambda: messages)
+        status = await told(mina, "status")
+        home.discord.switchboard.silence(home.discord.bot)
+        await home.until("it says so", lambda: len(messages) == 2)
+
+        said = "A moderator has deafened me: I hear nobody until that is undone."
+        assert [message.content for message in messages] == [
+            said,
+            "I am not deafened any more, and hear you again.",
+        ]
+        assert said in status
+        await mina.leave()
+
     async def test_on_a_stage_it_steps_forward_where_it_may(self, home: Home) -> None:
         theatre = home.discord.guild("Theatre")
         stage = home.discord.voice_channel(theatre, "Stage", is_stage=True)
@@ -321,7 +328,7 @@ class TestWhyItCannotCome:
 async def test_it_comes_by_itself_and_leaves_when_it_has_been_alone(
     nats: NatsServer, others: Neighbours, tmp_path: Path
 ) -> None:
-    settings = {"DISCORD_AUTO_JOIN": '["{lounge}"]', "DISCORD_LEAVE_AFTER_IDLE_S": "2"}
+    settings = {"DISCORD_AUTO_JOIN": '["{lounge}"]', "DISCORD_LEAVE_AFTER_IDLE_S": "1"}
     async with at_home(nats, others, tmp_path, **settings) as home:
         mina = await home.discord.human("Mina", home.lounge)
         await home.discord.connected()
@@ -331,7 +338,7 @@ async def test_it_comes_by_itself_and_leaves_when_it_has_been_alone(
         bot = home.discord.bot.id
         await home.until("it has left", lambda: bot not in home.guild.voice_states)
 
-        assert 1.5 < time.monotonic() - left_at < 5
+        assert 0.5 < time.monotonic() - left_at < 4
         await mina.join(home.lounge)
         await home.discord.connected()
 
@@ -339,17 +346,17 @@ async def test_it_comes_by_itself_and_leaves_when_it_has_been_alone(
 async def test_speech_puts_off_that_it_leaves_and_it_says_why_it_has_left(
     nats: NatsServer, others: Neighbours, tmp_path: Path, hello: bytes
 ) -> None:
-    async with at_home(nats, others, tmp_path, DISCORD_LEAVE_AFTER_IDLE_S="3") as home:
+    async with at_home(nats, others, tmp_path, DISCORD_LEAVE_AFTER_IDLE_S="2") as home:
         mina = await brought(home)
         came_at = time.monotonic()
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1)
         await mina.say(hello)
 
         bot = home.discord.bot.id
         await home.until("it has left", lambda: bot not in home.guild.voice_states)
         await home.until("it says why", lambda: home.guild.channels[0].messages)
 
-        assert time.monotonic() - came_at > 4
+        assert time.monotonic() - came_at > 2.5
         assert home.guild.channels[0].messages[-1].content.startswith("Nobody has said anything for ")
 
 
@@ -363,44 +370,13 @@ async def test_who_may_not_command_is_told_so(nats: NatsServer, others: Neighbou
         assert await told(mina, "status") == "In no voice channel."
 
 
-async def test_killed_in_a_conversation_it_is_back_within_10_s_and_goes_on(
-    nats: NatsServer, others: Neighbours, tmp_path: Path, hello: bytes
-) -> None:
-    async with at_home(nats, others, tmp_path) as home:
-        mina = await brought(home)
-        await mina.say(hello)
-        await home.until("the turn is over", home.reports)
-
-        await home.gateway.kill()
-        killed_at = time.monotonic()
-        async with running_service("gateway", nats, tmp_path, environment(home.discord), wait=False) as again:
-            await home.until("it is back", lambda: resumed(home), 10)
-            await home.discord.connected(timeout_s=10)
-            took_s = time.monotonic() - killed_at
-            await home.until("it says so", lambda: home.lounge.messages)
-            await mina.say(hello)
-            await home.until("the next turn is over", lambda: len(home.reports()) == 2)
-
-            first, second = home.reports()
-            assert took_s < 10
-            assert (second.session, second.epoch, second.outcome) == (first.session, 2, "answered")
-            assert second.turn > first.turn
-            assert home.lounge.messages[-1].content == "I was restarted, and am back. Our conversation goes on."
-            assert len([m for m in others.agent.heard if isinstance(m, OpenSession)]) == 1
-            assert home.discord.bot.token not in again.log()
-
-
-def resumed(home: Home) -> bool:
-    known = {report.session for report in home.reports()}
-    return any(isinstance(m, ResumeSession) and m.session in known for m in home.others.agent.heard)
-
-
 @pytest.mark.parametrize(
     "fault, reason, begins",
     [
         (Fault("GET", "/users/@me", 401), "TokenRefused", "Discord refuses the bot's token"),
         (4004, "TokenRefused", "Discord refuses the bot's token"),
         (4014, "IntentsRefused", "Discord refuses the intents"),
+        (Fault("PUT", "/commands", 403), "PermissionsMissing", "the bot may not offer commands on the server"),
         (Fault("GET", "/users/@me", 503), "DiscordUnreachable", "Discord's API answers with status 503"),
     ],
 )
@@ -413,7 +389,8 @@ async def test_what_keeps_it_from_discord_is_said_everywhere_and_the_token_nowhe
             discord.rest.faults.extend([fault] * 50)
         else:
             discord.gateway.refusals.extend([fault] * 50)
-        async with running_service("gateway", nats, tmp_path, environment(discord), wait=False) as gateway:
+        settings = environment(discord, DISCORD_GUILD_IDS=f'["{discord.guild("Home").id}"]')
+        async with running_service("gateway", nats, tmp_path, settings, wait=False) as gateway:
             await discord.until("it is told", lambda: reports_of(others, reason), timeout_s=30)
             readiness: Mapping[str, Any] = await gateway.get("/readyz")
             status = (await gateway.get("/status"))["discord"]

@@ -7,30 +7,26 @@ written.
 import asyncio
 import contextlib
 import difflib
-import re
 import time
 import wave
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 import pytest_asyncio
 
-from parley_asr.engines import Decoding
-from parley_asr.engines.whisper import LoadOptions, load
 from parley_contract.components import components
 from parley_contract.frames import RATE_HZ
 from parley_contract.messages import FinalTranscript, Message, PhraseReady, TurnReport, UtteranceStarted
 from parley_contract.resource import load_manifest
 from parley_contract.subjects import ANY
-from parley_runtime.models import ModelStore
 from parley_runtime.nats_bus import NatsBus
 from parley_testkit.assistant_processes import AssistantProcesses, running_assistant
 from parley_testkit.discord import DiscordEmulator, EmulatedHuman
 from parley_testkit.discord.world import Channel, Guild
 from parley_testkit.ollama_server import running_ollama
+from parley_testkit.recognition import heard_by_whisper, plain
 from parley_testkit.service_process import running_service
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
@@ -132,25 +128,6 @@ def pcm_of(name: str) -> bytes:
         return bytes(sound.readframes(sound.getnframes()))
 
 
-def plain(text: str) -> str:
-    return re.sub(r"[^a-z0-9 ]", "", text.lower()).strip()
-
-
-def heard_by_whisper(sound: bytes) -> str:
-    options = LoadOptions(
-        name="tiny.en",
-        folder=ModelStore.at().locate("tiny.en", "asr"),
-        device="cpu",
-        compute_type="int8",
-        cpu_threads=1,
-        window_s=30,
-        language="en",
-        hotwords="",
-    )
-    samples = np.frombuffer(sound, dtype="<i2").astype(np.float32) / np.float32(32768)
-    return load(options).transcribe([samples], Decoding(beam_size=1))[0].text
-
-
 async def test_a_person_asks_and_hears_an_answer_that_says_what_was_written(home: Home) -> None:
     async with together(home, "Mina") as [mina]:
         await mina.say(pcm_of("capital.wav"))
@@ -216,17 +193,22 @@ async def test_a_gateway_that_is_killed_is_back_within_10_s_in_the_same_conversa
         killed_at = time.monotonic()
         await home.assistant.services["gateway"].kill()
         settings = {name: value for name, value in home.settings.items() if name != "ASSISTANT"}
-        async with running_service("gateway", home.assistant.nats, tmp_path, settings, wait=False):
+        async with running_service("gateway", home.assistant.nats, tmp_path, settings, wait=False) as again:
             link = home.discord.link()
             await home.discord.until("it is back", lambda: home.discord.link() is not link, timeout_s=15)
             await home.discord.connected(timeout_s=10)
             took_s = time.monotonic() - killed_at
+            room = mina.channel
+            assert room is not None
+            await home.discord.until("it says so", lambda: room.messages)
             before = len(mina.heard().voiced)
             await mina.say(pcm_of("bees.wav"))
             await over(home, 2)
 
             first, second = home.reports()
             assert took_s < 10
+            assert room.messages[-1].content == "I was restarted, and am back. Our conversation goes on."
+            assert home.discord.bot.token not in again.log()
             assert (second.session, second.outcome) == (first.session, "answered")
             assert (second.epoch, second.turn) == (first.epoch + 1, first.turn + 1)
             assert len(mina.heard().voiced) > before

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-import numpy as np
 import pytest
 import pytest_asyncio
 
@@ -29,8 +28,8 @@ from parley_contract.messages import (
 )
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
-from parley_testkit.nats_server import NatsServer, running_nats
-from parley_testkit.neighbours import Neighbours, neighbours, tone
+from parley_testkit.nats_server import NatsServer
+from parley_testkit.neighbours import Neighbours, tone
 from parley_testkit.otlp_receiver import running_otlp_receiver
 from parley_testkit.service_process import ServiceProcess, running_service
 from parley_testkit.talker import Talker, talking
@@ -42,42 +41,19 @@ GatewayOf = Callable[[dict[str, str]], contextlib.AbstractAsyncContextManager[Se
 Between = tuple[float, float]
 
 
-@pytest.fixture(scope="module")
-def hello() -> bytes:
-    """1.1 s of real speech as PCM."""
-    pull(ModelStore.at(), find_model("silero-vad"))
-    data = (pull(ModelStore.at(), find_model("audioeval")) / "en/hello_world.wav").read_bytes()
-    samples = np.frombuffer(data[data.index(b"data") + 8 :], "<f4")
-    pcm: bytes = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
-    return pcm
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
-    async with running_nats(tmp_path_factory.mktemp("nats")) as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def actors(nats: NatsServer) -> AsyncIterator[Neighbours]:
-    async with neighbours(nats) as actors:
-        yield actors
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(
-    nats: NatsServer, actors: Neighbours, hello: bytes, tmp_path_factory: pytest.TempPathFactory
+    nats: NatsServer, others: Neighbours, hello: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ServiceProcess]:
     folder = tmp_path_factory.mktemp("gateway")
     async with running_service("gateway", nats, folder, {"MAX_SESSIONS": "100"}) as process:
         yield process
 
 
-@pytest.fixture
-def others(actors: Neighbours) -> Neighbours:
-    """The other services, as if they had just started."""
-    actors.begin_anew()
-    return actors
+@pytest.fixture(autouse=True)
+def begin_anew(others: Neighbours) -> None:
+    """Every test finds the other services as if they had just started."""
+    others.begin_anew()
 
 
 M = TypeVar("M", bound=SessionMessage)

@@ -4,26 +4,22 @@ import asyncio
 import contextlib
 import difflib
 import json
-import re
 import wave
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
-import numpy as np
 import pytest
 import pytest_asyncio
 
-from parley_asr.engines import Decoding
-from parley_asr.engines.whisper import LoadOptions, load
 from parley_contract import telemetry as words
 from parley_contract.frames import RATE_HZ
 from parley_contract.services import SERVICES, Service
-from parley_runtime.models import ModelStore
 from parley_testkit.assistant_processes import running_assistant
 from parley_testkit.ollama_server import running_ollama
 from parley_testkit.otlp_receiver import OtlpReceiver, running_otlp_receiver
+from parley_testkit.recognition import heard_by_whisper, plain
 from parley_testkit.service_process import ServiceProcess
 from parley_testkit.talker import Talker, talking
 
@@ -77,10 +73,6 @@ def pcm_of(path: Path) -> bytes:
         return bytes(sound.readframes(sound.getnframes()))
 
 
-def plain(text: str) -> str:
-    return re.sub(r"[^a-z0-9 ]", "", text.lower())
-
-
 async def asked(talker: Talker, name: str) -> dict[str, object]:
     """Ask one of the sample questions and return the report of its turn."""
     before = len(talker.of("turn"))
@@ -90,21 +82,6 @@ async def asked(talker: Talker, name: str) -> dict[str, object]:
         speaking.cancel()
     report: dict[str, object] = talker.of("turn")[before]["report"]
     return report
-
-
-def heard_by_whisper(sound: bytes) -> str:
-    options = LoadOptions(
-        name="tiny.en",
-        folder=ModelStore.at().locate("tiny.en", "asr"),
-        device="cpu",
-        compute_type="int8",
-        cpu_threads=1,
-        window_s=30,
-        language="en",
-        hotwords="",
-    )
-    samples = np.frombuffer(sound, dtype="<i2").astype(np.float32) / np.float32(32768)
-    return load(options).transcribe([samples], Decoding(beam_size=1))[0].text
 
 
 async def test_a_spoken_question_gets_a_spoken_answer_that_says_what_was_written(assistant: Assistant) -> None:

@@ -47,6 +47,9 @@ class Talk:
         return self.state.turns[0]
 
 
+REFUSED = turn_events.GenerationEnded(turn=1, revision=0, outcome="refused")
+
+
 def about(utterance: str = "1-1", turn: int = 1) -> dict[str, Any]:
     return {"session": "s", "epoch": 1, "turn": turn, "utterance": utterance, "speaker": "me"}
 
@@ -277,11 +280,24 @@ def test_a_guess_that_is_refused_is_asked_again_when_there_is_a_question() -> No
     talk = Talk()
     talk.take(candidate("What is it?"))
 
-    refused = talk.take(turn_events.GenerationEnded(turn=1, revision=0, outcome="failed"))
+    refused = talk.take(REFUSED)
     effects = talk.take(ended())
 
     assert refused == []
     assert [(asked.revision, asked.is_speculative) for asked in of(effects, turn_events.Generate)] == [(1, False)]
+
+
+def test_a_guess_that_is_refused_in_the_moment_of_the_endpoint_is_asked_again_at_once() -> None:
+    talk = Talk()
+    talk.take(candidate("What is it?"), ended())
+
+    effects = talk.take(REFUSED)
+    talk.take(REFUSED, *written("Good.", revision=1))
+
+    assert [(asked.revision, asked.is_speculative) for asked in of(effects, turn_events.Generate)] == [(1, False)]
+    assert [(said.revision, said.is_early) for said in of(effects, turn_events.SayReplyStarted)] == [(1, False)]
+    [told] = of(talk.effects, turn_events.SayReplyEnded)
+    assert (told.revision, told.outcome, told.phrases) == (1, "complete", 1)
 
 
 def test_a_long_utterance_warms_the_model_with_the_words_that_two_partials_agree_on() -> None:

@@ -157,9 +157,9 @@ class Generations:
         return asking.generation if asking else None
 
     def start(self, effect: turn_events.Generate, session: str, parent: Carrier) -> None:
-        """Ask, in place of what the turn asked before; a guess that finds no place, or loses it, has failed."""
+        """Ask, in place of what the turn asked before; a guess that finds no place, or loses it, is refused."""
         self.end(effect.turn)
-        refused = turn_events.GenerationEnded(turn=effect.turn, revision=effect.revision, outcome="failed")
+        refused = turn_events.GenerationEnded(turn=effect.turn, revision=effect.revision, outcome="refused")
 
         def break_off() -> None:
             self.end(effect.turn)

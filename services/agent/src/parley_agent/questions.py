@@ -6,7 +6,16 @@ from msgspec.structs import replace
 
 from parley_agent.replies import Step, close, dispatch, drop, guessed, interrupt
 from parley_agent.speculation import agree, is_worth_warming, stable
-from parley_agent.turn_events import Commit, Dismiss, Effect, Generate, SayInterrupted, SayReplyStarted, Warm
+from parley_agent.turn_events import (
+    Commit,
+    Dismiss,
+    Effect,
+    Generate,
+    GenerationEnded,
+    SayInterrupted,
+    SayReplyStarted,
+    Warm,
+)
 from parley_agent.turn_state import Conversation, Heard, Reply, Turn
 from parley_contract.endings import ending
 from parley_contract.messages import (
@@ -122,6 +131,22 @@ def ask(state: Conversation, turn: Turn, user: str) -> tuple[Turn, tuple[Effect,
         is_speculative=not turn.is_committed,
     )
     return replace(turn, reply=Reply(user=user)), (*dropped, generate, _started(turn))
+
+
+def refuse(state: Conversation, event: GenerationEnded) -> Step:
+    """A guess had no place at the model: it is asked again once there certainly is a question, which may be by now.
+
+    Somebody else's question takes the place at the very moment at which two people have finished.
+    """
+    turn = state.find(event.turn)
+    reply = turn.reply if turn is not None and turn.revision == event.revision else None
+    if turn is None or reply is None or reply.is_generated:
+        return state, ()
+    if turn.is_committed:
+        turn, effects = ask(state, turn, reply.user)
+    else:
+        turn, effects = drop(replace(turn, reply=replace(reply, is_generated=True)))
+    return state.having(turn), effects
 
 
 def _started(turn: Turn) -> SayReplyStarted:

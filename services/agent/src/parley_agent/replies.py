@@ -47,7 +47,7 @@ def grow(state: Conversation, event: Tokens | GenerationEnded) -> Step:
         return state, ()
     reply, effects = turn.reply, list[Effect]()
     if isinstance(event, GenerationEnded) and event.outcome == "failed" and not turn.is_committed:
-        # Refused or broken off; the model is asked again once there certainly is a question.
+        # The model is asked again once there certainly is a question.
         turn, dropped = drop(replace(turn, reply=replace(reply, is_generated=True)))
         return state.having(turn), dropped
     if isinstance(event, Tokens):

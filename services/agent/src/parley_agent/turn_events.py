@@ -20,11 +20,11 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GenerationEnded(msgspec.Struct, frozen=True, kw_only=True):
-    """The model has stopped: by itself, at `numPredict` (`length`), or by failing."""
+    """The model has stopped: by itself, at `numPredict` (`length`), by failing, or as a guess that had no place."""
 
     turn: int
     revision: int
-    outcome: Literal["stop", "length", "failed"]
+    outcome: Literal["stop", "length", "failed", "refused"]
     reason: Reason = ""
     detail: str = ""
 

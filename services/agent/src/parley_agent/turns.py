@@ -11,7 +11,7 @@ bus and no model.
 
 from msgspec.structs import replace
 
-from parley_agent.questions import hear
+from parley_agent.questions import hear, refuse
 from parley_agent.replies import Step, close, correct, drop, forgo_guess, grow, interrupt, interrupt_by_gateway, play
 from parley_agent.turn_events import (
     AccountFor,
@@ -55,6 +55,8 @@ def step(state: Conversation, event: Event, now: float) -> Step:
         return state, ()
     if isinstance(event, TurnMessage) and state.is_over(event.turn):
         return correct(state, event)
+    if isinstance(event, GenerationEnded) and event.outcome == "refused":
+        return refuse(state, event)
     match event:
         case UtteranceStarted() | SegmentStarted() | UtteranceEnded():
             return hear(state, event, now)

@@ -25,9 +25,10 @@ Take = Callable[[bytes, tuple[SpeechWindow, ...], float], None]
 """Is given a frame, the windows that it completed, and monotonic seconds of its arrival."""
 
 GATHER_S: Final = 0.005
-CROWD_FRAMES: Final = 8
-CROWD_S: Final = 0.008
-"""So many frames in so long are a crowd: a thousand a second, twenty people."""
+CROWD_FRAMES: Final = 16
+CROWD_S: Final = 0.025
+"""So many frames in so long are a crowd: 640 a second, thirteen people, whether one by one or in bursts 10 ms apart, as
+the Discord door reads them."""
 
 
 class VoiceModel(Protocol[D]):

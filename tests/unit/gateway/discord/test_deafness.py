@@ -5,7 +5,17 @@ from collections.abc import Iterator
 import pytest
 
 from parley_gateway.discord.counters import LinkCounters, SpeakerCounters
-from parley_gateway.discord.deafness import FORGOTTEN_S, RECOVERY_S, REJOIN_S, STRIKES, TOLERANCE, Judge, Remedy, Step
+from parley_gateway.discord.deafness import (
+    FORGOTTEN_S,
+    RECOVERY_S,
+    REJOIN_S,
+    SILENT_S,
+    STRIKES,
+    TOLERANCE,
+    Judge,
+    Remedy,
+    Step,
+)
 
 MINA, NOAH = 10, 11
 
@@ -28,6 +38,14 @@ class Ward:
         self.counters.unknown += unknown
         self.now += 1
         return self.judge.look(self.counters, self.now)
+
+    def announce(self) -> None:
+        self.counters.announced_after = self.counters.datagrams
+
+    def connect(self) -> None:
+        """A new connection begins with the datagram that says where we are."""
+        self.counters.datagrams += 1
+        self.counters.ignored += 1
 
     def remedies(
         self, seconds: int, *, good: tuple[int, ...] = (), bad: tuple[int, ...] = ()
@@ -131,6 +149,44 @@ def test_what_fails_the_transport_makes_us_rejoin() -> None:
     ward.counters.forged += 100
 
     assert ward.second() == Remedy(Step.REJOIN, frozenset())
+
+
+def test_speech_that_is_announced_and_does_not_arrive_makes_us_rejoin_and_then_say_so() -> None:
+    ward = Ward()
+
+    ward.announce()
+    first = list(ward.remedies(5))
+    ward.connect()
+    nobody_speaks = list(ward.remedies(25))
+    ward.announce()
+    second = list(ward.remedies(30))
+    ward.counters.datagrams += 1
+
+    assert first == [(1 + SILENT_S, Remedy(Step.REJOIN, frozenset()))]
+    assert nobody_speaks == []
+    assert second == [(31 + SILENT_S, Remedy(Step.TELL, frozenset()))]
+    assert ward.second() == Remedy(Step.HEARD, frozenset())
+
+
+def test_whoever_goes_on_speaking_after_the_new_connection_is_missed_as_soon_as_it_had_its_time() -> None:
+    ward = Ward()
+    ward.announce()
+    list(ward.remedies(5))
+
+    ward.connect()
+    ward.announce()
+
+    assert [remedy.step for _, remedy in ward.remedies(round(REJOIN_S))] == [Step.TELL]
+
+
+def test_speech_that_arrives_a_little_later_than_its_announcement_is_no_silence() -> None:
+    ward = Ward()
+    ward.announce()
+    assert not list(ward.remedies(2))
+
+    ward.counters.datagrams += 1
+
+    assert not list(ward.remedies(30))
 
 
 def test_whoever_leaves_takes_the_deafness_along() -> None:

@@ -1,9 +1,12 @@
 """The pacing thread: deadlines in their order, from any thread, and an end."""
 
+import sys
 import threading
 import time
 
-from parley_gateway.discord.pacing import Pacer
+import pytest
+
+from parley_gateway.discord.pacing import SWITCH_S, Pacer
 
 
 class Runner:
@@ -53,3 +56,42 @@ def test_an_earlier_deadline_is_met_first() -> None:
         assert early.done.wait(10)
 
     assert not late.met
+
+
+class Slow(Runner):
+    """Takes long to prepare."""
+
+    def __init__(self, name: str, diary: list[str]) -> None:
+        super().__init__(1)
+        self.name, self.diary = name, diary
+
+    def tick(self, due: float) -> float | None:
+        self.diary.append(f"{self.name} is due")
+        return super().tick(due)
+
+    def prepare(self) -> None:
+        self.diary.append(f"{self.name} prepares")
+        time.sleep(0.05)
+
+
+def test_whoever_is_due_waits_for_one_preparation_and_not_for_those_of_all() -> None:
+    diary: list[str] = []
+    first, second, third = (Slow(name, diary) for name in ("first", "second", "third"))
+    with Pacer() as pacer:
+        now = time.monotonic() + 0.02
+        pacer.at(now, first)
+        pacer.at(now, second)
+        pacer.at(now + 0.02, third)
+        assert third.done.wait(10)
+
+    assert diary[:4] == ["first is due", "second is due", "first prepares", "third is due"]
+
+
+def test_threads_give_way_sooner_while_it_runs() -> None:
+    before_s = sys.getswitchinterval()
+
+    with Pacer():
+        within_s = sys.getswitchinterval()
+
+    assert within_s == pytest.approx(SWITCH_S, rel=0.01)
+    assert sys.getswitchinterval() == before_s

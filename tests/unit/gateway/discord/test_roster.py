@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley_gateway.discord.roster import MAX_SOURCES, Changes, Roster
+from parley_gateway.discord.roster import MAX_SOURCES, Changes, Roster, announces_speech
 
 US, MINA, NOAH = 1, 10, 11
 
@@ -42,6 +42,19 @@ def test_an_ssrc_gets_its_user(message: dict[str, Any]) -> None:
     assert changes == Changes(joined=frozenset({MINA}), named=77)
     assert people.user(77) == MINA
     assert people.unheard == {NOAH}
+
+
+@pytest.mark.parametrize(
+    "message, is_one",
+    [
+        ({"op": 5, "d": {"user_id": "10", "ssrc": 77, "speaking": 1}}, True),
+        ({"op": 5, "d": {"user_id": "10", "ssrc": 77, "speaking": 0}}, False),
+        ({"op": 12, "d": {"user_id": "10", "speaking": 1}}, False),
+        ({"op": 5, "d": None}, False),
+    ],
+)
+def test_the_beginning_of_speech_is_announced(message: dict[str, Any], *, is_one: bool) -> None:
+    assert announces_speech(message) == is_one
 
 
 def test_a_user_has_one_ssrc_the_latest() -> None:

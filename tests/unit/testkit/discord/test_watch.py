@@ -138,6 +138,15 @@ def test_speech_that_ends_is_said_to_have_ended(bot: Bot) -> None:
     assert bot.kinds == ["silence"]
 
 
+def test_whoever_speaks_to_nobody_and_sends_silence_alone_is_left_alone(bot: Bot) -> None:
+    bot.say(*[SILENCE] * 5)
+    bot.watch.speaking(1)
+
+    bot.pause(1)
+
+    assert bot.kinds == []
+
+
 def test_a_clock_that_stands_still_in_pauses_is_noticed(bot: Bot) -> None:
     bot.speak()
     bot.pause(3, with_clock=False)

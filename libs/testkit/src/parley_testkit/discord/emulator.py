@@ -24,6 +24,7 @@ Faults are ordered from the part whose fault it is:
 | gateway hangs up, or breaks         | `gateway.hang_up(bot, 4000)`, `gateway.hang_up(bot)`                         |
 | opcode 7, opcode 9                  | `gateway.ask_to_reconnect(bot)`, `gateway.invalidate(bot)`                   |
 | no heartbeat is acknowledged        | `.acknowledges = False` of `gateway.sessions_of(bot)[0]` or of `link()`      |
+| no datagram reaches the bot         | `link().delivers = False`                                                    |
 | voice server hangs up, or breaks    | `link().close(4015)`, also 4006, 4014, 4021, 4022; `link().close(1006)`      |
 | region moves; no server for now     | `switchboard.move_region(bot)`; `switchboard.give_server(bot, endpoint=False)` |
 | no voice server is ever given       | `switchboard.gives_server = False`                                           |

@@ -56,6 +56,8 @@ class Link:
         """From "select protocol" on."""
         self.acknowledges = True
         """Whether heartbeats are answered."""
+        self.delivers = True
+        """Whether datagrams reach the bot."""
         self.datagrams_in = 0
         self.said: Final[list[tuple[VoiceOp, Payload]]] = []
         """What the bot said on its sockets, oldest first, heartbeats left out."""
@@ -206,7 +208,12 @@ class Link:
         """Send bytes as they are, unless the bot is deafened or its router has forgotten the way."""
         life_s = self._settings.route_life_s
         is_forgotten = life_s is not None and time.monotonic() - self._last_datagram_s > life_s
-        if self.address and not is_forgotten and not (self.state.is_deafened or self.state.deafens_self):
+        if (
+            self.address
+            and self.delivers
+            and not is_forgotten
+            and not (self.state.is_deafened or self.state.deafens_self)
+        ):
             self._transmit(datagram, self.address)
 
     def receive(self, datagram: bytes) -> None:

@@ -35,6 +35,8 @@ class SpeechWatch:
         self._began: tuple[float, int] | None = None
         self._last: tuple[float, Header] | None = None
         self._silences = SILENCES
+        self._has_spoken = False
+        """Whether something but silence was sent since it last stopped."""
         self.pacing_ms: Final[list[float]] = []
         """How much later than its talkspurt's first frame, and one each 20 ms from there, every frame came."""
 
@@ -59,7 +61,7 @@ class SpeechWatch:
         if is_silence:
             self._silences += 1
         else:
-            self._silences = 0
+            self._silences, self._has_spoken = 0, True
             self._speech(payload, now_s, is_protected=is_protected, may_be_plain=may_be_plain)
         self._last = (now_s, header)
 
@@ -71,9 +73,9 @@ class SpeechWatch:
         if self._silences < SILENCES:
             self._add("silence", f"stopped after {self._silences} frames of silence instead of {SILENCES}")
             self._silences = SILENCES
-        if self._is_speaking and self._began is not None:
+        if self._is_speaking and self._has_spoken:
             self._add("silence", "said no 'speaking 0' after it had stopped")
-        self._began = None
+        self._began, self._has_spoken = None, False
 
     def _speech(self, payload: bytes, now_s: float, *, is_protected: bool, may_be_plain: bool) -> None:
         if not self._is_speaking and self._unannounced_s is None:

@@ -30,7 +30,7 @@ _RETRY_S: Final = 1.0
 _RETRY_MOST_S: Final = 60.0
 _PATIENCE_S: Final = 15.0
 """A connection that is made anew within this makes nothing unready: it happens every few hours."""
-_LOOK_S: Final = 5.0
+_LOOK_S: Final = 1.0
 """How often a token that was refused is read again."""
 
 

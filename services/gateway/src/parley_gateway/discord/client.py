@@ -207,7 +207,9 @@ class Client(discord.Client):
     async def on_voice_state_update(
         self, member: discord.Member, before: discord.VoiceState, after: discord.VoiceState
     ) -> None:
-        """Somebody came or went."""
+        """Somebody came or went, or a moderator has deafened the bot."""
+        if member == member.guild.me and before.channel is not None and before.deaf != after.deaf:
+            self.hosting.deafened(member.guild, is_deaf=after.deaf)
         if member.bot or before.channel == after.channel or not self._is_back:
             return
         for channel in (before.channel, after.channel):

@@ -13,7 +13,7 @@ import structlog
 from discord import app_commands
 
 from parley_gateway.admissions import AdmissionError
-from parley_gateway.discord.hosting import JOIN_ERRORS, Hosting, where
+from parley_gateway.discord.hosting import JOIN_ERRORS, Hosting, is_deafened, where
 from parley_gateway.discord.listeners import Channel
 from parley_gateway.discord.manners import failure, grouped, hindrance, latest, may_command
 from parley_gateway.discord.notices import Notices
@@ -149,6 +149,8 @@ class Commands:
         ]
         if stay.deaf_to:
             lines.append(say(language, "status_deaf", people=names(stay, stay.deaf_to)))
+        if stay.channel is not None and is_deafened(stay.channel.guild):
+            lines.append(say(language, "deafened"))
         if stay.is_muted:
             lines.append(say(language, "status_muted"))
         times = latest(stay.e2ft_ms)

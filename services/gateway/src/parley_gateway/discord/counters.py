@@ -25,6 +25,12 @@ class SpeakerCounters(msgspec.Struct):
     broken: int = 0
     """Decrypted, and no Opus."""
 
+    def since(self, before: "SpeakerCounters") -> Iterator[tuple[str, int]]:
+        """Return what became more, by its name here, which is a state of the metric."""
+        for state in self.__struct_fields__:
+            if more := getattr(self, state) - getattr(before, state):
+                yield state, more
+
 
 class LinkCounters(msgspec.Struct):
     """Packets of one link since it was connected, those of its speakers included."""
@@ -37,6 +43,9 @@ class LinkCounters(msgspec.Struct):
     """Sound that does not pass the transport's encryption."""
     unknown: int = 0
     """Thrown away because nobody said in time whose they are."""
+    announced_after: int = -1
+    """How many datagrams had arrived when it was last said that somebody begins to speak: if it is as many as now,
+    nothing of that is heard."""
     sent: int = 0
     """Frames of sound put on the wire, silence among them."""
     unsent: int = 0
@@ -48,26 +57,9 @@ class LinkCounters(msgspec.Struct):
     speakers: dict[int, SpeakerCounters] = {}  # a struct gives each object its own copy
     """By user id."""
 
-    def totals(self) -> "Totals":
-        """Add up what all speakers have in common with a metric."""
+    def totals(self) -> SpeakerCounters:
+        """Add up all speakers."""
         speakers = self.speakers.values()
-        return Totals(**{field: sum(getattr(each, field) for each in speakers) for field in Totals.__struct_fields__})
-
-
-class Totals(msgspec.Struct, frozen=True):
-    """Packets of all speakers; the fields are the states of the metric."""
-
-    received: int = 0
-    decrypted: int = 0
-    failed: int = 0
-    late: int = 0
-    lost: int = 0
-    concealed: int = 0
-    decoded: int = 0
-    broken: int = 0
-
-    def since(self, before: "Totals") -> Iterator[tuple[str, int]]:
-        """Return what became more, by state."""
-        for state in self.__struct_fields__:
-            if more := getattr(self, state) - getattr(before, state):
-                yield state, more
+        return SpeakerCounters(
+            *(sum(getattr(each, field) for each in speakers) for field in SpeakerCounters.__struct_fields__)
+        )

@@ -3,7 +3,7 @@
 Asked by `links` once a second with the counters of the link; pure, time is passed in. The end-to-end encryption is
 begun anew (op 31), then the channel is left and joined again, and when that did not help either the channel is told.
 Somebody else who is heard well meanwhile is not made to suffer from a second remedy: then only one speaker's client is
-broken.
+broken. Where somebody is said to speak and nothing arrives at all, only a new connection can help.
 """
 
 import enum
@@ -27,6 +27,13 @@ UNKNOWN: Final = 0
 """Stands for whoever sends packets that are nobody's."""
 FORGED: Final = -1
 """Stands for the voice server, when what it sends does not pass the transport's encryption."""
+SILENT: Final = -2
+"""Stands for the voice server, when nothing comes from it although somebody speaks."""
+SILENT_S: Final = 3.0
+"""From the word that somebody speaks, which their first packet brings about, until the way is taken for broken."""
+_NOBODY: Final = frozenset({UNKNOWN, FORGED, SILENT})
+_CONNECTION: Final = frozenset({FORGED, SILENT})
+"""What new keys cannot mend."""
 
 
 class Step(enum.Enum):
@@ -78,6 +85,7 @@ class Judge:
         self._patients: frozenset[int] = frozenset()
         self._strikes: deque[float] = deque(maxlen=STRIKES)
         self._told: frozenset[int] = frozenset()
+        self._silent_since: float | None = None
 
     def look(self, counters: LinkCounters, now: float) -> Remedy | None:
         """Compare with the last time."""
@@ -94,7 +102,10 @@ class Judge:
             return None
         if all(self._ears[user].good_at > self._tried_at for user in self._patients):
             self._tried = None
-        deaf_to = frozenset(user for user, ear in self._ears.items() if ear.streak >= TOLERANCE) - self._told
+        deaf_to = frozenset(user for user, ear in self._ears.items() if ear.streak >= TOLERANCE)
+        if self._silent_since is not None and now - self._silent_since >= SILENT_S:
+            deaf_to |= {SILENT}
+        deaf_to -= self._told
         return self._remedy(deaf_to, now) if deaf_to else None
 
     def forget(self, user_id: int) -> None:
@@ -105,16 +116,17 @@ class Judge:
 
     def _remedy(self, deaf_to: frozenset[int], now: float) -> Remedy:
         worn_out = len(self._strikes) == STRIKES and now - self._strikes[0] < STRIKES_S
-        others = (ear for user, ear in self._ears.items() if user not in {*deaf_to, UNKNOWN, FORGED})
+        others = (ear for user, ear in self._ears.items() if user not in deaf_to | _NOBODY)
         is_one_of_many = any(now - ear.good_at < REJOIN_S for ear in others)
         if worn_out or self._tried is Step.REJOIN or (self._tried is Step.RECOVER and is_one_of_many):
             self._told |= deaf_to
             self._tried = None
             return Remedy(Step.TELL, _people(deaf_to))
-        step = Step.REJOIN if self._tried is Step.RECOVER or FORGED in deaf_to else Step.RECOVER
+        step = Step.REJOIN if self._tried is Step.RECOVER or deaf_to & _CONNECTION else Step.RECOVER
         self._tried, self._tried_at, self._patients = step, now, deaf_to
         self._patience_s = REJOIN_S if step is Step.REJOIN else RECOVERY_S
         self._strikes.append(now)
+        self._silent_since = None
         return Remedy(step, _people(deaf_to))
 
     def _listen(self, counters: LinkCounters, now: float) -> None:
@@ -123,9 +135,14 @@ class Judge:
         opened = sum(speaker.received for speaker in speakers.values()) + counters.unknown
         read[UNKNOWN] = (0, counters.unknown)
         read[FORGED] = (opened, counters.forged)
+        read[SILENT] = (counters.datagrams - counters.ignored, 0)
         for user, (good, bad) in read.items():
             self._ears.setdefault(user, _Ear()).hear(good, bad, now)
+        if counters.datagrams != counters.announced_after:
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = now
 
 
 def _people(users: frozenset[int]) -> frozenset[int]:
-    return users - {UNKNOWN, FORGED}
+    return users - _NOBODY

@@ -113,6 +113,8 @@ class Hosting:
                 self.stays[guild.id] = stay
                 self._dismissed.discard(guild.id)
                 self._watching[stay] = self._begin(self._watch(stay))
+                if is_deafened(guild):
+                    self.deafened(guild, is_deaf=True)
                 log.info("joined a voice channel", session=session.id, guild=guild.id, channel=channel.id)
                 return stay
         finally:
@@ -175,6 +177,11 @@ class Hosting:
             if not was_alone:
                 await self._notices.write(stay, "idle", minutes=f"{max(1.0, self._idle_s / 60):.0f}")
 
+    def deafened(self, guild: discord.Guild, *, is_deaf: bool) -> None:
+        """A moderator has deafened the bot on a server, or does not any more: tell those who talk to it."""
+        if (stay := self.stays.get(guild.id)) is not None:
+            self._start(self._notices.write(stay, "deafened" if is_deaf else "undeafened"))
+
     # Host of the stays.
 
     def ended(self, stay: Stay, why: Gone | None, sentence: str) -> None:
@@ -229,6 +236,11 @@ def wish_for(channel: Channel) -> Wish:
         is_full=0 < channel.user_limit <= len(channel.members),
         may=frozenset(name for name in PERMISSIONS if getattr(may, name)),
     )
+
+
+def is_deafened(guild: discord.Guild) -> bool:
+    """Whether a moderator has deafened the bot."""
+    return guild.me.voice is not None and guild.me.voice.deaf
 
 
 async def _step_forward(stage: discord.StageChannel) -> None:

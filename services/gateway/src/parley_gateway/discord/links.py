@@ -8,17 +8,16 @@ turns.
 
 import asyncio
 import contextlib
-import functools
 import time
 from collections.abc import Coroutine
 from typing import Any, Final
 
 import aiohttp
-import discord
 import structlog
 
 from parley_contract import telemetry as words
-from parley_gateway.discord.counters import LinkCounters, Totals
+from parley_gateway.discord import handshakes
+from parley_gateway.discord.counters import LinkCounters, SpeakerCounters
 from parley_gateway.discord.deafness import Judge, Remedy, Step
 from parley_gateway.discord.errors import VoiceRefusedError, VoiceUnavailableError
 from parley_gateway.discord.lanes import Lane
@@ -28,18 +27,13 @@ from parley_gateway.discord.mouths import Gate, Mouth, OnWire
 from parley_gateway.discord.opus import require_codec
 from parley_gateway.discord.pacing import Pacer
 from parley_gateway.discord.reception import Reception
-from parley_gateway.discord.roster import Changes, Roster
+from parley_gateway.discord.roster import Changes, Roster, announces_speech
 from parley_gateway.discord.rtp import TRAILING
 from parley_gateway.discord.sources import Heard
-from parley_gateway.discord.translations import error_of, translated
 from parley_runtime.telemetry import Telemetry
 
 log: Final = structlog.get_logger()
 
-CONNECT_S: Final = 20.0
-"""For a handshake, those that discord.py repeats included; a good one takes half a second."""
-LEAVE_S: Final = 5.0
-"""For Discord to confirm that we have left; after that we have, whether it does or not."""
 LOST_S: Final = 30.0
 """How long discord.py may try to get a connection back before the channel is left and joined again."""
 _WATCH_S: Final = 1.0
@@ -100,7 +94,7 @@ class VoiceLink:
     def _begin(self) -> None:
         """Forget the call before."""
         self._counters = LinkCounters()
-        self._reported = Totals()
+        self._reported = SpeakerCounters()
         self._roster = Roster()
         self._judge = Judge()
         self._reception = Reception(self._roster, self._counters, self._heard)
@@ -201,16 +195,9 @@ class VoiceLink:
     async def _join(self, channel: Channel) -> None:
         self._is_changing = True
         try:
-            async with asyncio.timeout(CONNECT_S + LEAVE_S):
-                client = await channel.connect(
-                    timeout=CONNECT_S, reconnect=True, cls=functools.partial(LinkClient, events=self)
-                )
-            self._check(client)
-        except Exception as error:
-            await self._clear_up(channel)
-            raise translated(error) from error
-        except asyncio.CancelledError:
-            await self._clear_up(channel)
+            await handshakes.join(channel, self)
+        except BaseException:
+            self._let_go()
             raise
         finally:
             self._is_changing = False
@@ -219,33 +206,19 @@ class VoiceLink:
             self._tell(self._roster.reconcile(channel.voice_states))
         self._mouth.wake()
 
-    def _check(self, client: LinkClient) -> None:
-        """Look whether we are there: discord.py says so when every attempt was closed, too."""
-        if client.is_connected():
-            return
-        if client.verdict is not None:
-            raise error_of(client.verdict)
-        raise VoiceUnavailableError("server", "The voice server closed every attempt. Try again in a minute.")
-
     async def _leave(self) -> None:
-        """Leave the channel, by force where Discord does not answer."""
-        client, self._is_changing = self._client, True
+        self._is_changing = True
         try:
-            if client is not None:
-                with contextlib.suppress(TimeoutError, discord.DiscordException, aiohttp.ClientError, OSError):
-                    async with asyncio.timeout(LEAVE_S):
-                        await client.leave()
-                client.cleanup()
+            if self._client is not None:
+                await handshakes.leave(self._client)
         finally:
             self._is_changing = False
-            self._client = self._reception.keys = self._mouth.wire = None
-            self._reception.reset()
+            self._let_go()
 
-    async def _clear_up(self, channel: Channel) -> None:
-        """Let nothing of a failed attempt stand in the way of the next."""
-        if isinstance(channel.guild.voice_client, LinkClient):
-            self._client = channel.guild.voice_client
-        await self._leave()
+    def _let_go(self) -> None:
+        """There is no connection any more."""
+        self._client = self._reception.keys = self._mouth.wire = None
+        self._reception.reset()
 
     async def _rejoin(self) -> None:
         """Leave and join again; end the link if that does not work."""
@@ -269,9 +242,8 @@ class VoiceLink:
 
     def _forget(self) -> None:
         self._channel = None
-        self._client = self._reception.keys = None
+        self._let_go()
         self._mouth.close()
-        self._reception.reset()
         self._report()
         if self._timer is not None:
             self._timer.cancel()
@@ -294,6 +266,8 @@ class VoiceLink:
 
     def said(self, message: dict[str, Any]) -> None:
         """See Events."""
+        if announces_speech(message) and not self._is_deafened:
+            self._counters.announced_after = self._counters.datagrams
         self._tell(self._roster.read(message))
 
     def keys_changed(self) -> None:
@@ -410,6 +384,12 @@ class VoiceLink:
             self._channel = channel
             self._listener.moved(channel)
         self._tell(self._roster.reconcile(channel.voice_states))
+
+    @property
+    def _is_deafened(self) -> bool:
+        """Whether somebody, ourselves or a moderator, has Discord send us nothing."""
+        state = self._channel.guild.me.voice if self._channel is not None else None
+        return state is not None and (state.deaf or state.self_deaf)
 
     async def _answer(self, remedy: Remedy) -> None:
         log.info("a remedy for deafness", step=remedy.step.value, speakers=len(remedy.users))

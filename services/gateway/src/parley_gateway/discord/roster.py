@@ -122,6 +122,12 @@ class Roster:
         return gone
 
 
+def announces_speech(message: Mapping[str, Any]) -> bool:
+    """Say whether a JSON frame of the voice server tells that somebody begins to speak."""
+    data = message.get("d")
+    return message.get("op") == Op.SPEAKING and isinstance(data, Mapping) and bool(data.get("speaking"))
+
+
 def _number(value: object) -> int | None:
     """Read a snowflake, which is a string in JSON, or an ssrc, which is a number."""
     if isinstance(value, bool) or not isinstance(value, int | str):
