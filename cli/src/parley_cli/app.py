@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from parley_cli import catalogue_commands, demo_command, eval_command, looking, talk_command
+from parley_cli import catalogue_commands, demo_command, eval_command, looking, nats_roles, talk_command
 from parley_cli.demo_command import Errand
 from parley_cli.exits import FAILED, tell
 from parley_cli.interrupts import run_until_interrupted
@@ -190,6 +190,20 @@ def trace(
     """
     state, screen = find_running(assistant), Screen()
     return run_until_interrupted(lambda _: looking.show_turns(state, number, screen))
+
+
+@app.command(name="nats-roles")
+def print_nats_roles(*, file: Manifest = None) -> int:
+    """Print what the admin of a NATS runs, so that the services of an assistant may use it (`spec.nats.url`).
+
+    It is a shell script for nsc: a role for each service, with the rights it has on a broker of its own, a user of
+    that role, and the user's `<service>.creds`, which go into the Secret of `spec.nats.credentialsSecretRef`. They are
+    for one name in one namespace: the manifest says which (`default`, if it is silent). Nothing is run here.
+
+    Example: `parley nats-roles --file assistant.yaml > roles.sh`.
+    """
+    print(nats_roles.script(read_manifest(file)), end="")  # noqa: T201  # for a file or a shell: no console to wrap it
+    return 0
 
 
 @dataclass(frozen=True, kw_only=True)

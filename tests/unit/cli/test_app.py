@@ -22,6 +22,7 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["demo"], "--json"),
         (["status"], "Exits with 1"),
         (["trace"], "-n"),
+        (["nats-roles"], "credentialsSecretRef"),
         (["models"], "verify"),
         (["models", "pull"], "HF_ENDPOINT"),
         (["models", "rm"], "--yes"),
