@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import re
+import shlex
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -275,3 +276,13 @@ def test_what_is_said_after_an_installation_names_where_assistants_belong(
 def test_who_names_no_registry_is_told_where_nodes_then_look(plane: ControlPlane) -> None:
     assert "nodes look for parley-operator:main and" in notes(plane, "--set=images.tag=main")
     assert "No registry is named" not in notes(plane, "--set=images.registry=registry.example")
+
+
+def test_the_command_of_the_readme_is_taken(plane: ControlPlane, no_definition: None) -> None:
+    page = (ROOT / "charts/parley/README.md").read_text()
+    [command] = re.findall(r"^```\nhelm ((?:.*\n)*?)```$", page, re.MULTILINE)
+    words = [CHART if word == "charts/parley" else word for word in shlex.split(command.replace("\\\n", " "))]
+
+    said = plane.admin.helm(*words, "--dry-run=server")
+
+    assert "registry.example/parley/parley-operator" in said

@@ -1,49 +1,23 @@
 """A NATS of the owner's lets the services in by the credentials that its admin made, with the same rights."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from parley_contract.errors import BusUnavailableError
-from parley_contract.services import Service
 from parley_contract.streams import layout
 from parley_contract.subjects import ANY
-from parley_runtime.nats_bus import NatsBus
-from parley_runtime.telemetry import Telemetry
-from parley_runtime.tools import find_tool
 from parley_testkit.bus_suite.samples import heartbeat
-from parley_testkit.nats_accounts import write_account
-from parley_testkit.nats_server import ASSISTANT, free_port
-
-
-class Account:
-    """A running NATS, and the credentials that it knows."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder = folder
-        self.url = f"nats://127.0.0.1:{port}"
-
-    def bus(
-        self, service: Service, *, with_key_of: Service | None = None
-    ) -> contextlib.AbstractAsyncContextManager[NatsBus]:
-        seed = (self.folder / f"{with_key_of or service}.creds").read_text()
-        return NatsBus.connect(service, ASSISTANT, Telemetry(service, ASSISTANT), url=self.url, seed=seed)
+from parley_testkit.nats_accounts import Account, running_account, write_account
+from parley_testkit.nats_server import ASSISTANT
 
 
 @pytest.fixture
 async def account(tmp_path: Path) -> AsyncIterator[Account]:
-    port = free_port()
-    config = write_account(tmp_path, ASSISTANT, port=port)
-    with (tmp_path / "log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(find_tool("nats-server"), "-c", config, stdout=log, stderr=log)
-    try:
-        yield Account(tmp_path, port)
-    finally:
-        process.kill()
-        await process.wait()
+    async with running_account(tmp_path, ASSISTANT) as account:
+        yield account
 
 
 async def test_services_meet_there_with_their_credentials(account: Account) -> None:

@@ -8,7 +8,15 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from parley_cli import catalogue_commands, demo_command, eval_command, looking, talk_command
+from parley_cli import (
+    catalogue_commands,
+    demo_command,
+    eval_command,
+    looking,
+    nats_roles,
+    report_command,
+    talk_command,
+)
 from parley_cli.demo_command import Errand
 from parley_cli.exits import FAILED, tell
 from parley_cli.interrupts import run_until_interrupted
@@ -190,6 +198,46 @@ def trace(
     """
     state, screen = find_running(assistant), Screen()
     return run_until_interrupted(lambda _: looking.show_turns(state, number, screen))
+
+
+@app.command
+def report(
+    name: Annotated[str, Parameter(help="Name of the VoiceAssistant.")],
+    *,
+    namespace: Annotated[str, Parameter(name=["--namespace", "-n"], help="Where it is.")] = "default",
+    operator_namespace: Annotated[str, Parameter(help="Where the operator is.")] = "parley-system",
+    out: Annotated[Path | None, Parameter(help="The file; `<name>-report.zip` here if not given.")] = None,
+) -> int:
+    """Collect what a cluster tells of an assistant into one file, for whoever shall find out what is wrong.
+
+    It holds the VoiceAssistant and its children, events, the logs of its pods and the operator's own about it, and
+    the nodes. Secrets are not asked for; prompts, and variables that look like passwords, are left out. kubectl asks,
+    as you and on the cluster that it asks now: what you may not read is named in `problems.txt`.
+
+    Example: `parley report libra --namespace voice`.
+    """
+    errand = report_command.Errand(
+        name=name,
+        namespace=namespace,
+        operator_namespace=operator_namespace,
+        out=out or Path(f"{name}-report.zip"),
+    )
+    screen = Screen()
+    return run_until_interrupted(lambda _: report_command.report(errand, screen))
+
+
+@app.command(name="nats-roles")
+def print_nats_roles(*, file: Manifest = None) -> int:
+    """Print what the admin of a NATS runs, so that the services of an assistant may use it (`spec.nats.url`).
+
+    It is a shell script for nsc: a role for each service, with the rights it has on a broker of its own, a user of
+    that role, and the user's `<service>.creds`, which go into the Secret of `spec.nats.credentialsSecretRef`. They are
+    for one name in one namespace: the manifest says which (`default`, if it is silent). Nothing is run here.
+
+    Example: `parley nats-roles --file assistant.yaml > roles.sh`.
+    """
+    print(nats_roles.script(read_manifest(file)), end="")  # noqa: T201  # for a file or a shell: no console to wrap it
+    return 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,9 @@ _LOG_CHARS: Final = 300
 _TERMINAL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f]")
 """Colours and cursors (ECMA-48's control sequences), and control characters."""
 
+_ELSEWHERE: Final = "node(s) didn't match PersistentVolume's node affinity"
+"""What the scheduler says of nodes on which a pod's volume is not (kube-scheduler 1.34)."""
+
 _MAY_PASS: Final = frozenset({reasons.UNSCHEDULABLE, reasons.INSUFFICIENT_GPU, reasons.VOLUME_PENDING})
 
 
@@ -90,7 +93,10 @@ def _unscheduled(component: str, pod: Object, said: str) -> Failure:
     if "persistentvolumeclaim" in said.lower():
         advice = "the pod waits for its volume to be made: see kubectl get pvc"
         return Failure(component=component, reason=reasons.VOLUME_PENDING, message=advice)
-    advice = "no node takes the pod: compare its requests, gpu.nodeSelector and gpu.tolerations with the nodes"
+    if _ELSEWHERE in said:
+        advice = "its volume lies on a node that does not take the pod now: uncordon that node, or make room on it"
+    else:
+        advice = "no node takes the pod: compare its requests, gpu.nodeSelector and gpu.tolerations with the nodes"
     return Failure(
         component=component, reason=reasons.UNSCHEDULABLE, message=f"{advice}. The scheduler says: {quoted(said)}"
     )

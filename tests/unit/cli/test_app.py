@@ -22,6 +22,8 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["demo"], "--json"),
         (["status"], "Exits with 1"),
         (["trace"], "-n"),
+        (["report"], "Secrets are not asked for"),
+        (["nats-roles"], "credentialsSecretRef"),
         (["models"], "verify"),
         (["models", "pull"], "HF_ENDPOINT"),
         (["models", "rm"], "--yes"),

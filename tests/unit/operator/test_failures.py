@@ -18,6 +18,9 @@ QUOTA = (
 POD_SECURITY = 'pods "libra-asr-7d9-x" is forbidden: violates PodSecurity "restricted:latest": privileged'
 NO_RUNTIME_CLASS = 'pods "libra-asr-7d9-x" is forbidden: pod rejected: RuntimeClass "nvidia" not found'
 NO_GPU = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes are available."
+ELSEWHERE = (
+    "0/2 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, 1 node(s) were unschedulable."
+)
 UNTOLERATED = "0/2 nodes are available: 2 node(s) had untolerated taint {nvidia.com/gpu: present}."
 
 
@@ -78,6 +81,11 @@ def found(*, pods: list[Object] = [], children: list[Object] = [], events: list[
             ["free share of nvidia.com/gpu", NO_GPU[:-1]],
         ),
         (unscheduled(UNTOLERATED), "Unschedulable", ["gpu.tolerations", UNTOLERATED[:-1]]),
+        (
+            unscheduled(ELSEWHERE),
+            "Unschedulable",
+            ["its volume lies on a node that does not take the pod now", ELSEWHERE[:-1]],
+        ),
         (
             unscheduled("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"),
             "VolumePending",

@@ -1,20 +1,27 @@
 """A NATS that somebody else runs: users by JWT and `.creds` (decentralized authentication), as its admin makes them.
 
 The admin's tool is nsc; this page makes the same few documents (operator, account, one user per service) with the
-fields that nats-server 2.15 checks. The users' rights are the contract's own.
+fields that nats-server 2.15 checks. The rights are the contract's own, and stand in the account: each service has a
+role there (a scoped signing key), and its user, whom that key signed, says nothing of rights. They could stand in the
+user itself, but what a client shows has to fit a line of 4096 bytes (docs/decisions/0022).
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 import nkeys
 
 from parley_contract.permissions import permissions
-from parley_contract.services import SERVICES
+from parley_contract.services import SERVICES, Service
+from parley_runtime.nats_bus import NatsBus
+from parley_runtime.telemetry import Telemetry
+from parley_testkit.nats_server import free_port, start_nats
 
 _ISSUED_AT: Final = 1_700_000_000
 _UNLIMITED: Final = dict.fromkeys(
@@ -40,6 +47,41 @@ _NO_STREAMS: Final = {
 }
 
 
+class Account:
+    """A running NATS of somebody else's, and the credentials that it knows; `running_account` is the way in."""
+
+    def __init__(self, folder: Path, assistant: str, port: int) -> None:
+        """Speak of one that listens."""
+        self.url: Final = f"nats://127.0.0.1:{port}"
+        self._folder = folder
+        self._assistant = assistant
+
+    def credentials(self, service: Service) -> str:
+        """Return what lets a service in: the text of its `.creds`."""
+        return (self._folder / f"{service}.creds").read_text()
+
+    def bus(self, service: Service) -> contextlib.AbstractAsyncContextManager[NatsBus]:
+        """Connect as one of the services."""
+        telemetry = Telemetry(service, self._assistant)
+        return NatsBus.connect(service, self._assistant, telemetry, url=self.url, seed=self.credentials(service))
+
+
+@contextlib.asynccontextmanager
+async def running_account(folder: Path, assistant: str) -> AsyncIterator[Account]:
+    """Run a NATS with an account for one assistant while the block lasts.
+
+    Raises:
+        TimeoutError: it did not start; the message says where its log is.
+    """
+    port = free_port()
+    process = await start_nats(write_account(folder, assistant, port=port), port, folder / "nats-server.log")
+    try:
+        yield Account(folder, assistant, port)
+    finally:
+        process.kill()
+        await process.wait()
+
+
 def write_account(folder: Path, assistant: str, *, port: int) -> Path:
     """Write a server's configuration, and `<service>.creds` for each service beside it; return the configuration.
 
@@ -50,22 +92,16 @@ def write_account(folder: Path, assistant: str, *, port: int) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     operator, account = _pair(nkeys.PREFIX_BYTE_OPERATOR), _pair(nkeys.PREFIX_BYTE_ACCOUNT)
-    for service in SERVICES:
+    roles = {service: _pair(nkeys.PREFIX_BYTE_ACCOUNT) for service in SERVICES}
+    for service, role in roles.items():
         user = _pair(nkeys.PREFIX_BYTE_USER)
-        rights = permissions(assistant, service)
-        claims: dict[str, Any] = {
-            "type": "user",
-            "version": 2,
-            "pub": {"allow": list(rights.publish)},
-            "sub": {"allow": list(rights.subscribe)},
-            **({"resp": {"max": 1, "ttl": 120_000_000_000}} if rights.may_respond else {}),
-            **dict.fromkeys(("subs", "data", "payload"), -1),
-        }
-        (folder / f"{service}.creds").write_text(_credentials(_token(user, account, service, claims), user))
+        claims: dict[str, Any] = {"type": "user", "version": 2, "issuer_account": _public(account)}
+        (folder / f"{service}.creds").write_text(_credentials(_token(user, role, service, claims), user))
     config = folder / "nats-server.conf"
     # JetStream itself speaks in an account of its own.
     system = _pair(nkeys.PREFIX_BYTE_ACCOUNT)
     claims = {"type": "account", "version": 2, "limits": {**_UNLIMITED, "wildcards": True}}
+    scopes = [_scope(_public(role), assistant, service) for service, role in roles.items()]
     whole = {
         "listen": f"127.0.0.1:{port}",
         "jetstream": {"store_dir": str(folder / "jetstream")},
@@ -73,12 +109,24 @@ def write_account(folder: Path, assistant: str, *, port: int) -> Path:
         "system_account": _public(system),
         "resolver": "MEMORY",
         "resolver_preload": {
-            _public(account): _token(account, operator, "voices", claims),
+            _public(account): _token(account, operator, "voices", {**claims, "signing_keys": scopes}),
             _public(system): _token(system, operator, "SYS", {**claims, "limits": _NO_STREAMS}),
         },
     }
     config.write_text(json.dumps(whole, indent=2))
     return config
+
+
+def _scope(key: str, assistant: str, service: Service) -> dict[str, Any]:
+    """Return the role of a service: what whoever is signed by this key may do."""
+    rights = permissions(assistant, service)
+    template = {
+        "pub": {"allow": list(rights.publish)},
+        "sub": {"allow": list(rights.subscribe)},
+        **({"resp": {"max": 1, "ttl": 120_000_000_000}} if rights.may_respond else {}),
+        **dict.fromkeys(("subs", "data", "payload"), -1),
+    }
+    return {"kind": "user_scope", "key": key, "role": service, "template": template}
 
 
 def _pair(prefix: int) -> nkeys.KeyPair:

@@ -27,6 +27,26 @@ def free_port() -> int:
         return port
 
 
+async def start_nats(config: Path, port: int, log: Path) -> asyncio.subprocess.Process:
+    """Start a nats-server and wait until it listens on its loopback port.
+
+    Raises:
+        TimeoutError: it does not; the message says where its log is.
+    """
+    with log.open("ab") as file:
+        process = await asyncio.create_subprocess_exec(find_tool("nats-server"), "-c", config, stdout=file, stderr=file)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return process
+        await asyncio.sleep(0.02)
+    process.kill()
+    await process.wait()
+    raise TimeoutError(f"nats-server did not listen within 10 s; its log is {log}")
+
+
 class NatsServer:
     """One nats-server process. `start` and `kill` may alternate; its files stay in between."""
 
@@ -56,18 +76,7 @@ class NatsServer:
 
     async def start(self) -> None:
         """Start it and wait until it listens."""
-        with (self._folder / "nats-server.log").open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                find_tool("nats-server"), "-c", self._files.config, stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", self._port)
-                writer.close()
-                return
-            await asyncio.sleep(0.02)
-        raise TimeoutError(self.log)
+        self._process = await start_nats(self._files.config, self._port, self._folder / "nats-server.log")
 
     async def kill(self) -> None:
         """End it at once, as a crash would."""
