@@ -1,11 +1,13 @@
 """What several pages share: a broker, the services beside the one that is tested, and something to say."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import numpy as np
 import pytest
 import pytest_asyncio
 
+from parley_asr.engines import Decoding
+from parley_asr.engines.whisper import LoadOptions, load
 from parley_contract.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
@@ -34,3 +36,25 @@ async def others(nats: NatsServer) -> AsyncIterator[Neighbours]:
     """The services beside a gateway."""
     async with neighbours(nats) as actors:
         yield actors
+
+
+@pytest.fixture(scope="module")
+def by_ear() -> Callable[[bytes], str]:
+    """Transcribes English speech, s16le at 16 kHz mono, by tiny.en, which has to be pulled; takes a second."""
+    options = LoadOptions(
+        name="tiny.en",
+        folder=ModelStore.at().locate("tiny.en", "asr"),
+        device="cpu",
+        compute_type="int8",
+        cpu_threads=1,
+        window_s=30,
+        language="en",
+        hotwords="",
+    )
+    whisper = load(options)
+
+    def transcribe(sound: bytes) -> str:
+        samples = np.frombuffer(sound, dtype="<i2").astype(np.float32) / np.float32(32768)
+        return whisper.transcribe([samples], Decoding(beam_size=1))[0].text
+
+    return transcribe

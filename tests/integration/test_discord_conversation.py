@@ -9,7 +9,7 @@ import contextlib
 import difflib
 import time
 import wave
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +22,11 @@ from parley_contract.messages import FinalTranscript, Message, PhraseReady, Turn
 from parley_contract.resource import load_manifest
 from parley_contract.subjects import ANY
 from parley_runtime.nats_bus import NatsBus
+from parley_testkit.asr_process import plain
 from parley_testkit.assistant_processes import AssistantProcesses, running_assistant
 from parley_testkit.discord import DiscordEmulator, EmulatedHuman
 from parley_testkit.discord.world import Channel, Guild
 from parley_testkit.ollama_server import running_ollama
-from parley_testkit.recognition import heard_by_whisper, plain
 from parley_testkit.service_process import running_service
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
@@ -128,7 +128,9 @@ def pcm_of(name: str) -> bytes:
         return bytes(sound.readframes(sound.getnframes()))
 
 
-async def test_a_person_asks_and_hears_an_answer_that_says_what_was_written(home: Home) -> None:
+async def test_a_person_asks_and_hears_an_answer_that_says_what_was_written(
+    home: Home, by_ear: Callable[[bytes], str]
+) -> None:
     async with together(home, "Mina") as [mina]:
         await mina.say(pcm_of("capital.wav"))
         await over(home, 1)
@@ -141,7 +143,7 @@ async def test_a_person_asks_and_hears_an_answer_that_says_what_was_written(home
     assert (report.outcome, report.speaker) == ("answered", str(mina.account.id))
     assert home.transcripts() == {str(mina.account.id): plain("What is the capital of France?")}
     assert "Paris" in written
-    spoken = await asyncio.to_thread(heard_by_whisper, heard)
+    spoken = await asyncio.to_thread(by_ear, heard)
     assert difflib.SequenceMatcher(None, plain(written), plain(spoken)).ratio() > 0.8
     assert f"latest turns: {(report.e2ft_ms or 0) / 1000:.2f} s" in status
     assert home.discord.violations.but("pacing") == []

@@ -5,7 +5,7 @@ import contextlib
 import difflib
 import json
 import wave
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +16,10 @@ import pytest_asyncio
 from parley_contract import telemetry as words
 from parley_contract.frames import RATE_HZ
 from parley_contract.services import SERVICES, Service
+from parley_testkit.asr_process import plain
 from parley_testkit.assistant_processes import running_assistant
 from parley_testkit.ollama_server import running_ollama
 from parley_testkit.otlp_receiver import OtlpReceiver, running_otlp_receiver
-from parley_testkit.recognition import heard_by_whisper, plain
 from parley_testkit.service_process import ServiceProcess
 from parley_testkit.talker import Talker, talking
 
@@ -84,13 +84,15 @@ async def asked(talker: Talker, name: str) -> dict[str, object]:
     return report
 
 
-async def test_a_spoken_question_gets_a_spoken_answer_that_says_what_was_written(assistant: Assistant) -> None:
+async def test_a_spoken_question_gets_a_spoken_answer_that_says_what_was_written(
+    assistant: Assistant, by_ear: Callable[[bytes], str]
+) -> None:
     async with conversation(assistant) as talker:
         report = await asked(talker, "capital.wav")
 
     transcript = " ".join(event["text"] for event in talker.of("transcript"))
     written = " ".join(event["text"] for event in talker.of("phrase"))
-    spoken = await asyncio.to_thread(heard_by_whisper, b"".join(pcm for _, pcm in talker.sound))
+    spoken = await asyncio.to_thread(by_ear, b"".join(pcm for _, pcm in talker.sound))
     assert report["outcome"] == "answered"
     assert plain(transcript) == plain("What is the capital of France?")
     assert "Paris" in written

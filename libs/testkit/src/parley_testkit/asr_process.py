@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import io
 import itertools
+import re
 import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -44,6 +45,11 @@ def sample(name: str) -> Samples:
     wav = (pull(ModelStore.at(), find_model("audioeval")) / f"{name}.wav").read_bytes()
     size = int.from_bytes(wav[(at := wav.index(b"data") + 4) : at + 4], "little")
     return np.frombuffer(wav[at + 4 : at + 4 + size], dtype="<f4").copy()
+
+
+def plain(text: str) -> str:
+    """Leave the words of an English sentence, for a comparison without case and punctuation."""
+    return re.sub(r"[^a-z0-9 ]", "", text.lower()).strip()
 
 
 def wav_of(samples: Samples, rate_hz: int = RATE_HZ) -> bytes:

@@ -11,7 +11,7 @@ bus and no model.
 
 from msgspec.structs import replace
 
-from parley_agent.questions import hear, refuse
+from parley_agent.questions import Hearing, hear, refuse
 from parley_agent.replies import Step, close, correct, drop, forgo_guess, grow, interrupt, interrupt_by_gateway, play
 from parley_agent.turn_events import (
     AccountFor,
@@ -25,19 +25,13 @@ from parley_agent.turn_events import (
 )
 from parley_agent.turn_state import Conversation, Turn
 from parley_contract.messages import (
-    CandidateTranscript,
-    FinalTranscript,
     InterruptTurn,
-    PartialTranscript,
     PhraseFailed,
     PhrasePlayed,
     PhraseSynthesized,
     PlaybackStarted,
-    SegmentStarted,
     TurnMessage,
     TurnReport,
-    UtteranceEnded,
-    UtteranceStarted,
 )
 
 
@@ -55,13 +49,11 @@ def step(state: Conversation, event: Event, now: float) -> Step:
         return state, ()
     if isinstance(event, TurnMessage) and state.is_over(event.turn):
         return correct(state, event)
-    if isinstance(event, GenerationEnded) and event.outcome == "refused":
-        return refuse(state, event)
+    if isinstance(event, Hearing):
+        return hear(state, event, now)
     match event:
-        case UtteranceStarted() | SegmentStarted() | UtteranceEnded():
-            return hear(state, event, now)
-        case PartialTranscript() | CandidateTranscript() | FinalTranscript():
-            return hear(state, event, now)
+        case GenerationEnded(outcome="refused"):
+            return refuse(state, event)
         case Tokens() | GenerationEnded():
             return grow(state, event)
         case PlaybackStarted() | PhrasePlayed() | PhraseSynthesized() | PhraseFailed():
