@@ -80,7 +80,8 @@ class Lanes:
 
     def waiting(self, lane: Lane) -> int:
         """Return how many frames wait in a lane that are to be counted as said."""
-        return sum(not said.is_tail for said in self._waiting[lane])
+        waiting = self._waiting[lane]
+        return len(waiting) - bool(waiting and waiting[0].is_tail)
 
     @property
     def has_something(self) -> bool:
