@@ -13,7 +13,7 @@ What a false cut-off, a reply taken back and a late endpoint are, stands in `_sc
     make bench NAME=turns ARGS="--turns 8"       # a quick look
     make bench NAME=turns ARGS="--only pause --record pauses.jsonl"
     make bench NAME=turns ARGS="--speculation off --endpointing silence"
-    make bench NAME=turns ARGS="--curve"         # seven endpoint delays, 24 turns each, 25 minutes
+    make bench NAME=turns ARGS="--curve"         # five endpoint delays, 24 turns each, 18 minutes
     make bench NAME=turns ARGS="--pauses FILE"   # as the gateway saw them
 """
 
@@ -48,7 +48,7 @@ from parley_contract.errors import ParleyError
 from parley_contract.resource import TurnTaking, VoiceAssistant
 from parley_runtime.tools import find_tool, tool_version
 
-CURVE_MS: Final = (200, 300, 400, 500, 700, 1000, 1400)
+CURVE_MS: Final = (200, 300, 500, 800, 1300)
 CURVE_TURNS: Final = 24
 _NUM_PREDICT: Final = 24
 """Short replies: the small model rambles after a few long ones, and every reply is listened to."""
