@@ -8,9 +8,11 @@ import json
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+from _charts import Series, chart
 
 Figures = Mapping[str, float | int | str | None]
 
@@ -257,8 +259,20 @@ def peers_table(figures: Figures) -> str:
             ),
             "",
             f"E2FT as a share of Pipecat's at the median: {figures['e2ft_share_of_pipecat']} (aim: at most 0.5).",
+            "",
+            _beside_pipecat(figures),
         )
     )
+
+
+def _beside_pipecat(figures: Figures) -> str:
+    shown = {
+        f"{who} {moment.upper()} {share}": _value(figures, f"{prefix}{moment}_{share}_ms")
+        for moment in ("e2ft", "e2fa")
+        for share in ("p50", "p95")
+        for who, prefix in (("Parley", "turns_"), ("Pipecat", "peer_pipecat_"))
+    }
+    return chart("The same turns, ms", tuple(shown), "ms", Series("bar", tuple(shown.values())))
 
 
 def curve_table(figures: Figures) -> str:
@@ -281,8 +295,33 @@ def curve_table(figures: Figures) -> str:
             "| endpointMs | E2FT p50, ms | p95 | E2FA p50 | cut off | taken back | late |",
             "|---:|---:|---:|---:|---:|---:|---:|",
             *rows,
+            "",
+            _latency_chart(figures, points),
+            "",
+            _error_chart(figures, points),
         )
     )
+
+
+def _latency_chart(figures: Figures, points: Sequence[str]) -> str:
+    return chart(
+        "E2FT by endpointMs: p95 above p50",
+        points,
+        "ms",
+        *(
+            Series("line", [_value(figures, f"curve_turns_e2ft_{share}_ms_{point}") for point in points])
+            for share in ("p50", "p95")
+        ),
+    )
+
+
+def _error_chart(figures: Figures, points: Sequence[str]) -> str:
+    """Draw what a short wait costs: replies begun inside of a sentence, whether taken back or not."""
+    begun_too_early = [
+        100 * sum(_value(figures, f"curve_{rate}_{point}") for rate in ("false_cutoff_rate", "taken_back_rate"))
+        for point in points
+    ]
+    return chart("Cut off or taken back, by endpointMs", points, "%", Series("bar", begun_too_early))
 
 
 def endpoints_table(figures: Figures) -> str:
@@ -404,6 +443,12 @@ def _tenths(figures: Figures, key: str) -> str:
 def _percent(figures: Figures, key: str) -> str:
     value = figures[key]
     return f"{100 * value:.1f} %" if isinstance(value, int | float) else "–"
+
+
+def _value(figures: Figures, key: str) -> float:
+    """Return what a chart shows; what is not there has no height."""
+    value = figures[key]
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _settings(figures: Figures) -> str:

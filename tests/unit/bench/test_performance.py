@@ -177,6 +177,9 @@ def test_the_curve_has_a_row_for_every_delay() -> None:
 
     assert "24 turns of the test half for each row" in table
     assert "| 700 | 700 | 700 | 700 | 10.0 % | 10.0 % | 10.0 % |" in table
+    assert 'x-axis ["300", "700"]' in table
+    assert "line [300, 700]" in table
+    assert "bar [20, 20]" in table
 
 
 def test_the_table_of_peers_has_both_beside_each_other_with_their_versions() -> None:
@@ -199,6 +202,7 @@ def test_the_table_of_peers_has_both_beside_each_other_with_their_versions() -> 
     assert "Pipecat: pipecat_ai 1.14.0." in table
     assert "| E2FT, p50 | 400 | 900 |" in table
     assert "| false cut-offs | 1.0 % | 5.0 % |" in table
+    assert "bar [400, 900, 400, 900, 400, 900, 400, 900]" in table
     assert "share of Pipecat's at the median: 0.444" in table
 
 
