@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from parley_cli.places import Place, Running
+from parley_cli.ports import free_port
 from parley_contract.services import SERVICES
 from parley_testkit.local_assistant import (
     PARLEY,
@@ -25,7 +26,6 @@ from parley_testkit.local_assistant import (
     local_assistant,
     terse_manifest,
 )
-from parley_testkit.nats_server import free_port
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -59,6 +59,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAssistant
 
 
 def test_what_is_ready_and_what_to_do_next_is_said_in_a_few_lines(lasting: LocalAssistant) -> None:
+    lasting.until_said("Ctrl-C")
     said = lasting.said.read_text()
 
     assert re.search(r"libra: ready after \d+(\.\d)? s", said)

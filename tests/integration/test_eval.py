@@ -14,12 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from parley_cli.ports import free_port
 from parley_contract.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.asr_process import LAPTOP
 from parley_testkit.local_assistant import PARLEY
-from parley_testkit.nats_server import free_port
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -19,13 +19,13 @@ from rich.console import Console
 
 from parley_cli import catalogue_commands
 from parley_cli.places import Place, Running
+from parley_cli.ports import free_port
 from parley_cli.screen import Screen
 from parley_contract.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import OllamasModelError
 from parley_testkit.local_assistant import PARLEY, are_gone
 from parley_testkit.model_hub import ModelHub, model_hub
-from parley_testkit.nats_server import free_port
 from parley_testkit.ollama_server import running_ollama
 
 pytestmark = pytest.mark.timeout(120)

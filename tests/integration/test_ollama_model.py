@@ -10,8 +10,8 @@ import pytest
 from parley_agent.engines import ModelMissingError, ModelUnavailableError
 from parley_agent.engines.ollama import OllamaModel
 from parley_agent.settings import AgentSettings
+from parley_cli.ports import free_port
 from parley_testkit.language_model_suite import QUESTION, LanguageModelSuite
-from parley_testkit.nats_server import free_port
 from parley_testkit.ollama_server import MODEL, OllamaServer, running_ollama
 from parley_testkit.scripted_ollama import running_scripted_ollama
 

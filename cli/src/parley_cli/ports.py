@@ -1,18 +1,26 @@
 """Which ports are free on this machine, and which of the usual ones another assistant has been given already.
 
 A process listens only seconds after its port was chosen, and whoever looked in between would find that port free. So a
-usual port is claimed by a lock for as long as its assistant runs; one that the kernel chose is hardly chosen twice.
-Another user's assistant, or any other program, knows nothing of these locks: `probes` tells its answers from ours.
-Used by `preparing` and `lone_asr`.
+usual port is claimed by a lock for as long as its assistant runs, and of the others each is given out once in ten
+thousand times. The kernel's own choice would not do: before we listen there, it gives the same port to somebody's
+outgoing connection. Another user's assistant, or any other program, knows nothing of this: `probes` tells its answers
+from ours. Used by `preparing`, `lone_asr` and the testkit.
 """
 
 import contextlib
+import errno
+import fcntl
+import os
 import socket
 from pathlib import Path
+from typing import Final
 
 from parley_cli import locks
 from parley_cli.launches import LOOPBACK
 from parley_runtime.tools import cache_dir
+
+_OURS: Final = range(20_000, 30_000)
+"""Below the ports of connections that go out (Linux: from 32,768) and of Kubernetes' services (from 30,000)."""
 
 
 def lock_of(port: int) -> Path:
@@ -34,11 +42,24 @@ def claim(port: int, host: str, claims: contextlib.ExitStack) -> bool:
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that was free a moment ago, and that no process of this user is given again soon.
+
+    Raises:
+        OSError: all of them are taken.
+    """
+    page = cache_dir() / "ports/last"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with page.open("a+") as last:
+        fcntl.flock(last, fcntl.LOCK_EX)
+        last.seek(0)
+        said = last.read()
+        start = (int(said) + 1 if said.isdecimal() else os.getpid()) % len(_OURS)
+        for place in (*range(start, len(_OURS)), *range(start)):
+            if _is_free(port := _OURS[place], LOOPBACK):
+                last.truncate(0)
+                last.write(str(place))
+                return port
+    raise OSError(errno.EADDRNOTAVAIL, f"something listens on every port from {_OURS.start} to {_OURS.stop - 1}")
 
 
 def _is_free(port: int, host: str) -> bool:

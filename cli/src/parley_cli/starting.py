@@ -62,8 +62,9 @@ async def running(
             session.supervisor = supervisor
             try:
                 await session.until_ready(supervisor)
+                state = session.write_state()
                 screen.say(f"{name}: ready after {duration(time.monotonic() - began_at)}")
-                yield session.write_state()
+                yield state
             finally:
                 screen.say(f"{name}: stopping")
 

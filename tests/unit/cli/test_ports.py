@@ -1,5 +1,6 @@
 """Which ports an assistant is given."""
 
+import concurrent.futures
 import contextlib
 import socket
 from pathlib import Path
@@ -54,3 +55,26 @@ def test_a_port_that_something_listens_on_is_not_had_and_not_kept_from_others() 
             afterwards = claim(port, HOST, others)
 
     assert (while_it_listens, afterwards) == (False, True)
+
+
+def test_a_free_port_is_not_given_twice_and_never_one_of_those_that_the_kernel_gives_to_connections() -> None:
+    # Each as a process of its own would: nothing is remembered but on the disk.
+    with concurrent.futures.ThreadPoolExecutor(4) as at_once:
+        ports = list(at_once.map(lambda _: free_port(), range(200)))
+
+    assert len(set(ports)) == 200
+    assert all(20_000 <= port < 30_000 for port in ports)
+
+
+def test_after_the_last_port_comes_the_first_again_and_one_that_is_taken_is_left_out(tmp_path: Path) -> None:
+    page = tmp_path / "parley/ports/last"
+    page.parent.mkdir(parents=True)
+    page.write_text("9998")
+    last = free_port()
+    first = free_port()
+    page.write_text(str(first - 20_000))
+    with socket.create_server((HOST, second := first + 1)) as _:
+        third = free_port()
+
+    assert (last, third) == (29_999, second + 1)
+    assert first >= 20_000

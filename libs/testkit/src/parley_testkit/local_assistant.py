@@ -21,13 +21,12 @@ import msgspec
 from parley_agent.sessions import Records
 from parley_cli import locks
 from parley_cli.places import Part, Running
-from parley_cli.ports import lock_of
+from parley_cli.ports import free_port, lock_of
 from parley_contract.components import ComponentName
 from parley_contract.services import PORTS, SERVICES
 from parley_contract.streams import layout
 from parley_runtime.nats_bus import NatsBus
 from parley_runtime.telemetry import Telemetry
-from parley_testkit.nats_server import free_port
 from parley_testkit.ollama_server import MODEL
 
 PARLEY: Final = (sys.executable, "-m", "parley_cli")

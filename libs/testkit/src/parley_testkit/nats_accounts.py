@@ -17,11 +17,12 @@ from typing import Any, Final
 
 import nkeys
 
+from parley_cli.ports import free_port
 from parley_contract.permissions import permissions
 from parley_contract.services import SERVICES, Service
 from parley_runtime.nats_bus import NatsBus
 from parley_runtime.telemetry import Telemetry
-from parley_testkit.nats_server import free_port, start_nats
+from parley_testkit.nats_server import start_nats
 
 _ISSUED_AT: Final = 1_700_000_000
 _UNLIMITED: Final = dict.fromkeys(

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from parley_cli.ports import free_port
 from parley_contract.services import Service
 from parley_contract.streams import Layout, layout
 from parley_runtime.broker import write_broker_files
@@ -17,14 +17,6 @@ from parley_runtime.telemetry import Telemetry
 from parley_runtime.tools import find_tool
 
 ASSISTANT: Final = "test_libra"
-
-
-def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def start_nats(config: Path, port: int, log: Path) -> asyncio.subprocess.Process:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from parley_cli.language_models import LanguageModels, ollama_version
+from parley_cli.ports import free_port
 from parley_contract.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_runtime.tools import cache_dir, find_tool
-from parley_testkit.nats_server import free_port
 
 MODEL: Final = "smollm2:135m"
 _START_S: Final = 20.0

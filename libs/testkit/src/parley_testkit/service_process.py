@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import httpx
 
+from parley_cli.ports import free_port
 from parley_contract.services import Service
-from parley_testkit.nats_server import NatsServer, free_port
+from parley_testkit.nats_server import NatsServer
 
 _READY_S: Final = 60.0
 
