@@ -1,10 +1,10 @@
 """Sound becomes segments and utterances: the way of one speaker's 20 ms frames from a door towards the bus.
 
 The front door of the reading path. A door's frames arrive at `Microphone.hear` as `vad` judged them; `segments` and
-`utterances` say what they mean, and the `Ears` (a `sessions.Session`) are told, with positions turned into times.
-The frames of an utterance are kept here until somebody says that its transcript is there, so that they can be sent
-again; and the end of the turn's sound, for whoever judges in a pause whether it is over. Not here: turns, ids, and what
-becomes of the transcript.
+`utterances` say what they mean, and the `Ears` (those of the session, in `ears`) are told, with positions turned into
+times. The frames of an utterance are kept here until somebody says that its transcript is there, so that they can be
+sent again; and the end of the turn's sound, for whoever judges in a pause whether it is over. Not here: turns, ids, and
+what becomes of the transcript.
 """
 
 from collections import deque

@@ -1,6 +1,6 @@
 """Everybody who is heard in one session: a microphone each, made when their first frame comes.
 
-Used by `sessions`, which is the `Ears` of all of them. Somebody who only listens costs nothing, and who has left is
+Used by `ears`, which are the `Ears` of all of them. Somebody who only listens costs nothing, and who has left is
 forgotten with the frames that nobody will ask for any more. Not here: names, and what any of it means.
 """
 

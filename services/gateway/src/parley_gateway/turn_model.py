@@ -1,6 +1,6 @@
 """Did that sound finished? The last seconds of a turn in, a probability out, by the Smart Turn model on numpy.
 
-`app` loads the model once per process, only for `endpointing: smart`; `sessions` asks through a `TurnJudge` in every
+`app` loads the model once per process, only for `endpointing: smart`; `speakers` ask through a `TurnJudge` in every
 pause. What an answer is worth is decided in `endpointing`: the model alone errs in both directions.
 
 Smart Turn 3 is the encoder of Whisper tiny with a head that knows one question, fed with Whisper's log-mel of 8 s. Two

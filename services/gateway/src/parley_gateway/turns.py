@@ -1,9 +1,9 @@
 """Speech, replies and playback become turns, each with exactly one outcome: the gateway's state machine for a session.
 
-One pure reducer, `step(state, event, now) -> (state, effects)`; `sessions` feeds it and carries out what it decides.
-Delivery is at least once and in any order between services, so every message may be late, early or twice, and what
-belongs to an older epoch, to a turn that is over or to an older revision is dropped here. The gateway mints turns and
-utterances. The reducer knows no clock, no bus and no door. Its parts are `listening` (what is said), `replying`,
+One pure reducer, `step(state, event, now) -> (state, effects)`; `turn_keeping` feeds it and carries out what it
+decides. Delivery is at least once and in any order between services, so every message may be late, early or twice, and
+what belongs to an older epoch, to a turn that is over or to an older revision is dropped here. The gateway mints turns
+and utterances. The reducer knows no clock, no bus and no door. Its parts are `listening` (what is said), `replying`,
 `barge_in`, and `sounding` with `playback` inside (what is heard, and how turns end); here they are one, and the
 watchdog looks after whoever waits.
 """
