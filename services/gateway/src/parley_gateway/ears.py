@@ -16,7 +16,7 @@ from parley_gateway.outbox import Outbox
 from parley_gateway.speakers import Hearing, Speakers
 from parley_gateway.surroundings import Surroundings
 from parley_gateway.turn_keeping import TurnKeeping
-from parley_gateway.utterances import Ended
+from parley_gateway.utterance_events import Ended
 
 
 class SessionEars:

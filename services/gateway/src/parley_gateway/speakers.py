@@ -16,7 +16,7 @@ from parley_gateway.gathering import Gathering, Place
 from parley_gateway.inbound import Ears, Microphone, TurnSound
 from parley_gateway.segments import SpeechWindow
 from parley_gateway.turn_model import TurnJudge
-from parley_gateway.utterances import UtteranceRules
+from parley_gateway.utterance_state import UtteranceRules
 
 _WORDS_FIRST_S: Final = 0.15
 """How long the judgement of a pause's sound waits for its words: on few cores the two would slow each other down, and

@@ -48,7 +48,7 @@ from parley_gateway import turn_state as gateway_state
 from parley_gateway import turns as gateway_turns
 from parley_gateway.canned import Canned
 from parley_gateway.phrases import SILENCE
-from parley_gateway.utterances import UtteranceRules
+from parley_gateway.utterance_state import UtteranceRules
 from parley_testkit.conversation.circumstances import NONE, Misfortune, Person, Record, TurnKey
 from parley_testkit.conversation.listener import Listener, Sound
 from parley_testkit.conversation.wiring import LISTENERS, Key, subscription
