@@ -12,7 +12,8 @@ import aiohttp
 import discord
 
 from parley_gateway.discord.errors import VoiceUnavailableError
-from parley_gateway.discord.library import Events, LinkClient
+from parley_gateway.discord.library.events import Events
+from parley_gateway.discord.library.link_clients import LinkClient
 from parley_gateway.discord.listeners import Channel
 from parley_gateway.discord.translations import error_of, translated
 

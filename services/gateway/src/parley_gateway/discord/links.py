@@ -21,7 +21,7 @@ from parley_gateway.discord.counters import LinkCounters, SpeakerCounters
 from parley_gateway.discord.deafness import Judge, Remedy, Step
 from parley_gateway.discord.errors import VoiceRefusedError, VoiceUnavailableError
 from parley_gateway.discord.lanes import Lane
-from parley_gateway.discord.library import LinkClient
+from parley_gateway.discord.library.link_clients import LinkClient
 from parley_gateway.discord.listeners import Channel, Gone, Listener
 from parley_gateway.discord.mouths import Gate, Mouth, OnWire
 from parley_gateway.discord.opus import require_codec
@@ -251,7 +251,7 @@ class VoiceLink:
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
 
-    # What discord.py tells; see `library.Events`.
+    # What discord.py tells; see `library.events`.
 
     def attached(self, client: LinkClient) -> None:
         """See Events."""
