@@ -13,7 +13,8 @@ import structlog
 from discord import app_commands
 
 from parley_gateway.admissions import AdmissionError
-from parley_gateway.discord.hosting import JOIN_ERRORS, Hosting, is_deafened, where
+from parley_gateway.discord.errands import raised_at
+from parley_gateway.discord.hosting import JOIN_ERRORS, Hosting, is_deafened
 from parley_gateway.discord.listeners import Channel
 from parley_gateway.discord.manners import failure, grouped, hindrance, latest, may_command
 from parley_gateway.discord.notices import Notices
@@ -68,7 +69,7 @@ class Commands:
             except discord.HTTPException as error:
                 log.warning("a command could not be answered", command=name, status=error.status, code=error.code)
             except Exception as error:  # noqa: BLE001  # what somebody is called may stand in its message
-                log.error("a command broke", command=name, error=type(error).__name__, where=where(error))
+                log.error("a command broke", command=name, error=type(error).__name__, where=raised_at(error))
                 with contextlib.suppress(discord.HTTPException):
                     await _refuse(interaction, "broken")
 
