@@ -92,8 +92,8 @@ class Commands:
         stay = self._hosting.stays.get(member.guild.id)
         word = hindrance(self._hosting.wish(member))
         if word is not None or channel is None:
-            where = stay.channel if word in {"busy", "here_already"} and stay else channel
-            await _refuse(interaction, word or "not_in_voice", channel=_mention(where))
+            meant = stay.channel if word in {"busy", "here_already"} and stay else channel
+            await _refuse(interaction, word or "not_in_voice", channel=_mention(meant))
             return
         await interaction.response.defer(thinking=True)
         try:

@@ -102,6 +102,10 @@ class Hosting:
                 except BaseException:
                     stay.decline(session, is_over=not resume)
                     raise
+                if not self._errands.is_open:
+                    # All stays were ended meanwhile, and nobody would end this one.
+                    await stay.end(is_over=False)
+                    raise VoiceUnavailableError("server", "The connection to Discord ended meanwhile. Try again.")
                 self.stays[guild.id] = stay
                 self._dismissed.discard(guild.id)
                 self._watching[stay] = self._errands.begin(self._watch(stay))
