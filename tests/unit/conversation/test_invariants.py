@@ -10,7 +10,8 @@ from parley_contract.messages import TurnReport
 from parley_testkit.conversation.circumstances import NONE, Misfortune, Person
 from parley_testkit.conversation.exploration import explore
 from parley_testkit.conversation.promises import broken
-from parley_testkit.conversation.world import GATEWAY_RULES, World, played
+from parley_testkit.conversation.reducers import GATEWAY_RULES
+from parley_testkit.conversation.world import World, played
 
 EXAMPLES = int(os.environ.get("PARLEY_EXAMPLES", "200"))
 """Games of each kind; `make chaos` plays many more, other ones each time."""
