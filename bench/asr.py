@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
+import _part_tables
 import _performance
 import numpy as np
 from _processes import resident_mib
@@ -97,7 +98,7 @@ def main(
         **_performance.describe_machine(),
     }
     print(_performance.write(figures, json_file))
-    _performance.regenerate("asr", _performance.asr_table(figures))
+    _performance.regenerate("asr", _part_tables.asr_table(figures))
     return 0
 
 

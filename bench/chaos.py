@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import _assistant_tables
 import _performance
 from cyclopts import App, Parameter
 
@@ -44,7 +45,7 @@ def main(
             usual, struck = asyncio.run(measure(assistant, kills, seed))
     figures = {**costs(usual, struck), "seed": seed, **_performance.describe_machine()}
     print(_performance.write(figures, json_file))
-    _performance.regenerate("chaos", _performance.chaos_table(figures))
+    _performance.regenerate("chaos", _assistant_tables.chaos_table(figures))
     return 1 if figures["turns_lost"] else 0
 
 

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import _part_tables
 import _performance
 import aiohttp
 import discord
@@ -212,7 +213,7 @@ async def measure(json_file: Path | None, seconds: float) -> int:
     figures |= _performance.describe_machine()
     screen.say(_performance.write(figures, json_file))
     if seconds >= 60:  # noqa: PLR2004  # the default
-        _performance.regenerate("discord", _performance.discord_table(figures))
+        _performance.regenerate("discord", _part_tables.discord_table(figures))
     return 0
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Final, NamedTuple, get_args
 
 import _performance
+import _turn_tables
 import msgspec
 import numpy as np
 from _corpus import Choice, Dialogue, Half, chosen, read
@@ -92,7 +93,7 @@ def main(
     figures |= {f"fitted_{name}": getattr(weights, name) for name in Weights.__struct_fields__}
     figures |= _performance.describe_machine()
     screen.say(_performance.write(figures, json_file))
-    _performance.regenerate("endpoints", _performance.endpoints_table(figures))
+    _performance.regenerate("endpoints", _turn_tables.endpoints_table(figures))
     return 0
 
 

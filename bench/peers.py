@@ -28,6 +28,7 @@ from typing import Annotated, Final, Literal
 
 import _performance
 import _turn_figures
+import _turn_tables
 import httpx
 import msgspec
 import uvloop
@@ -123,7 +124,7 @@ async def measure(plan: Plan, hurry: asyncio.Event) -> int:
         if any(observed.values()):
             figures = _reported(plan, observed, python, screen)
     if plan.is_usual and plan.choice == Choice(half="test"):
-        _performance.regenerate("peers", _performance.peers_table(figures))
+        _performance.regenerate("peers", _turn_tables.peers_table(figures))
     return 0
 
 
