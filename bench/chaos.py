@@ -25,8 +25,6 @@ from parley_testkit.persons import Heard, Struck, judge, meeting
 
 UNDISTURBED = 8
 
-_OfVictim = Mapping[ComponentName, list[Struck]]
-
 app = App(help=__doc__)
 
 

@@ -125,3 +125,4 @@ def test_all_games_of_a_small_scope_keep_every_promise(scope: str) -> None:
 
     assert "\n".join(found.counterexample) == ""
     assert found.endings > 1
+    assert found.is_all
