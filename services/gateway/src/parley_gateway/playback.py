@@ -1,7 +1,7 @@
 """The reply as the listener hears it: phrases in order, paced in real time, and its position known to the frame.
 
-Called by `turns` with everything that concerns sound going out. Pure: `step(state, cue, now, rules)` returns the next
-state and its actions (cues and actions are in `cues`, the state in `playback_state`, whose `due` says when to come
+Called by `sounding` with everything that concerns sound going out. Pure: `step(state, cue, now, rules)` returns the
+next state and its actions (cues and actions are in `cues`, the state in `playback_state`, whose `due` says when to come
 back). Here a cue is let in, or not; `sending` and `taking_back` do the rest. It owns no timer and no socket, and knows
 no text.
 

@@ -1,8 +1,8 @@
-"""One session: its life from the agent's grant to its end, with its door, its subscriptions and its timer.
+"""One session: its life from the agent's grant to its end, with its door and its timer.
 
 The gateway's worker, made by `admissions`, one per session; it outlives its connections. What is heard goes through its
-`ears`, everything else to `turn_keeping`, where what follows is carried out. Every method that a door calls returns at
-once.
+`ears`, what is said on the bus through its `subscriptions`, and all of it to `turn_keeping`, where what follows is
+carried out. Every method that a door calls returns at once.
 """
 
 import asyncio
@@ -15,26 +15,15 @@ import structlog
 
 from parley_contract import door as events
 from parley_contract import telemetry as words
-from parley_contract.messages import (
-    CandidateTranscript,
-    CloseSession,
-    Heartbeat,
-    PartialTranscript,
-    ReplyDelta,
-    ReplyStarted,
-    ResendFrames,
-    SessionOpened,
-)
-from parley_contract.streams import layout
-from parley_contract.subjects import ANY, turn_and_phrase
+from parley_contract.messages import CloseSession, Heartbeat, SessionOpened
 from parley_gateway import cues, turn_events
 from parley_gateway.alarms import Alarm
 from parley_gateway.doors import Door
 from parley_gateway.ears import SessionEars
 from parley_gateway.outbox import Outbox
+from parley_gateway.subscriptions import Subscriptions
 from parley_gateway.surroundings import Surroundings
 from parley_gateway.turn_keeping import TurnKeeping
-from parley_runtime.tails import tails_after_reconnects
 
 log: Final = structlog.get_logger()
 
@@ -44,7 +33,6 @@ _BUSY_HEARTBEAT_S: Final = 1.0
 """While a turn is open: another agent takes a dead one's session at the first heartbeat after its lease has run out."""
 SPEAKER: Final = "user"
 """The one voice behind a web door."""
-_SUBSCRIPTIONS: Final = 2
 _FLUSH_S: Final = 2.0
 
 
@@ -61,17 +49,16 @@ class Session:
         self._alarm = Alarm(self._due)
         self._turns = TurnKeeping(around, opened, self._outbox, self._forget, self._wake)
         self._ears = SessionEars(around, opened, self._outbox, self._turns, self._wake)
+        self._subscriptions = Subscriptions(around.bus, around.settings.assistant, self.id, self._ears, self._turns)
         self._left_at = time.monotonic()
         self._heard = 0
         """Frames that came in since they were counted."""
         self._ending: Literal["", "closed", "handed on"] = ""
         self._ended = asyncio.Event()
-        self._listening = asyncio.Semaphore(0)
 
     async def listening(self) -> None:
         """Wait until `run` has subscribed to all that concerns the session."""
-        for _ in range(_SUBSCRIPTIONS):
-            await self._listening.acquire()
+        await self._subscriptions.begun()
 
     # What a door does.
 
@@ -157,19 +144,11 @@ class Session:
         try:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(self._outbox.run())
-                following = [
-                    tasks.create_task(work)
-                    for work in (
-                        self._follow_messages(),
-                        self._follow_voice(),
-                        self._keep_time(),
-                        self._live(),
-                        self._mend(),
-                        self._catch_up(),
-                    )
+                living = [
+                    tasks.create_task(work) for work in (self._subscriptions.run(), self._keep_time(), self._live())
                 ]
                 await self._ended.wait()
-                for task in following:
+                for task in living:
                     task.cancel()
                 self._leave_the_world()
                 with contextlib.suppress(TimeoutError):
@@ -179,35 +158,6 @@ class Session:
         finally:
             self._around.telemetry.record(words.SESSIONS, -1)
             log.info("session left", session=self.id, why=self._ending or "failed")
-
-    async def _follow_messages(self) -> None:
-        subjects, session = self._around.bus.subjects, self.id
-        async with self._around.bus.messages(
-            subjects.transcript(session, ANY),
-            subjects.reply(session, ANY),
-            subjects.phrase_outcome(session, ANY, ANY),
-            subjects.resend(session),
-        ) as messages:
-            self._listening.release()
-            async for received in messages:
-                match received.message:
-                    case ResendFrames() as asked:
-                        self._ears.send_again(asked)
-                        continue
-                    case CandidateTranscript() as candidate:
-                        self._ears.read(candidate)
-                    case ReplyStarted(turn=turn):
-                        self._turns.reply_began(turn)
-                    case _:
-                        pass
-                self._turns.decide(received.message)
-
-    async def _follow_voice(self) -> None:
-        async with self._around.bus.frames(self._around.bus.subjects.voice(self.id, ANY, ANY)) as frames:
-            self._listening.release()
-            async for subject, frame in frames:
-                if (of := turn_and_phrase(subject)) is not None:
-                    self._turns.decide(cues.FrameArrived(*of, frame))
 
     async def _keep_time(self) -> None:
         """Come back whenever a reducer asked for it."""
@@ -252,20 +202,6 @@ class Session:
             if count:
                 self._around.telemetry.record(words.FRAMES, count, direction=direction)
         self._heard = self._turns.played = 0
-
-    async def _mend(self) -> None:
-        """When the broker comes back its memory may be gone: send what is still being transcribed again."""
-        while True:
-            await self._around.bus.reconnected()
-            self._ears.send_all_again()
-
-    async def _catch_up(self) -> None:
-        """Take in what others recorded before this process listened again; a partial or a delta is said once."""
-        events = layout(self._around.settings.assistant).events
-        async for tail in tails_after_reconnects(self._around.bus, events, self.id):
-            for received in tail:
-                if not isinstance(received.message, PartialTranscript | ReplyDelta):
-                    self._turns.decide(received.message)
 
     def _lose_listener(self) -> None:
         self._turns.door = None
