@@ -200,10 +200,10 @@ class VoiceLink:
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
 
-    # What discord.py tells; see `library.events`.
+    # What discord.py tells; see `handshakes` and `library.events`.
 
     def attached(self, client: LinkClient) -> None:
-        """See Events."""
+        """See Joiner."""
         self._call.attach(client)
 
     def datagram(self, datagram: bytes) -> None:

@@ -9,7 +9,7 @@ tells that keys have changed.
 
 import struct
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aiohttp
 import discord
@@ -22,9 +22,6 @@ from parley_gateway.discord.errors import VoiceRefusedError
 from parley_gateway.discord.library.events import Events
 from parley_gateway.discord.sockets import LoopReader
 from parley_gateway.discord.translations import error_of
-
-if TYPE_CHECKING:
-    from parley_gateway.discord.library.link_clients import LinkClient
 
 log: Final = structlog.get_logger()
 
@@ -99,7 +96,7 @@ class Connection(VoiceConnectionState):
 
     ws: WebSocket
 
-    def __init__(self, client: "LinkClient", events: Events) -> None:
+    def __init__(self, client: discord.VoiceClient, events: Events) -> None:
         self.events = events
         self.transition_id = 0
         """Of the last change of the group; 0 is one, too."""

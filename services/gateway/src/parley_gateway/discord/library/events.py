@@ -1,17 +1,10 @@
 """What a link wants to know of its connection: the seam between `links` and this folder."""
 
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from parley_gateway.discord.library.link_clients import LinkClient
+from typing import Any, Protocol
 
 
 class Events(Protocol):
     """What a link wants to know; all on the event loop, all returning at once."""
-
-    def attached(self, client: "LinkClient") -> None:
-        """A connection is being made, and this is what will be told of."""
-        ...
 
     def datagram(self, datagram: bytes) -> None:
         """Something arrived on the socket."""

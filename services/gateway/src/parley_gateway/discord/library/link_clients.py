@@ -36,7 +36,6 @@ class LinkClient(discord.VoiceClient):
         self._transport: tuple[object, Transport] | None = None
         self._renewing = threading.Lock()
         super().__init__(client, channel)
-        events.attached(self)
 
     def create_connection_state(self) -> Connection:
         """See discord.py."""
