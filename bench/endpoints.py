@@ -36,7 +36,8 @@ from parley_contract.catalogue import find_model
 from parley_contract.endings import ending
 from parley_contract.frames import RATE_HZ
 from parley_gateway.endpointing import Evidence, SmartRules, Weights, learned
-from parley_gateway.turn_model import SmartTurnModel, TurnModel
+from parley_gateway.turn_judges import TurnModel
+from parley_gateway.turn_model import SmartTurnModel
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 

@@ -14,7 +14,8 @@ from parley_gateway.doors.web import add_web_door
 from parley_gateway.gathering import Gathering
 from parley_gateway.settings import GatewaySettings
 from parley_gateway.surroundings import Surroundings
-from parley_gateway.turn_model import SmartTurnModel, TurnJudge
+from parley_gateway.turn_judges import TurnJudge
+from parley_gateway.turn_model import SmartTurnModel
 from parley_gateway.vad import SileroModel
 from parley_runtime.http import service_app
 from parley_runtime.lifecycle import Runtime

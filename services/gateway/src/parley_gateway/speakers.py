@@ -15,7 +15,7 @@ from parley_contract.frames import Frame
 from parley_gateway.gathering import Gathering, Place
 from parley_gateway.inbound import Ears, Microphone, TurnSound
 from parley_gateway.segments import SpeechWindow
-from parley_gateway.turn_model import TurnJudge
+from parley_gateway.turn_judges import TurnJudge
 from parley_gateway.utterance_state import UtteranceRules
 
 _WORDS_FIRST_S: Final = 0.15

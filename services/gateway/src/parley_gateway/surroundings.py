@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from parley_gateway.canned_voice import CannedVoice
 from parley_gateway.gathering import Gathering
 from parley_gateway.settings import GatewaySettings
-from parley_gateway.turn_model import TurnJudge
+from parley_gateway.turn_judges import TurnJudge
 from parley_runtime.bus import Bus
 from parley_runtime.telemetry import Telemetry
 
