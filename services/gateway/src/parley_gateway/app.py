@@ -76,17 +76,17 @@ class App:
             if settings.web_enabled:
                 add_web_door(http, admissions, settings, runtime.telemetry)
             async with runtime.http(http), asyncio.TaskGroup() as tasks:
-                helpers = [tasks.create_task(self._watch(admissions)), tasks.create_task(canned.run())]
+                serving = [tasks.create_task(self._watch(admissions)), tasks.create_task(canned.run())]
                 if bot is not None:
-                    helpers.append(tasks.create_task(bot.run()))
+                    serving.append(tasks.create_task(bot.run()))
                 await runtime.stopping.wait()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_DRAIN_S):
                         await admissions.drained()
                 admissions.drain(at_once=True)
                 await admissions.drained()
-                for helper in helpers:
-                    helper.cancel()
+                for task in serving:
+                    task.cancel()
 
     def _bot(self, admissions: Admissions) -> "Bot | None":
         """Make the Discord door, where there is one; who has none does not pay for its libraries."""
