@@ -1,10 +1,11 @@
-"""Coming into channels while the connection to Discord ends: whoever comes too late leaves nothing behind."""
+"""Coming into channels when something goes wrong on the way: nothing is left behind there."""
 
 import asyncio
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
+import discord
 import pytest
 
 from parley_gateway.discord.errors import VoiceUnavailableError
@@ -56,6 +57,9 @@ class Conversation:
         if self.door is door:
             self.door = None
 
+    def close(self, door: object) -> None:
+        self.leave(door)
+
 
 class Doors:
     """Admits everybody."""
@@ -67,15 +71,19 @@ class Doors:
         return self.session, False
 
 
-async def test_who_is_still_on_the_way_into_a_channel_when_all_stays_end_does_not_stay_there() -> None:
-    link, session = Link(), Conversation()
-    hosting = Hosting(
+def hosting_of(link: Link, session: Conversation) -> Hosting:
+    return Hosting(
         cast("Admissions", Doors(session)),
         lambda _: cast("VoiceLink", link),
         cast("Notices", None),
         secret="s",
         idle_s=60.0,
     )
+
+
+async def test_who_is_still_on_the_way_into_a_channel_when_all_stays_end_does_not_stay_there() -> None:
+    link, session = Link(), Conversation()
+    hosting = hosting_of(link, session)
 
     async with hosting:
         coming = asyncio.create_task(hosting.come(cast("Channel", LOUNGE), language="en", writes_to=7))
@@ -87,3 +95,20 @@ async def test_who_is_still_on_the_way_into_a_channel_when_all_stays_end_does_no
     assert link.channel is None
     assert session.door is None
     assert not hosting.stays
+
+
+async def test_who_cannot_step_forward_on_a_stage_does_not_stay_in_its_audience() -> None:
+    async def edit(*, suppress: bool) -> None:
+        raise ConnectionResetError
+
+    stage = discord.StageChannel.__new__(discord.StageChannel)
+    stage.id, stage.guild = 8, cast("discord.Guild", SimpleNamespace(id=9, me=SimpleNamespace(voice=None, edit=edit)))
+    link, session = Link(), Conversation()
+    link.may_connect.set()
+
+    async with hosting_of(link, session) as hosting:
+        with pytest.raises(ConnectionResetError):
+            await hosting.come(stage, language="en", writes_to=7)
+
+    assert link.channel is None
+    assert session.door is None

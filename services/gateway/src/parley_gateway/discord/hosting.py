@@ -120,7 +120,11 @@ class Hosting:
         link = self._make_link(stay)
         await link.connect(channel)
         if isinstance(channel, discord.StageChannel):
-            await _step_forward(channel)
+            try:
+                await _step_forward(channel)
+            except BaseException:
+                await link.disconnect()
+                raise
         if link.channel is None:
             raise VoiceUnavailableError("server", "The connection ended as soon as it was made. Try again.")
         stay.begin(link, session)
