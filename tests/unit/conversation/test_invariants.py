@@ -115,6 +115,8 @@ LESS_SMALL = {
     "one pause": (Person(pauses=1), NONE, 1),
     "two phrases": (Person(), NONE, 2),
 }
+TOO_LARGE = "an interrupt and a death"
+"""Of this scope a million situations are looked at; there are more."""
 
 
 @pytest.mark.parametrize("scope", [*SMALL, *LESS_SMALL] if IS_DEEP else [*SMALL])
@@ -125,4 +127,4 @@ def test_all_games_of_a_small_scope_keep_every_promise(scope: str) -> None:
 
     assert "\n".join(found.counterexample) == ""
     assert found.endings > 1
-    assert found.is_all
+    assert found.is_all or scope == TOO_LARGE
