@@ -64,10 +64,6 @@ class Annotation(msgspec.Struct, frozen=True, kw_only=True):
         """The annotated end of speech: one past the last sample that is audibly voiced."""
         return self.spans[-1].end
 
-    def ends_ms(self) -> list[float]:
-        """Return where each part ends, in ms before the end of speech: the last one is 0."""
-        return [(span.end - self.end) * 1000 / self.rate_hz for span in self.spans]
-
 
 class Rendered(NamedTuple):
     """A line as sound."""

@@ -39,7 +39,7 @@ def of_person(scores: Sequence[TurnScore], prefix: str) -> Figures:
 
     Args:
         scores: of its lines.
-        prefix: of the names of times; rates of ours have none, so that they read as issue and aims do.
+        prefix: of the names of times; rates of ours have none, so that they read as the aims do.
     """
     rates = "" if prefix == "turns_" else prefix
     return {

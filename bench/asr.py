@@ -16,12 +16,13 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
+import _part_tables
 import _performance
 import numpy as np
 from _processes import resident_mib
-from _sentences import SENTENCES
+from _spoken import Spoken, corpus
 from cyclopts import App, Parameter
 from faster_whisper import WhisperModel
 
@@ -31,40 +32,22 @@ from parley_asr.engines.whisper import SAFE_WINDOW_S, LoadOptions, WhisperTransc
 from parley_asr.hearing import Hearing, Listening
 from parley_asr.uploads import transcribe
 from parley_asr.windows import limits
-from parley_cli.questions import sample_questions
 from parley_cli.reports import percentile
 from parley_cli.scoring import Score, scored
 from parley_contract.catalogue import find_model
 from parley_contract.frames import RATE_HZ
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
-from parley_runtime.sounds import read_pcm
 from parley_runtime.telemetry import Telemetry
-from parley_tts.engines import Samples as Sound
-from parley_tts.engines import Speech, piper
-from parley_tts.shaping import Shaper
-from parley_tts.speakable import speakable
 
 MODEL: Final = "tiny.en"
-VOICE: Final = "en_US-joe-medium"
 WINDOWS_S: Final = (10.0, 30.0)
 _SHORT_S: Final = 3.0
 """How long the final is whose time is compared: a question."""
 _TOGETHER: Final = 8
 _UPLOAD_S: Final = 1800.0
-_RECORDED: Final = {
-    "hello_world": "Hello world.",
-    "quick_brown_fox": "The quick brown fox jumps over the lazy dog.",
-}
 
 app = App(help=__doc__)
-
-
-class Spoken(NamedTuple):
-    """Speech and what is said in it."""
-
-    samples: Samples
-    text: str
 
 
 @app.default
@@ -97,34 +80,8 @@ def main(
         **_performance.describe_machine(),
     }
     print(_performance.write(figures, json_file))
-    _performance.regenerate("asr", _performance.asr_table(figures))
+    _performance.regenerate("asr", _part_tables.asr_table(figures))
     return 0
-
-
-def corpus(store: ModelStore) -> list[Spoken]:
-    """Return the recorded samples, the spoken questions of the samples, and the sentences of this folder."""
-    samples = pull(store, find_model("audioeval")) / "en"
-    recorded = [Spoken(_read(samples / f"{name}.wav"), text) for name, text in _RECORDED.items()]
-    asked = [Spoken(_read(question.wav), question.expected or "") for question in sample_questions()]
-    voice = piper.load(pull(store, find_model(VOICE)))
-    return [*recorded, *asked, *(Spoken(_said(voice, text), text) for text in SENTENCES)]
-
-
-def _read(path: Path) -> Samples:
-    pcm = b"".join(read_pcm(path, path.name))
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
-
-
-def _said(voice: piper.PiperSynthesizer, text: str) -> Samples:
-    sound, shaper = list[Sound](), Shaper(voice.voice.rate_hz)
-
-    def take(piece: Sound) -> bool:
-        sound.append(piece)
-        return True
-
-    voice.speak(Speech(text=speakable(text, "en"), language="en"), take)
-    pcm = b"".join([*shaper.feed(np.concatenate(sound)), *shaper.finish()])
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
 
 
 def wrong_words(

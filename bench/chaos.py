@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import _assistant_tables
 import _performance
 from cyclopts import App, Parameter
 
@@ -23,8 +24,6 @@ from parley_testkit.local_assistant import LocalAssistant, local_assistant, ters
 from parley_testkit.persons import Heard, Struck, judge, meeting
 
 UNDISTURBED = 8
-
-_OfVictim = Mapping[ComponentName, list[Struck]]
 
 app = App(help=__doc__)
 
@@ -44,7 +43,7 @@ def main(
             usual, struck = asyncio.run(measure(assistant, kills, seed))
     figures = {**costs(usual, struck), "seed": seed, **_performance.describe_machine()}
     print(_performance.write(figures, json_file))
-    _performance.regenerate("chaos", _performance.chaos_table(figures))
+    _performance.regenerate("chaos", _assistant_tables.chaos_table(figures))
     return 1 if figures["turns_lost"] else 0
 
 

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
+import _assistant_tables
 import _performance
 from _processes import age_s, members, resident_mib
 from cyclopts import App, Parameter
@@ -51,7 +52,7 @@ async def measure(json_file: Path | None, turns: int, hurry: asyncio.Event) -> i
             memory = memory_mib(state)
     figures = {**latencies(records), **memory, "up_s": round(up_s, 1), **_performance.describe_machine()}
     screen.say(_performance.write(figures, json_file))
-    _performance.regenerate("e2ft", _performance.e2ft_tables(figures))
+    _performance.regenerate("e2ft", _assistant_tables.e2ft_tables(figures))
     return 0 if figures["answered"] == turns else 1
 
 

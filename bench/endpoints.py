@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Final, NamedTuple, get_args
 
 import _performance
+import _turn_tables
 import msgspec
 import numpy as np
 from _corpus import Choice, Dialogue, Half, chosen, read
@@ -35,7 +36,8 @@ from parley_contract.catalogue import find_model
 from parley_contract.endings import ending
 from parley_contract.frames import RATE_HZ
 from parley_gateway.endpointing import Evidence, SmartRules, Weights, learned
-from parley_gateway.turn_model import SmartTurnModel, TurnModel
+from parley_gateway.turn_judges import TurnModel
+from parley_gateway.turn_model import SmartTurnModel
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 
@@ -92,7 +94,7 @@ def main(
     figures |= {f"fitted_{name}": getattr(weights, name) for name in Weights.__struct_fields__}
     figures |= _performance.describe_machine()
     screen.say(_performance.write(figures, json_file))
-    _performance.regenerate("endpoints", _performance.endpoints_table(figures))
+    _performance.regenerate("endpoints", _turn_tables.endpoints_table(figures))
     return 0
 
 

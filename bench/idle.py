@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Final
 
+import _assistant_tables
 import _performance
 from _crowd import crowd
 from _instant_assistant import instant_assistant
@@ -52,7 +53,7 @@ async def measure(json_file: Path | None, seconds: float, hurry: asyncio.Event) 
         **_performance.describe_machine(),
     }
     screen.say(_performance.write(figures, json_file))
-    _performance.regenerate("idle", _performance.idle_table(figures))
+    _performance.regenerate("idle", _assistant_tables.idle_table(figures))
     return 0
 
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
 
+import _part_tables
 import _performance
 from cyclopts import App, Parameter
 
@@ -91,7 +92,7 @@ def main(
         )
         figures |= _performance.describe_machine()
     print(_performance.write(figures, json_file))
-    _performance.regenerate("operator", _performance.operator_table(figures))
+    _performance.regenerate("operator", _part_tables.operator_table(figures))
     return 0
 
 

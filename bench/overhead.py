@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
+import _assistant_tables
 import _performance
 import uvloop
 from _crowd import Answer, Crowd, Sound, crowd, recorded_sound
@@ -71,7 +72,7 @@ async def measure(json_file: Path | None, turns: int, sizes: Sequence[int], hurr
     figures |= _performance.describe_machine()
     screen.say(_performance.write(figures, json_file))
     if tuple(sizes) == SIZES:
-        _performance.regenerate("overhead", _performance.overhead_tables(figures))
+        _performance.regenerate("overhead", _assistant_tables.overhead_tables(figures))
     return 1 if figures["frames_lost"] or figures["unanswered"] else 0
 
 

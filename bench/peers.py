@@ -15,20 +15,17 @@ Pipecat is installed once into the user's cache by uv, from requirements/pipecat
 import asyncio
 import contextlib
 import functools
-import hashlib
-import json
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
+import _peer_process
 import _performance
 import _turn_figures
-import httpx
+import _turn_tables
 import msgspec
 import uvloop
 from _caller import Place, speak
@@ -39,23 +36,13 @@ from cyclopts import App, Parameter
 from turns import bench_assistant, run, taking_turns, versions
 
 from parley_cli.interrupts import in_thread_of_its_own
-from parley_cli.ports import free_port
 from parley_cli.preparing import Wish
 from parley_cli.screen import Screen
 from parley_cli.starting import running
-from parley_contract.catalogue import find_model
 from parley_contract.resource import VoiceAssistant
-from parley_runtime.models import ModelStore
-from parley_runtime.pulls import pull
-from parley_runtime.tools import cache_dir
-from parley_testkit.ollama_server import MODEL, running_ollama
+from parley_testkit.ollama_server import running_ollama
 
 PEER: Final = "peer_pipecat_"
-_PINS: Final = Path(__file__).parents[1] / "requirements/pipecat.txt"
-_PROGRAM: Final = Path(__file__).with_name("_peer_pipecat.py")
-_MODEL: Final = "parley-bench-peer"
-"""SmolLM2 once more, under a name that carries what OpenAI's interface cannot: context size and threads."""
-_READY_S: Final = 120.0
 _OLLAMA: Final = {"OLLAMA_KEEP_ALIVE": "-1", "OLLAMA_NUM_PARALLEL": "1", "OLLAMA_MAX_LOADED_MODELS": "1"}
 
 app = App(help=__doc__, help_format="markdown")
@@ -101,7 +88,7 @@ async def measure(plan: Plan, hurry: asyncio.Event) -> int:
     """Run the benchmark."""
     screen = Screen()
     dialogues = await in_thread_of_its_own(functools.partial(rendered, chosen(read(), plan.choice), screen))
-    python = await in_thread_of_its_own(functools.partial(environment, screen))
+    python = await in_thread_of_its_own(functools.partial(_peer_process.environment, screen))
     expected_s = 2 * _turn_figures.expected_s([dialogue for dialogue, _ in dialogues])
     screen.say(f"{sum(len(lines) for _, lines in dialogues)} turns each, about {expected_s / 60:.0f} minutes")
     observed: dict[str, list[Observed]] = {"parley": [], "pipecat": []}
@@ -112,7 +99,7 @@ async def measure(plan: Plan, hurry: asyncio.Event) -> int:
             ollama(screen) as ours,
             ollama(screen) as theirs,
             running(with_ollama(plan.assistant, ours), Wish(any_port=True), screen, hurry) as state,
-            pipecat(python, theirs, plan.assistant, screen) as door,
+            _peer_process.pipecat(python, theirs, plan.assistant, screen) as door,
         ):
             places = {"parley": Place(state.door, state.assistant), "pipecat": Place(door, "pipecat")}
             async for system, observation in in_turns(places, dialogues):
@@ -123,7 +110,7 @@ async def measure(plan: Plan, hurry: asyncio.Event) -> int:
         if any(observed.values()):
             figures = _reported(plan, observed, python, screen)
     if plan.is_usual and plan.choice == Choice(half="test"):
-        _performance.regenerate("peers", _performance.peers_table(figures))
+        _performance.regenerate("peers", _turn_tables.peers_table(figures))
     return 0
 
 
@@ -145,30 +132,6 @@ async def in_turns(
         order.reverse()
 
 
-def environment(screen: Screen) -> Path:
-    """Return the Python of Pipecat's environment, making it if it is not there for these very pins.
-
-    Raises:
-        subprocess.CalledProcessError: uv cannot make it; it has said why.
-    """
-    pins = hashlib.sha256(_PINS.read_bytes()).hexdigest()[:12]
-    folder = cache_dir() / "bench" / f"pipecat-{pins}"
-    python = folder / "bin/python"
-    if not (folder / "complete").exists():
-        screen.say(f"installing Pipecat into {folder} (once, about a minute)")
-        shutil.rmtree(folder, ignore_errors=True)
-        uv = _uv()
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-        subprocess.run([uv, "pip", "install", "--require-hashes", "--python", python, "-r", _PINS], check=True)
-        (folder / "complete").touch()
-    return python
-
-
-def _uv() -> str:
-    setup = Path(__file__).parents[1] / "tools/setup"
-    return subprocess.run([setup, "uv"], check=True, capture_output=True, text=True).stdout.strip()
-
-
 @contextlib.asynccontextmanager
 async def ollama(screen: Screen) -> AsyncIterator[str]:
     """Run an Ollama of one's own while the block lasts, and yield its address."""
@@ -183,79 +146,6 @@ def with_ollama(assistant: VoiceAssistant, url: str) -> VoiceAssistant:
     """Return the assistant with an Ollama that runs already."""
     llm = msgspec.structs.replace(assistant.spec.llm, external_url=url)
     return msgspec.structs.replace(assistant, spec=msgspec.structs.replace(assistant.spec, llm=llm))
-
-
-@contextlib.asynccontextmanager
-async def pipecat(python: Path, ollama_url: str, assistant: VoiceAssistant, screen: Screen) -> AsyncIterator[str]:
-    """Run Pipecat with the assistant's models and settings while the block lasts, and yield its door.
-
-    Raises:
-        RuntimeError: it does not come up; the message names its log.
-    """
-    port = free_port()
-    log = cache_dir() / "bench" / "pipecat.log"
-    async with _model(ollama_url, assistant), contextlib.AsyncExitStack() as stack:
-        with log.open("wb") as errors:
-            process = await asyncio.create_subprocess_exec(
-                python,
-                _PROGRAM,
-                json.dumps(settings(assistant, port=port, ollama_url=ollama_url)),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                # Nothing may be looked for in the network, and nothing of ours on the path.
-                env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "HF_HUB_OFFLINE": "1"},
-                start_new_session=True,
-            )
-        stack.push_async_callback(_ended, process)
-        screen.say(f"pipecat: starting; log in {log}")
-        async with asyncio.timeout(_READY_S):
-            said = await process.stdout.readline() if process.stdout else b""
-        if said.strip() != b"ready":
-            raise RuntimeError(f"Pipecat did not start: see {log}")
-        yield f"ws://127.0.0.1:{port}"
-
-
-def settings(assistant: VoiceAssistant, *, port: int, ollama_url: str) -> dict[str, str | int | float]:
-    """Return what `_peer_pipecat.py` is started with: the same models and the same words to them."""
-    spec, store = assistant.spec, ModelStore.at()
-    return {
-        "port": port,
-        "whisper": str(pull(store, find_model(spec.asr.model))),
-        "piper": str(pull(store, find_model(spec.tts.voice))),
-        "voice": spec.tts.voice,
-        "ollama": ollama_url,
-        "model": _MODEL,
-        "prompt": spec.persona.system_prompt,
-        "temperature": spec.llm.temperature,
-        "num_predict": spec.llm.num_predict,
-    }
-
-
-@contextlib.asynccontextmanager
-async def _model(url: str, assistant: VoiceAssistant) -> AsyncIterator[None]:
-    """Have Ollama know the assistant's model under a name of its own while the block lasts."""
-    llm = assistant.spec.llm
-    parameters = {"num_ctx": llm.num_ctx} | ({"num_thread": llm.num_thread} if llm.num_thread else {})
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as client:
-        wish = {"model": _MODEL, "from": MODEL, "parameters": parameters, "stream": False}
-        (await client.post("/api/create", json=wish)).raise_for_status()
-        try:
-            yield
-        finally:
-            # Ctrl-C reaches Ollama too, and then it is gone already; the next run takes the name over.
-            with contextlib.suppress(httpx.HTTPError):
-                await client.request("DELETE", "/api/delete", json={"model": _MODEL})
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-        try:
-            async with asyncio.timeout(10):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-    await process.wait()
 
 
 def _reported(
@@ -273,7 +163,7 @@ def _reported(
         "speculation": taking.speculation,
         "endpoint_ms": taking.endpoint_ms,
         **versions(),
-        **dict(_peer_versions(python)),
+        **_peer_process.versions(python),
         **_performance.describe_machine(),
     }
     screen.say(_performance.write(figures, plan.json_file))
@@ -285,13 +175,6 @@ def _reported(
         ]
         plan.record.write_bytes(b"".join(b"%s\n" % line for line in lines))
     return figures
-
-
-def _peer_versions(python: Path) -> Iterator[tuple[str, str]]:
-    names = ("pipecat-ai", "faster-whisper", "piper-tts")
-    asked = f"from importlib.metadata import version; print(*map(version, {names!r}))"
-    told = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
-    yield from ((f"peer_version_{name.replace('-', '_')}", number) for name, number in zip(names, told, strict=True))
 
 
 if __name__ == "__main__":

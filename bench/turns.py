@@ -28,6 +28,7 @@ from typing import Annotated, Final, Literal
 
 import _performance
 import _turn_figures
+import _turn_tables
 import msgspec
 import uvloop
 from _caller import Place, speak
@@ -196,9 +197,9 @@ async def measure(plan: Plan, hurry: asyncio.Event) -> int:
             figures = _reported(plan, observed, screen)
     if plan.is_whole:
         name, section = (
-            ("turns-curve", _performance.curve_table(figures))
+            ("turns-curve", _turn_tables.curve_table(figures))
             if plan.endpoints_ms
-            else ("turns", _performance.turns_tables(figures))
+            else ("turns", _turn_tables.turns_tables(figures))
         )
         _performance.regenerate(name, section)
     return 0

@@ -4,11 +4,12 @@ import inspect
 from importlib.metadata import version
 from pathlib import Path
 
+import discord.opus
 import pytest
 from discord.gateway import DiscordVoiceWebSocket
 from discord.voice_state import SocketReader, VoiceConnectionState
 
-from parley_gateway.discord.library import RELIED_ON, RELIED_ON_INSTANCE
+from parley_gateway.discord.library.relied_on import RELIED_ON, RELIED_ON_INSTANCE
 from parley_gateway.discord.sockets import LoopReader
 
 GATEWAY = Path(__file__).parents[2] / "services/gateway"
@@ -19,9 +20,16 @@ def test_what_is_relied_on_is_there(owner: type, name: str) -> None:
     assert hasattr(owner, name)
 
 
-@pytest.mark.parametrize("name", RELIED_ON_INSTANCE)
-def test_a_connection_has_what_is_relied_on(name: str) -> None:
-    assert f"self.{name}" in inspect.getsource(VoiceConnectionState.__init__)
+@pytest.mark.parametrize(
+    "owner, name", [(owner, name) for owner, names in RELIED_ON_INSTANCE.items() for name in names]
+)
+def test_an_object_has_what_is_relied_on(owner: type, name: str) -> None:
+    assert f"self.{name}" in inspect.getsource(vars(owner)["__init__"])
+
+
+def test_what_is_bound_of_libopus_can_be_called() -> None:
+    assert {"opus_decode", "opus_encoder_ctl"} <= {name for name, *_ in discord.opus.exported_functions}
+    assert "_lib" in vars(discord.opus)
 
 
 def test_our_reader_has_all_that_a_connection_calls() -> None:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from parley_contract.catalogue import find_model
 from parley_gateway.segments import WINDOW_SAMPLES
-from parley_gateway.utterances import Began, Ended, FrameHeard, Happening, Hearing, UtteranceRules, step
+from parley_gateway.utterance_events import Began, Ended, FrameHeard, Happening
+from parley_gateway.utterance_state import Hearing, UtteranceRules
+from parley_gateway.utterances import step
 from parley_gateway.vad import SileroModel, VoiceDetector
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull

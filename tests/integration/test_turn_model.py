@@ -9,7 +9,8 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.typing import NDArray
 
 from parley_contract.catalogue import find_model
-from parley_gateway.turn_model import HEARD_BYTES, SmartTurnModel, TurnJudge, features
+from parley_gateway.turn_judges import TurnJudge
+from parley_gateway.turn_model import HEARD_BYTES, SmartTurnModel, features
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.asr_process import sample

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+import _peer_process
 import msgspec
-import peers
 import pytest
 import turns
 from _corpus import Choice
@@ -99,9 +99,9 @@ def test_a_segment_of_a_turn_has_an_utterance_of_its_own() -> None:
 
 
 def test_the_peer_gets_our_models_and_our_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "pull", lambda _store, model: f"/models/{model.name}")
+    monkeypatch.setattr(_peer_process, "pull", lambda _store, model: f"/models/{model.name}")
 
-    settings = peers.settings(turns.bench_assistant(), port=1, ollama_url="http://127.0.0.1:2")
+    settings = _peer_process.settings(turns.bench_assistant(), port=1, ollama_url="http://127.0.0.1:2")
 
     assert settings == {
         "port": 1,

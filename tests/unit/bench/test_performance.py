@@ -1,6 +1,9 @@
 """The page of figures."""
 
+import _assistant_tables
+import _part_tables
 import _performance
+import _turn_tables
 import pytest
 
 FIGURES: dict[str, float | int | str | None] = {
@@ -43,11 +46,11 @@ def test_a_page_without_a_place_is_an_error_that_says_how_to_make_one() -> None:
 def test_the_page_of_this_repository_has_a_place_for_the_figures() -> None:
     page = _performance.PAGE.read_text()
 
-    assert "| E2FT |" in _performance.replaced(page, "e2ft", _performance.e2ft_tables(FIGURES))
+    assert "| E2FT |" in _performance.replaced(page, "e2ft", _assistant_tables.e2ft_tables(FIGURES))
 
 
 def test_the_tables_name_machine_times_memory_and_aims() -> None:
-    tables = _performance.e2ft_tables(FIGURES)
+    tables = _assistant_tables.e2ft_tables(FIGURES)
 
     assert "30 turns, 29 answered" in tables
     assert "2 cores (Some CPU, 24 GiB)" in tables
@@ -75,7 +78,7 @@ OVERHEAD: dict[str, float | int | str | None] = {
 
 
 def test_the_table_of_overhead_has_a_column_for_every_size_and_tells_what_was_lost() -> None:
-    tables = _performance.overhead_tables(OVERHEAD)
+    tables = _assistant_tables.overhead_tables(OVERHEAD)
 
     assert "41, 50 and 90 turns on 2 cores (Some CPU, 24 GiB)." in tables
     assert "Frames lost: 0. Questions without an answer: 2." in tables
@@ -96,7 +99,7 @@ def test_the_table_of_silence_compares_fifty_sessions_with_nobody() -> None:
         "idle_core_50_nats": 0.012,
     }
 
-    table = _performance.idle_table(figures)
+    table = _assistant_tables.idle_table(figures)
 
     assert "| nats | 0.2 % | 1.2 % |" in table
     assert "| **all** | **1.0 %** | **4.0 %** |" in table
@@ -111,7 +114,7 @@ def test_what_deaths_cost_stands_beside_what_they_may() -> None:
     counts = {f"{what}_agent": n for what, n in (("answered", 18), ("apologies", 2), ("in_the_air", 0))}
     added = {"added_p50_ms_agent": 1200.4, "added_p95_ms_agent": 5800.0, "usual_wait_ms": 1100}
 
-    table = _performance.chaos_table({**FIGURES, **counts, **added, "kills": 20, "turns_lost": 0, "seed": 1})
+    table = _assistant_tables.chaos_table({**FIGURES, **counts, **added, "kills": 20, "turns_lost": 0, "seed": 1})
 
     assert "20 kills on 2 cores (Some CPU, 24 GiB), seed 1." in table
     assert "| agent | 18 | 2 | 0 | 1200 | 5800 | 6000 |" in table
@@ -142,7 +145,7 @@ def test_the_table_of_turns_tells_settings_aims_and_every_kind() -> None:
         "turns_wer_one_word": 0.05,
     }
 
-    tables = _performance.turns_tables(
+    tables = _turn_tables.turns_tables(
         {
             **TAKING,
             **times,
@@ -173,7 +176,7 @@ def test_the_curve_has_a_row_for_every_delay() -> None:
         for name, value in (("turns_count", 24), *((name, point) for name in names), *((rate, 0.1) for rate in rates))
     }
 
-    table = _performance.curve_table({**TAKING, **points})
+    table = _turn_tables.curve_table({**TAKING, **points})
 
     assert "24 turns of the test half for each row" in table
     assert "| 700 | 700 | 700 | 700 | 10.0 % | 10.0 % | 10.0 % |" in table
@@ -186,7 +189,7 @@ def test_the_table_of_peers_has_both_beside_each_other_with_their_versions() -> 
     shared = ("e2ft_p50_ms", "e2ft_p95_ms", "e2fa_p50_ms", "e2fa_p95_ms", "wer")
     rates = ("false_cutoff_rate", "taken_back_rate", "interrupted_aloud_rate", "unanswered_rate")
 
-    table = _performance.peers_table(
+    table = _turn_tables.peers_table(
         {
             **TAKING,
             **{f"turns_{name}": 0.04 if name == "wer" else 400.0 for name in shared},
@@ -217,7 +220,7 @@ def test_the_table_of_endpoints_has_both_halves_and_both_sets_of_weights() -> No
     weights = {"weight_bias": 1.1, "weight_open": -2.0, "fitted_bias": 0.4, "fitted_open": -2.5}
     counts = {"pauses_training": 119, "pauses_test": 118, "endpoint_ms": 500, "reopen_ms": 600}
 
-    table = _performance.endpoints_table({**figures, **weights, **counts})
+    table = _turn_tables.endpoints_table({**figures, **weights, **counts})
 
     assert "119 and 118 pauses, ends of turns among them; endpointMs 500, reopenMs 600." in table
     assert "| test | smart, fitted | 2.0 % | 50.0 % | 310 | 500 |" in table
@@ -227,7 +230,7 @@ def test_the_table_of_endpoints_has_both_halves_and_both_sets_of_weights() -> No
 def test_the_operators_figures_stand_beside_their_aims() -> None:
     figures = {**FIGURES, "assistants": 200, "ready_200_s": 81.5, "restart_writes_200": 0}
 
-    table = _performance.operator_table(figures)
+    table = _part_tables.operator_table(figures)
 
     assert "| from applying 200 at once to all of them ready, s | 81.5 | 90 |" in table
     assert "| writes of that restart | 0 | 0 |" in table
@@ -236,7 +239,7 @@ def test_the_operators_figures_stand_beside_their_aims() -> None:
 def test_the_voice_channels_figures_stand_beside_their_aims() -> None:
     figures = {**FIGURES, "seconds": 60.0, "receive_core_20": 0.0712, "wire_p95_ms": 3.2}
 
-    table = _performance.discord_table(figures)
+    table = _part_tables.discord_table(figures)
 
     assert "60 s each, on 2 cores (Some CPU, 24 GiB)" in table
     assert "| share of a core for 20 people who speak at once, 2 % lost, 2 % late | 0.0712 | 0.10 |" in table
@@ -247,7 +250,7 @@ def test_who_is_late_is_counted_and_what_each_process_computes_is_told() -> None
     computed = {"cpu_s_each_operator": 0.2, "cpu_s_each_kube-apiserver": 0.9}
     figures = {**FIGURES, "assistants": 200, "ready_200_s": 420.0, "ready_count": 187, **computed}
 
-    table = _performance.operator_table(figures)
+    table = _part_tables.operator_table(figures)
 
     assert "| from applying 200 at once to all of them ready, s | only 187 after 420.0 | 90 |" in table
     assert "Until one of them is ready 1.10 s are computed: kube-apiserver 0.90, operator 0.20." in table

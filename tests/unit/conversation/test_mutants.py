@@ -20,7 +20,8 @@ from parley_gateway.turn_events import ClientInterrupted, Effect
 from parley_gateway.turn_state import TurnRules, Turns
 from parley_testkit.conversation.circumstances import Misfortune, Person
 from parley_testkit.conversation.promises import broken
-from parley_testkit.conversation.world import Reducers, World, played
+from parley_testkit.conversation.reducers import Reducers
+from parley_testkit.conversation.world import World, played
 
 
 def dice(seed: int) -> Iterator[int]:

@@ -7,7 +7,8 @@ import pytest
 from parley_contract.frames import Frame
 from parley_gateway.endpointing import SmartRules
 from parley_gateway.inbound import Microphone
-from parley_gateway.utterances import Ended, UtteranceRules
+from parley_gateway.utterance_events import Ended
+from parley_gateway.utterance_state import UtteranceRules
 from parley_testkit.loudness import LoudnessDetector
 
 

@@ -30,7 +30,8 @@ from parley_gateway.cues import (
     Stop,
     TimePassed,
 )
-from parley_gateway.playback import Playback, due, step
+from parley_gateway.playback import step
+from parley_gateway.playback_state import Playback, due
 
 RULES = PlaybackRules(ahead_ms=100, stall_s=6)
 

@@ -13,8 +13,9 @@ from parley_contract.subjects import ANY
 from parley_gateway.canned_voice import CannedVoice
 from parley_gateway.gathering import Gathering
 from parley_gateway.segments import BLOCK_SAMPLES, WINDOW_SAMPLES, SpeechWindow
-from parley_gateway.sessions import Session, Surroundings
+from parley_gateway.sessions import Session
 from parley_gateway.settings import GatewaySettings
+from parley_gateway.surroundings import Surroundings
 from parley_runtime.bus import Raw
 from parley_runtime.telemetry import Telemetry
 from parley_testkit.memory_bus import MemoryBroker

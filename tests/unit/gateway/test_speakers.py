@@ -10,8 +10,9 @@ from parley_gateway.endpointing import SmartRules
 from parley_gateway.gathering import GATHER_S, Gathering
 from parley_gateway.segments import BLOCK_SAMPLES, WINDOW_SAMPLES, SpeechWindow
 from parley_gateway.speakers import Hearing, Speakers
-from parley_gateway.turn_model import TurnJudge
-from parley_gateway.utterances import Ended, UtteranceRules
+from parley_gateway.turn_judges import TurnJudge
+from parley_gateway.utterance_events import Ended
+from parley_gateway.utterance_state import UtteranceRules
 
 VOICE, SILENCE = b"\x01" * FRAME_BYTES, bytes(FRAME_BYTES)
 PAUSE_FRAMES = 8

@@ -12,23 +12,21 @@ from parley_contract.endings import Ending
 from parley_contract.messages import Endpoint
 from parley_gateway.endpointing import SmartRules
 from parley_gateway.segments import WINDOW_SAMPLES, SegmentRules, SpeechWindow
-from parley_gateway.utterances import (
+from parley_gateway.utterance_events import (
     Began,
     DoorClosed,
     Ended,
     Event,
     FrameHeard,
     Happening,
-    Hearing,
     Paused,
     Resumed,
     SoundJudged,
     TimePassed,
-    UtteranceRules,
     WordsJudged,
-    due,
-    step,
 )
+from parley_gateway.utterance_state import Hearing, UtteranceRules, due
+from parley_gateway.utterances import step
 
 RULES = UtteranceRules(
     segments=SegmentRules(min_speech_ms=128, hangover_ms=100),

@@ -7,7 +7,7 @@ import pytest
 from fastapi import WebSocketDisconnect
 
 from parley_contract import door as events
-from parley_gateway.doors.web import OUTGOING_LIMIT, WebDoor, error
+from parley_gateway.doors.connections import OUTGOING_LIMIT, WebDoor, error
 from parley_runtime.telemetry import Telemetry
 
 DELTA = events.Delta(turn=1, index=0, text="Hi")

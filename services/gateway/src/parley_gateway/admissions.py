@@ -25,7 +25,8 @@ from parley_contract.messages import (
     SessionsFound,
 )
 from parley_gateway.canned import Canned
-from parley_gateway.sessions import Session, Surroundings
+from parley_gateway.sessions import Session
+from parley_gateway.surroundings import Surroundings
 
 log: Final = structlog.get_logger()
 

@@ -12,9 +12,10 @@ from parley_gateway.admissions import Admissions
 from parley_gateway.canned_voice import CannedVoice
 from parley_gateway.doors.web import add_web_door
 from parley_gateway.gathering import Gathering
-from parley_gateway.sessions import Surroundings
 from parley_gateway.settings import GatewaySettings
-from parley_gateway.turn_model import SmartTurnModel, TurnJudge
+from parley_gateway.surroundings import Surroundings
+from parley_gateway.turn_judges import TurnJudge
+from parley_gateway.turn_model import SmartTurnModel
 from parley_gateway.vad import SileroModel
 from parley_runtime.http import service_app
 from parley_runtime.lifecycle import Runtime
@@ -75,17 +76,17 @@ class App:
             if settings.web_enabled:
                 add_web_door(http, admissions, settings, runtime.telemetry)
             async with runtime.http(http), asyncio.TaskGroup() as tasks:
-                helpers = [tasks.create_task(self._watch(admissions)), tasks.create_task(canned.run())]
+                serving = [tasks.create_task(self._watch(admissions)), tasks.create_task(canned.run())]
                 if bot is not None:
-                    helpers.append(tasks.create_task(bot.run()))
+                    serving.append(tasks.create_task(bot.run()))
                 await runtime.stopping.wait()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_DRAIN_S):
                         await admissions.drained()
                 admissions.drain(at_once=True)
                 await admissions.drained()
-                for helper in helpers:
-                    helper.cancel()
+                for task in serving:
+                    task.cancel()
 
     def _bot(self, admissions: Admissions) -> "Bot | None":
         """Make the Discord door, where there is one; who has none does not pay for its libraries."""

@@ -1,6 +1,7 @@
 """What playback is told, and what it does: the events and effects of the `playback` reducer.
 
-Used by `playback` and by `turns`, which translates between these and what is said on the bus and to the door.
+Used by `playback` and its parts, and by `sounding`, which translates between these and what is said on the bus and to
+the door.
 """
 
 import msgspec
@@ -207,3 +208,4 @@ class ReplyOver(msgspec.Struct, frozen=True):
 
 
 Action = Send | PhraseBegan | CannedBegan | PhraseOver | Sounded | RanDry | Cut | ReplyOver
+Actions = tuple[Action, ...]

@@ -1,6 +1,6 @@
 """One step in the making: state and effects so far, and what every part of the `turns` reducer does to them.
 
-`listening` and `turns` build on it. Pure.
+`listening` and `sounding` build on it, on that `replying` and `barge_in`, and `turns` on all. Pure.
 """
 
 from msgspec.structs import replace
@@ -45,7 +45,7 @@ class Decision:
         """Return what a message about a turn has."""
         return TurnFields(session=self.state.session, epoch=self.state.epoch, turn=number, revision=revision)
 
-    def barge_in(self, barge_in: BargeIn) -> None:
+    def change_barge_in(self, barge_in: BargeIn) -> None:
         """Replace what is known of somebody who speaks over what else there is to be heard."""
         self.state = replace(self.state, barge_ins={**self.state.barge_ins, barge_in.turn: barge_in})
 

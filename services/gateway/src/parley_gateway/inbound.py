@@ -1,10 +1,10 @@
 """Sound becomes segments and utterances: the way of one speaker's 20 ms frames from a door towards the bus.
 
 The front door of the reading path. A door's frames arrive at `Microphone.hear` as `vad` judged them; `segments` and
-`utterances` say what they mean, and the `Ears` (a `sessions.Session`) are told, with positions turned into times.
-The frames of an utterance are kept here until somebody says that its transcript is there, so that they can be sent
-again; and the end of the turn's sound, for whoever judges in a pause whether it is over. Not here: turns, ids, and what
-becomes of the transcript.
+`utterances` say what they mean, and the `Ears` (those of the session, in `ears`) are told, with positions turned into
+times. The frames of an utterance are kept here until somebody says that its transcript is there, so that they can be
+sent again; and the end of the turn's sound, for whoever judges in a pause whether it is over. Not here: turns, ids, and
+what becomes of the transcript.
 """
 
 from collections import deque
@@ -13,10 +13,12 @@ from typing import Final, NamedTuple, Protocol
 
 from parley_contract.endings import Ending
 from parley_contract.frames import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, Flag, Frame
-from parley_gateway import utterances
+from parley_gateway import utterance_events, utterances
 from parley_gateway.captures import CaptureClock
 from parley_gateway.segments import SpeechWindow
-from parley_gateway.utterances import MEMORY_FRAMES, Began, Ended, Hearing, Paused, Resumed, UtteranceRules
+from parley_gateway.utterance_events import Began, Ended, Paused, Resumed
+from parley_gateway.utterance_state import Hearing, UtteranceRules, due
+from parley_gateway.utterances import MEMORY_FRAMES
 
 _MEDIA_MASK: Final = 0xFFFF_FFFF
 """A frame's media time is 32 bits wide: it wraps after three days of one session."""
@@ -124,7 +126,7 @@ class Microphone:
     @property
     def due(self) -> float | None:
         """When to call `wait_over` unless a frame comes first; None while nobody speaks."""
-        return utterances.due(self._state, self._rules)
+        return due(self._state, self._rules)
 
     def hear(self, pcm: bytes, windows: tuple[SpeechWindow, ...], now: float) -> None:
         """Take the next frame.
@@ -147,11 +149,11 @@ class Microphone:
         elif now > self._turn_until:
             # 256 kB a speaker, of whom most are silent most of the time.
             self._turn.clear()
-        self._take(utterances.FrameHeard(windows), now)
+        self._take(utterance_events.FrameHeard(windows), now)
 
     def wait_over(self, now: float) -> None:
         """No frame came until `due`."""
-        self._take(utterances.TimePassed(), now)
+        self._take(utterance_events.TimePassed(), now)
 
     def turn_sound(self) -> TurnSound | None:
         """Return the sound of the running turn so far, kept where evidence counts; None if nobody speaks."""
@@ -160,17 +162,17 @@ class Microphone:
 
     def sound_judged(self, until: int, audio: float, now: float) -> None:
         """The audio turn model has judged a `TurnSound` with that `until`; too late, it makes no difference."""
-        self._take(utterances.SoundJudged(until, audio), now)
+        self._take(utterance_events.SoundJudged(until, audio), now)
 
     def words_judged(self, utterance: str, covers_seq: int, ending: Ending, now: float) -> None:
         """A transcript of an utterance up to that frame ends so; too late, it makes no difference."""
         if self._running and self._running.utterance == utterance:
             until = (self._running.first_frame + covers_seq + 1) * FRAME_SAMPLES
-            self._take(utterances.WordsJudged(until, ending), now)
+            self._take(utterance_events.WordsJudged(until, ending), now)
 
     def close(self, now: float) -> None:
         """The door closed; frames may come again later, after a gap."""
-        self._take(utterances.DoorClosed(), now)
+        self._take(utterance_events.DoorClosed(), now)
 
     def again(self, utterance: str, from_seq: int, to_seq: int | None) -> Iterator[Frame]:
         """Return frames of an utterance that is kept; none for one that is not."""
@@ -186,7 +188,7 @@ class Microphone:
         """The frames of this utterance are of no more use."""
         self._kept.pop(utterance, None)
 
-    def _take(self, event: utterances.Event, now: float) -> None:
+    def _take(self, event: utterance_events.Event, now: float) -> None:
         self._state, happened = utterances.step(self._state, event, now, self._rules)
         for thing in happened:
             match thing:

@@ -74,7 +74,7 @@ class Listening(Decision):
             return
         utterance, barge_in = turn.utterances[-1], self.state.barge_ins.get(turn.number)
         if barge_in is not None:
-            self.barge_in(heard_on(barge_in, event, self.now))
+            self.change_barge_in(heard_on(barge_in, event, self.now))
         match event:
             case SpeechPaused(last_seq=last_seq):
                 paused = SegmentEnded(**self.speech_fields(turn), last_seq=last_seq)
@@ -118,7 +118,7 @@ class Listening(Decision):
             return
         barge_in = self.state.barge_ins.get(turn.number)
         if message.text and barge_in is not None:
-            self.barge_in(replace(barge_in, has_words=True))
+            self.change_barge_in(replace(barge_in, has_words=True))
         match message:
             case PartialTranscript():
                 self.tell(door.Partial(turn=message.turn, utterance=message.utterance, text=message.text))

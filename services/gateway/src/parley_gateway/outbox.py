@@ -1,8 +1,8 @@
 """What a session says on the bus, in order and without holding up anybody who listens to it.
 
-Used by `sessions`. Two lanes: frames and control go out at once; recorded messages wait for the broker one after the
-other, and are tried again until it has them (their ids make that harmless). `subject_of` says
-where what belongs.
+Run by `sessions`, filled by `turn_keeping` and `ears`. Two lanes: frames and control go out at once; recorded messages
+wait for the broker one after the other, and are tried again until it has them (their ids make that harmless).
+`subject_of` says where what belongs.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Frames of one phrase, collected as they come from a tts worker: in any order, twice, or from two attempts.
 
-Used by `playback` alone. Pure. It says what can be played and whether more will come, not when to play it.
+Used by `playback` and its parts. Pure. It says what can be played and whether more will come, not when to play it.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ from parley_gateway.cues import PlaybackRules
 from parley_gateway.endpointing import SmartRules
 from parley_gateway.segments import Probability, SegmentRules
 from parley_gateway.turn_state import TurnRules
-from parley_gateway.utterances import UtteranceRules
+from parley_gateway.utterance_state import UtteranceRules
 from parley_runtime.settings import ServiceSettings
 
 _Snowflake = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,20}$")]

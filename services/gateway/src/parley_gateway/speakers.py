@@ -1,6 +1,6 @@
 """Everybody who is heard in one session: a microphone each, made when their first frame comes.
 
-Used by `sessions`, which is the `Ears` of all of them. Somebody who only listens costs nothing, and who has left is
+Used by `ears`, which are the `Ears` of all of them. Somebody who only listens costs nothing, and who has left is
 forgotten with the frames that nobody will ask for any more. Not here: names, and what any of it means.
 """
 
@@ -15,8 +15,8 @@ from parley_contract.frames import Frame
 from parley_gateway.gathering import Gathering, Place
 from parley_gateway.inbound import Ears, Microphone, TurnSound
 from parley_gateway.segments import SpeechWindow
-from parley_gateway.turn_model import TurnJudge
-from parley_gateway.utterances import UtteranceRules
+from parley_gateway.turn_judges import TurnJudge
+from parley_gateway.utterance_state import UtteranceRules
 
 _WORDS_FIRST_S: Final = 0.15
 """How long the judgement of a pause's sound waits for its words: on few cores the two would slow each other down, and

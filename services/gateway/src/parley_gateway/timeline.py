@@ -1,8 +1,8 @@
 """Where a reply is in time: what was sent of it, what of that was heard, and when it runs dry.
 
-Used by `playback` alone, which decides what to send. Pure. A line of 20 ms frames begins at `origin`: frame n is heard
-from `origin + n * 20 ms` on. When the line runs dry, `origin` moves by the gap. What was sent and not yet heard is
-under way and can be taken back.
+Used by `playback` and its parts, which decide what to send. Pure. A line of 20 ms frames begins at `origin`: frame n
+is heard from `origin + n * 20 ms` on. When the line runs dry, `origin` moves by the gap. What was sent and not yet
+heard is under way and can be taken back.
 """
 
 from typing import Final

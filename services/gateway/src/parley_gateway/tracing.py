@@ -1,6 +1,6 @@
 """What can be seen of a turn: its trace from the first voiced sample to the end of playback, its figures, its log line.
 
-Used by `sessions`. The root's context travels in the headers of everything the gateway says about the turn, so that
+Used by `turn_keeping`. The root's context travels in the headers of everything the gateway says about the turn, so that
 all other processes' spans lie below it. Decides nothing, and knows nothing of what was said.
 """
 

@@ -1,6 +1,7 @@
 """What happens to a session's turns, and what follows: the events and effects of the `turns` reducer.
 
-Made and carried out by `sessions`. Messages of the bus, and the frames, positions and time of `cues`, are events too.
+Made by `ears`, `sessions` and `subscriptions`, carried out by `turn_keeping`. Messages of the bus, and the frames,
+positions and time of `cues`, are events too.
 """
 
 from typing import Literal

@@ -1,30 +1,22 @@
 """Did that sound finished? The last seconds of a turn in, a probability out, by the Smart Turn model on numpy.
 
-`app` loads the model once per process, only for `endpointing: smart`; `sessions` asks through a `TurnJudge` in every
-pause. What an answer is worth is decided in `endpointing`: the model alone errs in both directions.
+`app` loads the model once per process, only for `endpointing: smart`; who wants to know asks through `turn_judges`.
+What an answer is worth is decided in `endpointing`: the model alone errs in both directions.
 
 Smart Turn 3 is the encoder of Whisper tiny with a head that knows one question, fed with Whisper's log-mel of 8 s. Two
 things differ from Whisper: the silence that fills up short sound comes before it, and the whole 8 s are brought to mean
 zero and variance one first (as `do_normalize` of transformers' WhisperFeatureExtractor does, by which it was trained).
 """
 
-import asyncio
 import functools
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import structlog
 
 from parley_contract.frames import RATE_HZ
 from parley_gateway import onnx
-
-log: Final = structlog.get_logger()
 
 Samples = npt.NDArray[np.float32]
 
@@ -40,18 +32,6 @@ _LEAST_VARIANCE: Final = 1e-7
 _LEAST_POWER: Final = 1e-10
 _RANGE: Final = 8.0
 """Decades of power below the loudest that are kept: 80 dB."""
-
-
-class TurnModel(Protocol):
-    """Judges whether a turn is over by how it sounds."""
-
-    def judge(self, pcm: bytes) -> float:
-        """Say how complete a turn sounds, in [0, 1]; blocks.
-
-        Args:
-            pcm: the turn so far and the silence after it, s16le at 16 kHz mono; all but the last `HEARD_S` is ignored.
-        """
-        ...
 
 
 class SmartTurnModel:
@@ -123,61 +103,3 @@ def _mel(hertz: float) -> float:
 def _hertz(mels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     above = mels - _LINEAR_HZ / _HZ_PER_MEL
     return np.where(above < 0, mels * _HZ_PER_MEL, _LINEAR_HZ * np.exp(above * _LOG_STEP))
-
-
-_REST: Final = 3.0
-"""After a judgement it rests for so many times as long, which leaves three quarters of a core to the voices of a crowd
-(50 people who talk all the time took a whole core, and frames waited)."""
-
-
-class TurnJudge:
-    """Asks the model off the event loop, about one pause at a time; all sessions of a process share it."""
-
-    def __init__(self, model: TurnModel) -> None:
-        """Ask `model`; close the judge at the end (a context manager)."""
-        self._model = model
-        # One thread: beside each other, two pauses would both be late.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="turn-model")
-        self._asked: asyncio.Future[float] | None = None
-        self._rests_until = 0.0
-
-    def __enter__(self) -> Self:
-        """Be ready."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Let nobody wait for an answer any more."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def ask(self, pcm: bytes, tell: Callable[[float], None]) -> "asyncio.Future[float] | None":
-        """Ask how complete `pcm` sounds, and call `tell` with the answer, on the event loop.
-
-        Returns:
-            What to cancel when the answer is of no use any more: then the model is not run, or nobody is told. None
-            where it has had its share of a core: in a crowd words and silence decide.
-        """
-        if time.monotonic() < self._rests_until or (self._asked is not None and not self._asked.done()):
-            return None
-        self._asked = asyncio.get_running_loop().run_in_executor(self._thread, self._judge, pcm)
-        self._asked.add_done_callback(functools.partial(_answer, tell))
-        return self._asked
-
-    def _judge(self, pcm: bytes) -> float:
-        began_at = time.monotonic()
-        try:
-            return self._model.judge(pcm)
-        finally:
-            now = time.monotonic()
-            self._rests_until = now + _REST * (now - began_at)
-
-
-def _answer(tell: Callable[[float], None], asked: "asyncio.Future[float]") -> None:
-    if asked.cancelled():
-        return
-    if (error := asked.exception()) is not None:
-        # The endpointer goes on without: silence decides.
-        log.error("the audio turn model broke", error=type(error).__name__)
-        return
-    tell(asked.result())

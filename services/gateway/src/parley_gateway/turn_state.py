@@ -10,9 +10,9 @@ import msgspec
 from msgspec.structs import replace
 
 from parley_contract.messages import CandidateTranscript, Endpoint, ReplyDelta, ReplyEnded, TurnMessage
-from parley_gateway import cues, playback
+from parley_gateway import cues, playback_state
 from parley_gateway.canned import Canned, Kind
-from parley_gateway.playback import Playback
+from parley_gateway.playback_state import Playback
 from parley_gateway.reports import Guessed, Moments, Played, Verdict
 from parley_gateway.turn_events import SpeechEnded, SpeechPaused, SpeechResumed
 
@@ -154,7 +154,7 @@ class Turns(msgspec.Struct, frozen=True, kw_only=True):
 
 def due(state: Turns) -> float | None:
     """Return when to send TimePassed unless something else comes first; None while there is nothing to wait for."""
-    times = [playback.due(state.playback, state.rules.playback)]
+    times = [playback_state.due(state.playback, state.rules.playback)]
     if not state.playback.is_paused:
         committed = [turn for turn in state.turns.values() if turn.is_committed]
         times += [at(state, turn) for turn in committed for at in (holds_at, fails_at)]

@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -15,7 +16,7 @@ class Runner:
     def __init__(self, ticks: int) -> None:
         self.left = ticks
         self.met: list[float] = []
-        self.prepared = 0
+        self.prepared = threading.Event()
         self.done = threading.Event()
 
     def tick(self, due: float) -> float | None:
@@ -27,7 +28,7 @@ class Runner:
         return None
 
     def prepare(self) -> None:
-        self.prepared += 1
+        self.prepared.set()
 
 
 def test_everybody_is_ticked_at_their_deadlines_which_do_not_drift() -> None:
@@ -42,10 +43,19 @@ def test_everybody_is_ticked_at_their_deadlines_which_do_not_drift() -> None:
 
     for runner in runners:
         assert [round((due - began_at) * 1000) for due in runner.met] == list(range(20))
-        assert runner.prepared >= 19
     assert len(late_s) == 100
     assert min(late_s) >= 0
     assert not pacer.drain_lateness()
+
+
+def test_who_was_ticked_prepares_for_the_next_as_soon_as_nothing_is_due() -> None:
+    ticked, waiting = Runner(1), Runner(1)
+    with Pacer() as pacer:
+        pacer.at(time.monotonic(), ticked)
+        pacer.at(time.monotonic() + 60, waiting)
+        assert ticked.prepared.wait(10)
+
+    assert not waiting.prepared.is_set()
 
 
 def test_an_earlier_deadline_is_met_first() -> None:
@@ -58,12 +68,12 @@ def test_an_earlier_deadline_is_met_first() -> None:
     assert not late.met
 
 
-class Slow(Runner):
-    """Takes long to prepare."""
+class Noted(Runner):
+    """Notes what is asked of it; something may happen while it prepares."""
 
-    def __init__(self, name: str, diary: list[str]) -> None:
+    def __init__(self, name: str, diary: list[str], meanwhile: Callable[[], None] = lambda: None) -> None:
         super().__init__(1)
-        self.name, self.diary = name, diary
+        self.name, self.diary, self.meanwhile = name, diary, meanwhile
 
     def tick(self, due: float) -> float | None:
         self.diary.append(f"{self.name} is due")
@@ -71,17 +81,16 @@ class Slow(Runner):
 
     def prepare(self) -> None:
         self.diary.append(f"{self.name} prepares")
-        time.sleep(0.05)
+        self.meanwhile()
 
 
 def test_whoever_is_due_waits_for_one_preparation_and_not_for_those_of_all() -> None:
     diary: list[str] = []
-    first, second, third = (Slow(name, diary) for name in ("first", "second", "third"))
-    with Pacer() as pacer:
-        now = time.monotonic() + 0.02
-        pacer.at(now, first)
-        pacer.at(now, second)
-        pacer.at(now + 0.02, third)
+    pacer, third, second = Pacer(), Noted("third", diary), Noted("second", diary)
+    first = Noted("first", diary, lambda: pacer.at(time.monotonic(), third))
+    for runner in (first, second):
+        pacer.at(time.monotonic(), runner)
+    with pacer:
         assert third.done.wait(10)
 
     assert diary[:4] == ["first is due", "second is due", "first prepares", "third is due"]

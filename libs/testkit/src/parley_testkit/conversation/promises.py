@@ -16,8 +16,10 @@ from parley_contract.messages import (
     UtteranceStarted,
 )
 from parley_contract.reasons import REASONS
+from parley_testkit.conversation.agents import PHRASES
 from parley_testkit.conversation.listener import Sound
-from parley_testkit.conversation.world import GATEWAY_RULES, PHRASES, World
+from parley_testkit.conversation.reducers import GATEWAY_RULES
+from parley_testkit.conversation.world import World
 
 _TOLERANCE_S: Final = 0.01
 

@@ -18,10 +18,8 @@ from parley_testkit.discord.members import Library
 from parley_testkit.discord.ops import VoiceOp
 from parley_testkit.discord.opus import Encoder
 from parley_testkit.discord.parties import Payload
-from parley_testkit.discord.rtp import CAMERA, SAMPLES, SILENCE, Packet
+from parley_testkit.discord.rtp import CAMERA, SAMPLES, SILENCE, SILENCES, Packet
 
-SILENCES: Final = 5
-"""Frames of silence at the end of a talkspurt (voice-connections, "Voice Data Interpolation")."""
 _chance: Final = random.SystemRandom()
 
 

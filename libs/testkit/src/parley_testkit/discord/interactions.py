@@ -1,4 +1,4 @@
-"""A slash command or a pressed button, from the user's side: it is sent, has three seconds, and is answered.
+"""A slash command, from the user's side: it is sent, has three seconds, and is answered.
 
 `rest` brings what the bot answers; `EmulatedHuman.invoke` makes one.
 """
@@ -12,8 +12,8 @@ from parley_testkit.discord.users import Bot, Json, User, snowflake
 from parley_testkit.discord.violations import Violations
 from parley_testkit.discord.world import Channel, Guild
 
-COMMAND, COMPONENT = 2, 3
-_MESSAGE, _DEFERRED, _DEFERRED_UPDATE, _UPDATE = 4, 5, 6, 7
+_COMMAND = 2
+_MESSAGE, _DEFERRED = 4, 5
 _OPTION_TYPES: Final = {bool: 5, int: 4, float: 10, str: 3, User: 6, Channel: 7}
 
 
@@ -39,7 +39,7 @@ class Interaction:
         self.bot: Final = bot
         self.channel: Final = channel
         self.name: Final = name
-        """The command's, or the button's custom id."""
+        """The command's."""
         self.messages: Final[list[Message]] = []
         """All answers, the first one first; a deferred one is here when it has content."""
         self.acknowledged_s: float | None = None
@@ -71,8 +71,8 @@ class Interaction:
         self.forget()
         self.acknowledged_s = asyncio.get_running_loop().time() - self._sent_s
         self._flags = int(data.get("flags", 0))
-        self.was_deferred = kind in (_DEFERRED, _DEFERRED_UPDATE)
-        if kind not in (_MESSAGE, _UPDATE):
+        self.was_deferred = kind == _DEFERRED
+        if kind != _MESSAGE:
             await self._tell()
             return None
         return await self.add(data, files)
@@ -119,14 +119,14 @@ class Interaction:
         async with self._changed:
             self._changed.notify_all()
 
-    def json(self, kind: int, data: Json) -> Json:
+    def json(self, data: Json) -> Json:
         """Write it as INTERACTION_CREATE has it."""
         guild = self.channel.guild
         allowed = str(int(self.channel.everyone))
         return {
             "id": str(self.id),
             "application_id": str(self.bot.id),
-            "type": kind,
+            "type": _COMMAND,
             "token": self.token,
             "version": 1,
             "data": data,

@@ -100,19 +100,15 @@ class Permission(IntFlag):
     """What somebody may do; a channel can take it away from everyone."""
 
     NOTHING = 0
-    SPEAK_PRIORITY = 1 << 8
     STREAM = 1 << 9
     VIEW_CHANNEL = 1 << 10
     SEND_MESSAGES = 1 << 11
-    MANAGE_MESSAGES = 1 << 13
     EMBED_LINKS = 1 << 14
     ATTACH_FILES = 1 << 15
     READ_HISTORY = 1 << 16
     CONNECT = 1 << 20
     SPEAK = 1 << 21
     MUTE_MEMBERS = 1 << 22
-    DEAFEN_MEMBERS = 1 << 23
-    MOVE_MEMBERS = 1 << 24
     USE_VAD = 1 << 25
     CHANGE_NICKNAME = 1 << 26
     USE_COMMANDS = 1 << 31

@@ -7,12 +7,12 @@ from typing import Any, Final
 from parley_runtime.sounds import read_pcm
 from parley_testkit.discord.heard import Heard
 from parley_testkit.discord.human import HumanClient
-from parley_testkit.discord.interactions import COMMAND, COMPONENT, Interaction, command_data
+from parley_testkit.discord.interactions import Interaction, command_data
 from parley_testkit.discord.members import Library
 from parley_testkit.discord.messages import Message
 from parley_testkit.discord.ops import VoiceOp
 from parley_testkit.discord.parts import Parts
-from parley_testkit.discord.users import Bot, Json, User
+from parley_testkit.discord.users import Bot, User
 from parley_testkit.discord.world import TEXT, Channel, Guild
 
 
@@ -84,13 +84,17 @@ class EmulatedHuman(HumanClient):
             LookupError: the bot registered no such command, or is not connected.
         """
         addressed = bot or self._parts.world.bots[0]
-        return self._send(addressed, channel, COMMAND, command, command_data(addressed, self.guild, command, options))
-
-    async def press(self, custom_id: str, message: Message, *, bot: Bot | None = None) -> Interaction:
-        """Press a button beneath a message, and return the interaction."""
-        addressed = bot or self._parts.world.bots[0]
-        data = {"custom_id": custom_id, "component_type": 2}
-        return self._send(addressed, None, COMPONENT, custom_id, data, {"message": message.json()})
+        data = command_data(addressed, self.guild, command, options)
+        if not self._parts.gateway.sessions_of(addressed):
+            raise LookupError(
+                f"{addressed.name} is not connected: Discord would say that the application does not respond"
+            )
+        where = channel or next(channel for channel in self.guild.channels if channel.kind == TEXT)
+        interaction = Interaction(self.account, addressed, where, command)
+        self._parts.rest.callbacks.interactions.append(interaction)
+        interaction.send(self._parts.settings.interaction_s, self._parts.violations)
+        self._parts.gateway.tell(addressed, "INTERACTION_CREATE", interaction.json(data))
+        return interaction
 
     async def write(self, content: str, channel: Channel) -> Message:
         """Write into a text channel."""
@@ -99,15 +103,3 @@ class EmulatedHuman(HumanClient):
         about = {"guild_id": str(self.guild.id), "member": self.guild.member(self.account)}
         self._parts.gateway.dispatch(self.guild, "MESSAGE_CREATE", message.json() | about)
         return message
-
-    def _send(
-        self, bot: Bot, channel: Channel | None, kind: int, name: str, data: Json, about: Json | None = None
-    ) -> Interaction:
-        if not self._parts.gateway.sessions_of(bot):
-            raise LookupError(f"{bot.name} is not connected: Discord would say that the application does not respond")
-        where = channel or next(channel for channel in self.guild.channels if channel.kind == TEXT)
-        interaction = Interaction(self.account, bot, where, name)
-        self._parts.rest.callbacks.interactions.append(interaction)
-        interaction.send(self._parts.settings.interaction_s, self._parts.violations)
-        self._parts.gateway.tell(bot, "INTERACTION_CREATE", interaction.json(kind, data) | (about or {}))
-        return interaction

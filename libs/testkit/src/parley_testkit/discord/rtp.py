@@ -13,6 +13,8 @@ CAMERA: Final = 101
 """One that Discord gives to video, as an example of what is no voice."""
 SILENCE: Final = b"\xf8\xff\xfe"
 """Opus for 20 ms of nothing: sent bare also when the rest is end-to-end encrypted."""
+SILENCES: Final = 5
+"""So many of them end a talkspurt (voice-connections, "Voice Data Interpolation")."""
 SAMPLES: Final = 960
 """What a frame of 20 ms adds to a timestamp: RTP counts Opus at 48 kHz whatever its bandwidth (RFC 7587, 4.1)."""
 _VERSION: Final = 2

@@ -8,12 +8,11 @@ import math
 from typing import Final
 
 from parley_contract.frames import FRAME_MS
-from parley_testkit.discord.rtp import SAMPLES, SILENCE, Header
+from parley_testkit.discord.rtp import SAMPLES, SILENCE, SILENCES, Header
 from parley_testkit.discord.violations import Kind, Violations
 
 MARKER: Final = b"\xfa\xfa"
 """How every end-to-end encrypted frame ends (white paper, "Magic Marker")."""
-SILENCES: Final = 5
 SPEECH_ENDS_S: Final = 0.5
 """How long after a frame of speech either the next one or silence has to come."""
 GRACE_S: Final = 0.04

@@ -13,7 +13,8 @@ import structlog
 from discord import app_commands
 
 from parley_gateway.admissions import AdmissionError
-from parley_gateway.discord.hosting import JOIN_ERRORS, Hosting, is_deafened, where
+from parley_gateway.discord.errands import raised_at
+from parley_gateway.discord.hosting import JOIN_ERRORS, Hosting, is_deafened
 from parley_gateway.discord.listeners import Channel
 from parley_gateway.discord.manners import failure, grouped, hindrance, latest, may_command
 from parley_gateway.discord.notices import Notices
@@ -68,7 +69,7 @@ class Commands:
             except discord.HTTPException as error:
                 log.warning("a command could not be answered", command=name, status=error.status, code=error.code)
             except Exception as error:  # noqa: BLE001  # what somebody is called may stand in its message
-                log.error("a command broke", command=name, error=type(error).__name__, where=where(error))
+                log.error("a command broke", command=name, error=type(error).__name__, where=raised_at(error))
                 with contextlib.suppress(discord.HTTPException):
                     await _refuse(interaction, "broken")
 
@@ -91,8 +92,8 @@ class Commands:
         stay = self._hosting.stays.get(member.guild.id)
         word = hindrance(self._hosting.wish(member))
         if word is not None or channel is None:
-            where = stay.channel if word in {"busy", "here_already"} and stay else channel
-            await _refuse(interaction, word or "not_in_voice", channel=_mention(where))
+            meant = stay.channel if word in {"busy", "here_already"} and stay else channel
+            await _refuse(interaction, word or "not_in_voice", channel=_mention(meant))
             return
         await interaction.response.defer(thinking=True)
         try:

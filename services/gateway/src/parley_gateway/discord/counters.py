@@ -1,6 +1,7 @@
 """What became of the packets of one link, counted: by speaker for `/status`, together for the metrics.
 
-Written by `reception` and `speaking` on their way, read by `links`. A user's id is never a label of a metric.
+Written by `reception`, `sources`, `mouths` and `calls` on their way, read by `calls` and `deafness`. A user's id is
+never a label of a metric.
 """
 
 from collections.abc import Iterator

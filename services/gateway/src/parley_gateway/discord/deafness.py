@@ -1,6 +1,6 @@
 """Are we deaf, and what helps? Packets that come and cannot be read are answered with a remedy, the mildest first.
 
-Asked by `links` once a second with the counters of the link; pure, time is passed in. The end-to-end encryption is
+Asked by `calls` once a second with the counters of the link; pure, time is passed in. The end-to-end encryption is
 begun anew (op 31), then the channel is left and joined again, and when that did not help either the channel is told.
 Somebody else who is heard well meanwhile is not made to suffer from a second remedy: then only one speaker's client is
 broken. Where somebody is said to speak and nothing arrives at all, only a new connection can help.

@@ -6,13 +6,14 @@ leaves behind of a failed one stands in the way of the next.
 
 import asyncio
 import contextlib
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 import discord
 
 from parley_gateway.discord.errors import VoiceUnavailableError
-from parley_gateway.discord.library import Events, LinkClient
+from parley_gateway.discord.library.events import Events
+from parley_gateway.discord.library.link_clients import LinkClient
 from parley_gateway.discord.listeners import Channel
 from parley_gateway.discord.translations import error_of, translated
 
@@ -22,8 +23,16 @@ LEAVE_S: Final = 5.0
 """For Discord to confirm that we have left; after that we have, whether it does or not."""
 
 
-async def join(channel: Channel, events: Events) -> None:
-    """Join a channel; what it brings about is told to `events`, the connection itself first.
+class Joiner(Events, Protocol):
+    """Who joins, and wants to know what comes of it."""
+
+    def attached(self, client: LinkClient) -> None:
+        """A connection is being made: it is this that will be told of."""
+        ...
+
+
+async def join(channel: Channel, joiner: Joiner) -> None:
+    """Join a channel; what it brings about is told to whoever joins, the connection itself first.
 
     Raises:
         VoiceRefusedError: Discord does not let us in.
@@ -32,7 +41,8 @@ async def join(channel: Channel, events: Events) -> None:
     made: list[LinkClient] = []
 
     def make(client: discord.Client, where: discord.abc.Connectable) -> LinkClient:
-        made.append(LinkClient(client, where, events=events))
+        made.append(LinkClient(client, where, events=joiner))
+        joiner.attached(made[-1])
         return made[-1]
 
     try:

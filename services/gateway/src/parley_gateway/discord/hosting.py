@@ -4,17 +4,16 @@ Used by `commands` and `arrivals`; owns what happens by itself meanwhile. Not he
 """
 
 import asyncio
-import traceback
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, Self
+from collections.abc import Callable
+from typing import Final, Self
 
 import discord
 import structlog
 from msgspec.structs import replace
 
-from parley_contract.errors import ParleyError
 from parley_gateway.admissions import AdmissionError, Admissions, Entrance
+from parley_gateway.discord.errands import Errands, Work
 from parley_gateway.discord.errors import VoiceRefusedError, VoiceUnavailableError
 from parley_gateway.discord.links import VoiceLink
 from parley_gateway.discord.listeners import Channel, Gone, Listener
@@ -26,7 +25,6 @@ from parley_gateway.sessions import Session
 log: Final = structlog.get_logger()
 
 LinkMaker = Callable[[Listener], VoiceLink]
-Work = Coroutine[Any, Any, object]
 JOIN_ERRORS: Final = (AdmissionError, VoiceRefusedError, VoiceUnavailableError)
 """What `come` fails with; each has a reason that `manners.failure` knows."""
 
@@ -58,24 +56,18 @@ class Hosting:
         self._dismissed: set[int] = set()
         """Servers where the bot was sent away, or had nobody to listen to."""
         self._watching: dict[Stay, asyncio.Task[None]] = {}
-        self._tasks = asyncio.TaskGroup()
-        self._running: set[asyncio.Task[None]] = set()
-        self._is_open = False
+        self._errands = Errands()
 
     async def __aenter__(self) -> Self:
-        await self._tasks.__aenter__()
-        self._is_open = True
+        await self._errands.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._is_open = False
-        for task in self._running:
-            task.cancel()
+        self._errands.cancel()
         for stay in list(self.stays.values()):
             await stay.end(is_over=False)
         self.stays.clear()
-        # What ended the block is its own business; what was begun here never fails (`_alone`).
-        await self._tasks.__aexit__(None, None, None)
+        await self._errands.__aexit__()
 
     # Coming.
 
@@ -110,9 +102,13 @@ class Hosting:
                 except BaseException:
                     stay.decline(session, is_over=not resume)
                     raise
+                if not self._errands.is_open:
+                    # All stays were ended meanwhile, and nobody would end this one.
+                    await stay.end(is_over=False)
+                    raise VoiceUnavailableError("server", "The connection to Discord ended meanwhile. Try again.")
                 self.stays[guild.id] = stay
                 self._dismissed.discard(guild.id)
-                self._watching[stay] = self._begin(self._watch(stay))
+                self._watching[stay] = self._errands.begin(self._watch(stay))
                 if is_deafened(guild):
                     self.deafened(guild, is_deaf=True)
                 log.info("joined a voice channel", session=session.id, guild=guild.id, channel=channel.id)
@@ -124,18 +120,22 @@ class Hosting:
         link = self._make_link(stay)
         await link.connect(channel)
         if isinstance(channel, discord.StageChannel):
-            await _step_forward(channel)
+            try:
+                await _step_forward(channel)
+            except BaseException:
+                await link.disconnect()
+                raise
         if link.channel is None:
             raise VoiceUnavailableError("server", "The connection ended as soon as it was made. Try again.")
         stay.begin(link, session)
 
     def expect(self, guild: int, coming: Work) -> None:
         """Come to a server in a while, unless the bot is there or on its way."""
-        if guild in self.stays or guild in self._joining or not self._is_open:
+        if guild in self.stays or guild in self._joining or not self._errands.is_open:
             coming.close()
             return
         self._joining.add(guild)
-        self._begin(coming).add_done_callback(lambda _: self._joining.discard(guild))
+        self._errands.begin(coming).add_done_callback(lambda _: self._joining.discard(guild))
 
     def is_unwelcome(self, guild: int) -> bool:
         """Whether the bot is not to come to a server by itself."""
@@ -169,7 +169,7 @@ class Hosting:
     async def _watch(self, stay: Stay) -> None:
         await stay.until_time_to_leave(self._idle_s)
         # Not within this task: going ends it.
-        self._start(self._leave_for_good(stay, was_alone=not stay.people))
+        self._errands.start(self._leave_for_good(stay, was_alone=not stay.people))
 
     async def _leave_for_good(self, stay: Stay, *, was_alone: bool) -> None:
         if self.stays.get(stay.guild) is stay:
@@ -180,14 +180,14 @@ class Hosting:
     def deafened(self, guild: discord.Guild, *, is_deaf: bool) -> None:
         """A moderator has deafened the bot on a server, or does not any more: tell those who talk to it."""
         if (stay := self.stays.get(guild.id)) is not None:
-            self._start(self._notices.write(stay, "deafened" if is_deaf else "undeafened"))
+            self._errands.start(self._notices.write(stay, "deafened" if is_deaf else "undeafened"))
 
     # Host of the stays.
 
     def ended(self, stay: Stay, why: Gone | None, sentence: str) -> None:
         """See Host."""
         if self.stays.get(stay.guild) is stay:
-            self._start(self._see_off(stay, why, sentence))
+            self._errands.start(self._see_off(stay, why, sentence))
 
     async def _see_off(self, stay: Stay, why: Gone | None, sentence: str) -> None:
         async with self._locks[stay.guild]:
@@ -203,28 +203,13 @@ class Hosting:
     def deaf(self, stay: Stay, people: frozenset[int]) -> None:
         """See Host."""
         if people:
-            self._start(self._notices.write(stay, "deaf", people=self._notices.names(stay, people)))
+            self._errands.start(self._notices.write(stay, "deaf", people=self._notices.names(stay, people)))
         else:
-            self._start(self._notices.write(stay, "deaf_to_somebody"))
+            self._errands.start(self._notices.write(stay, "deaf_to_somebody"))
 
     def recovered(self, stay: Stay, people: frozenset[int]) -> None:
         """See Host."""
-        self._start(self._notices.write(stay, "recovered", people=self._notices.names(stay, people)))
-
-    # What goes on by itself.
-
-    def _start(self, work: Work) -> None:
-        """Have something done, unless all is about to end."""
-        if self._is_open:
-            self._begin(work)  # type: ignore[unused-awaitable]  # the group waits for it
-        else:
-            work.close()
-
-    def _begin(self, work: Work) -> asyncio.Task[None]:
-        task = self._tasks.create_task(_alone(work))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
+        self._errands.start(self._notices.write(stay, "recovered", people=self._notices.names(stay, people)))
 
 
 def wish_for(channel: Channel) -> Wish:
@@ -249,18 +234,3 @@ async def _step_forward(stage: discord.StageChannel) -> None:
         await stage.guild.me.edit(suppress=False)
     except discord.HTTPException as error:
         log.warning("cannot speak on a stage", channel=stage.id, status=error.status, code=error.code)
-
-
-async def _alone(work: Work) -> None:
-    """Let one piece of work fail without the others."""
-    try:
-        await work
-    except ParleyError as error:
-        log.warning("something in the Discord door did not work", reason=str(error))
-    except Exception as error:  # noqa: BLE001  # what a person is called may stand in its message
-        log.error("something in the Discord door broke", error=type(error).__name__, where=where(error))
-
-
-def where(error: BaseException) -> str:
-    """Say where something was raised: what was raised may hold a name, or what somebody said."""
-    return traceback.format_tb(error.__traceback__)[-1]

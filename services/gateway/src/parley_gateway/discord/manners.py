@@ -1,6 +1,7 @@
 """How the bot behaves: when it joins, why it cannot, who may command it, and when it leaves. Pure.
 
-Used by `stays` and `commands`, which look at Discord and put what they see into the values of this page.
+Used by `hosting`, `stays`, `arrivals` and `commands`, which look at Discord and put what they see into the values of
+this page.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,6 +1,6 @@
 """What we say on one link: frames are played into it on the event loop, and packets leave on the pacing thread.
 
-Made by `links`. It decides when a talkspurt begins and ends; the order of what waits is `lanes`', the RTP is
+Made by `speaking`. It decides when a talkspurt begins and ends; the order of what waits is `lanes`', the RTP is
 `talkspurts`', the encryption and the socket are the `Wire`'s. Nothing of anybody's voice leaves unencrypted: while the
 keys are not there sound waits, and with nobody in the channel it passes as if it had been sent.
 """

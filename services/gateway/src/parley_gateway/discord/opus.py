@@ -13,7 +13,7 @@ import discord.opus
 
 from parley_contract.frames import FRAME_BYTES, FRAME_SAMPLES, RATE_HZ
 from parley_gateway.discord.errors import VoiceRefusedError
-from parley_gateway.discord.library import decode_into, set_complexity
+from parley_gateway.discord.library.libopus import decode_into, set_complexity
 
 MAX_CONCEALED: Final = 5
 """Packets made up in a row: further on, libopus fades to noise that a recognizer takes for speech."""

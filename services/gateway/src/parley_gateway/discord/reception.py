@@ -1,7 +1,7 @@
 """The receive path: a datagram comes in, frames of speakers go out. The order of its steps is what makes it work.
 
-Called by `links` for each datagram and whenever something is due; time is passed in and nothing waits, so that it is
-tested on virtual time and fuzzed. Filter and header (`rtp`), transport (`Keys`), extension and padding (`rtp`), user
+Called by `receiving` for each datagram and whenever something is due; time is passed in and nothing waits, so that it
+is tested on virtual time and fuzzed. Filter and header (`rtp`), transport (`Keys`), extension and padding (`rtp`), user
 (`roster`), end-to-end decryption (`Keys`) on arrival, because a late packet's key may be gone, then order, sound and
 silence (`sources`). Not here: sockets, discord.py, and what to do when nothing can be decrypted (`deafness`).
 """

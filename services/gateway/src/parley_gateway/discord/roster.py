@@ -1,6 +1,6 @@
 """Who is in the channel and which ssrc is whose: what the voice server says, read from its JSON.
 
-Used by `links` with every JSON frame of the voice WebSocket (ops 5, 11, 12, 13) and by `reception` with every packet.
+Used by `calls` with every JSON frame of the voice WebSocket (ops 5, 11, 12, 13) and by `reception` with every packet.
 Pure. What does not look as expected is left out, never an error: op 5 is late or missing often enough, and then
 `reception` finds out by decrypting.
 """

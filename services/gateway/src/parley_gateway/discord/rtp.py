@@ -1,7 +1,7 @@
 """RTP as Discord speaks it: which datagrams are sound, where their parts lie, and how our own begin (RFC 3550, 8285).
 
 Pure. Used by `reception` on the way in and by `talkspurts` on the way out. What is encrypted here is still encrypted:
-that is `transport`'s and `connection`'s.
+that is `transport`'s and `library`'s.
 
 A datagram: header of 12 bytes, contributing sources, extension header (in clear) | extension body, payload, padding
 (encrypted) | tag of 16 bytes | nonce of 4 bytes.

@@ -1,6 +1,6 @@
 """One stay in one voice channel: what its link hears goes to the session, and what the session says to the link.
 
-Made by `commands`, one per server. It is the link's `Listener` and the session's `Door` at once, knows who is there,
+Made by `hosting`, one per server. It is the link's `Listener` and the session's `Door` at once, knows who is there,
 and says when it is time to leave. Not here: whether the bot may come, and what it writes.
 """
 

@@ -1,4 +1,4 @@
-"""What discord.py raises and voice servers close with, as errors of ours. Used by `links` and `library`."""
+"""What discord.py raises and voice servers close with, as errors of ours. Used by `handshakes` and `library`."""
 
 import aiohttp
 import discord

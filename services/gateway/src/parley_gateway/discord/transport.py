@@ -1,6 +1,6 @@
 """The encryption between us and the voice server: AEAD with the RTP header in clear, one key per connection.
 
-Used by `connection`, both ways. `rtpsize` modes: the part in clear includes the extension's header, and the last four
+Used by `library`, both ways. `rtpsize` modes: the part in clear includes the extension's header, and the last four
 bytes of a datagram are a counter, the beginning of an otherwise empty nonce. It hides nothing from Discord's server;
 what does is DAVE, below it.
 """

@@ -1,4 +1,4 @@
-"""What the bot writes, in the languages of whoever it writes to. Pure; used by `commands` and `stays`.
+"""What the bot writes, in the languages of whoever it writes to. Pure; used by `commands`, `notices` and `arrivals`.
 
 `docs/how-to/discord.md` explains each sentence to an owner. A language without words of its own here reads English.
 """

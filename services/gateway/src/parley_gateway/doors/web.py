@@ -1,53 +1,33 @@
 """The web door: one WebSocket per listener at `/v1/talk`, sound as binary frames and events as JSON, both ways.
 
-Added to the gateway's HTTP surface by `app`. `docs/reference/web-door.md` is its contract. It checks what comes in and
-bounds what goes out; what any of it means is the session's business.
+Added to the gateway's HTTP surface by `app`. `docs/reference/web-door.md` is its contract. It lets in and refuses, and
+checks what comes in; what goes out is `connections`', and what any of it means is the session's business.
 """
 
 import asyncio
 import contextlib
 import secrets
 import time
-from collections import deque
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from parley_contract import door as events
-from parley_contract import telemetry as words
 from parley_contract.errors import MalformedMessageError
 from parley_contract.frames import FRAME_BYTES, FRAME_MS, RATE_HZ
 from parley_gateway.admissions import AdmissionError, Admissions
+from parley_gateway.doors.connections import CLOSE_CODES, Socket, WebDoor, error
 from parley_gateway.doors.pace import Pace
 from parley_gateway.sessions import Session
 from parley_gateway.settings import GatewaySettings
 from parley_runtime.telemetry import Telemetry
 
 PATH: Final = "/v1/talk"
-CLOSE_CODES: Final = {
-    "bad_frame": 1003,
-    "bad_event": 1007,
-    "unauthorized": 1008,
-    "forbidden_origin": 1008,
-    "too_slow": 1008,
-    "too_fast": 1008,
-    "replaced": 1008,
-    "internal": 1011,
-    "draining": 1012,
-    "too_many_sessions": 1013,
-    "agent_unavailable": 1013,
-}
-"""Close code of RFC 6455 and its registry by the code of the fatal error that goes before."""
-_NORMAL: Final = 1000
-OUTGOING_LIMIT: Final = 512
-"""Frames and events that may wait for a slow client: five seconds of both, and a reply's burst of text."""
 _SPOKEN_REFUSALS: Final = 8
 """Who is refused is told aloud as long as no more than these are told so at once; a crowd reads it."""
 _REFUSAL_SLACK_S: Final = 5.0
 """How much longer than its sound a refusal may take, for a client that does not listen."""
-_CLOSE_S: Final = 5.0
-"""How long a client may take to receive the last that is said to it; one that reads nothing receives it never."""
 _FRAMES_HZ: Final = 1.02 * 1000 / FRAME_MS
 """Real time, and a little more: a client's clock may be fast."""
 _FRAMES_AT_ONCE: Final = 10 * 1000 // FRAME_MS
@@ -57,103 +37,6 @@ _EVENTS_AT_ONCE: Final = 500
 """As many as in ten seconds, for the same reason."""
 _HURRIED_S: Final = 1.0
 """Further ahead than this, a client's messages are taken in turns with everybody else's."""
-
-
-class Socket(Protocol):
-    """What a door needs of a WebSocket to send; starlette's fits."""
-
-    async def send_text(self, data: str) -> None:
-        """Send a text message; wait while the client takes nothing."""
-        ...
-
-    async def send_bytes(self, data: bytes) -> None:
-        """Send a binary message, as above."""
-        ...
-
-    async def close(self, code: int) -> None:
-        """Close with a code of RFC 6455."""
-        ...
-
-
-class WebDoor:
-    """One connection, as a Door."""
-
-    def __init__(self, telemetry: Telemetry) -> None:
-        """Nothing is sent before somebody runs `send_all`."""
-        self._telemetry = telemetry
-        self._waiting: deque[bytes | str] = deque()
-        self._changed = asyncio.Event()
-        self._close_code: int | None = None
-        self._sending: asyncio.Timeout | None = None
-
-    @property
-    def is_closing(self) -> bool:
-        """Whether nothing more is taken in either direction."""
-        return self._close_code is not None
-
-    def play(self, pcm: bytes) -> None:
-        """See Door."""
-        self._put(pcm)
-
-    def tell(self, event: events.Event) -> None:
-        """See Door."""
-        if isinstance(event, events.Cut):
-            # What waits here was cut with the rest; the client learns from `next_ms` that it never comes.
-            self._waiting = deque(item for item in self._waiting if isinstance(item, str))
-        self._put(events.encode(event))
-
-    def close(self, why: events.Error | None) -> None:
-        """See Door."""
-        if self.is_closing:
-            return
-        if why is not None:
-            self._waiting.clear()
-            self._waiting.append(events.encode(why))
-        self._close_code = CLOSE_CODES[why.code] if why else _NORMAL
-        self._changed.set()
-        if self._sending is not None:
-            self._sending.reschedule(asyncio.get_running_loop().time() + _CLOSE_S)
-
-    async def send_all(self, socket: Socket) -> None:
-        """Send until the door is closed from this side, then close the socket.
-
-        Returns at once if the client is gone, and soon if it takes nothing any more.
-        """
-        try:
-            async with asyncio.timeout(_CLOSE_S if self.is_closing else None) as sending:
-                self._sending = sending
-                await self._send_until_closed(socket)
-        except (WebSocketDisconnect, TimeoutError):
-            return
-        finally:
-            self._sending = None
-
-    async def _send_until_closed(self, socket: Socket) -> None:
-        while self._waiting or self._close_code is None:
-            while self._waiting:
-                item = self._waiting.popleft()
-                await (socket.send_text(item) if isinstance(item, str) else socket.send_bytes(item))
-            if self._close_code is None:
-                self._changed.clear()
-                await self._changed.wait()
-        await socket.close(self._close_code)
-
-    def _put(self, item: bytes | str) -> None:
-        if self.is_closing:
-            return
-        if len(self._waiting) >= OUTGOING_LIMIT:
-            self._telemetry.record(words.FRAMES_DROPPED, len(self._waiting), reason="slow client")
-            self.close(
-                error("too_slow", "The connection takes less than it is sent. Reconnect with resume on a better one.")
-            )
-            return
-        self._waiting.append(item)
-        self._changed.set()
-
-
-def error(code: str, sentence: str) -> events.Error:
-    """Make a fatal error; its code is one of CLOSE_CODES."""
-    return events.Error(code=code, sentence=sentence, fatal=True)
 
 
 def add_web_door(app: FastAPI, admissions: Admissions, settings: GatewaySettings, telemetry: Telemetry) -> None:
