@@ -4,7 +4,16 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from parley_contract.resource.parts import Part, SecretKeyRef, SecretRef, Snowflake, Text
+from parley_contract.resource.parts import (
+    HttpUrl,
+    ObjectNameOrNone,
+    Part,
+    SecretKeyRef,
+    SecretRef,
+    Snowflake,
+    Text,
+    WebSocketUrl,
+)
 
 Host = Annotated[
     str, msgspec.Meta(pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", max_length=253)
@@ -30,7 +39,7 @@ class WebIngress(Part, frozen=True):
 
     host: Host
     """The name."""
-    class_name: Text = ""
+    class_name: ObjectNameOrNone = ""
     """Which controller serves it; empty for the cluster's default one, on k3s Traefik."""
     tls_secret_ref: SecretRef | None = None
     """Secret with `tls.crt` and `tls.key`; a page that is not served over TLS gets no microphone from browsers."""
@@ -61,9 +70,9 @@ class WebDoor(Part, frozen=True):
 class DiscordEndpoint(Part, frozen=True):
     """Where Discord is, for who has it elsewhere: an emulator, a proxy. Its certificates are checked all the same."""
 
-    api_base: Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$", max_length=2048)] = ""
+    api_base: HttpUrl = ""
     """Address of the API with its version, such as https://discord.com/api/v10; empty for Discord's own."""
-    gateway_url: Annotated[str, msgspec.Meta(pattern="^(wss?://.+)?$", max_length=2048)] = ""
+    gateway_url: WebSocketUrl = ""
     """Address of the gateway's WebSocket; empty for Discord's own."""
     ca_secret_ref: SecretKeyRef | None = None
     """Certificate of the authority to trust there, as PEM, in place of the well-known ones."""

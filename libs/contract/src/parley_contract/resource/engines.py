@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from parley_contract.resource.parts import MebiBytes, Part, Resources, SecretKeyRef, Text
+from parley_contract.resource.parts import HttpUrl, MebiBytes, Part, Resources, SecretKeyRef, Text
 
 Device = Literal["auto", "cpu", "cuda"]
 Replicas = Annotated[int, msgspec.Meta(ge=1, le=16)]
@@ -79,7 +79,7 @@ class Llm(Part, frozen=True, kw_only=True):
     keep_alive: Annotated[str, msgspec.Meta(pattern="^(-1|[0-9]+(s|m|h))$", max_length=16)] = "-1"
     """How long the model stays loaded without a question; -1 for ever, because a load costs the next turn seconds."""
     ollama: Ollama = Ollama()
-    external_url: Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$", max_length=2048)] = ""
+    external_url: HttpUrl = ""
     """An Ollama that runs already; empty starts one for the assistant."""
     fallbacks: Annotated[list[Text], msgspec.Meta(max_length=4)] = []
     """Models to take instead where the first does not fit or fails."""
