@@ -236,7 +236,43 @@ def test_what_the_owner_runs_is_reached_wherever_it_is_at_its_ports() -> None:
         "telemetry": {"otlpEndpoint": "http://otel:4318"},
     }
 
-    assert ports_out(policy("agent", **spec))[2:] == [(False, [4222, 4333]), (False, [443]), (False, [4318])]
+    assert ports_out(policy("agent", **spec))[2:] == [
+        (False, [4222, 4333]),
+        (True, []),
+        (False, [443]),
+        (True, []),
+        (False, [4318]),
+        (True, []),
+    ]
+
+
+@pytest.mark.parametrize(
+    "host, namespaces",
+    [
+        ("ollama.models.svc", ["models"]),
+        ("ollama.models.svc.cluster.local", ["models"]),
+        ("ollama-0.ollama.models.svc", ["models"]),
+        ("ollama.models", ["models"]),
+        ("ollama", ["default"]),
+        ("models.far.example", []),
+        ("192.0.2.7", []),
+        ("[2001:db8::7]", []),
+    ],
+)
+def test_behind_a_service_of_the_cluster_pods_are_reached_at_whatever_port_they_have(
+    host: str, namespaces: list[str]
+) -> None:
+    rules = policy("agent", llm={"externalUrl": f"http://{host}/api"})["egress"]
+
+    assert {"ports": [{"protocol": "TCP", "port": 80}]} in rules
+    found = [
+        to["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+        for rule in rules
+        if "ports" not in rule
+        for to in rule["to"]
+        if "podSelector" not in to
+    ]
+    assert found == namespaces
 
 
 def test_discord_is_reached_over_https_and_udp() -> None:

@@ -5,9 +5,9 @@ over HTTPS and UDP, the gateway's web door is open to everybody, and the transcr
 Kubelets ask their probes past all policies.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
-from urllib.parse import urlsplit
 
 from parley_contract.components import Component
 from parley_operator.resources.objects import PULL, Context, Object, metadata, selector
@@ -18,6 +18,8 @@ _DNS: Final[list[Object]] = [
     {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]},
 ]
 _PORTS_OF_SCHEMES: Final = {"ws": 80, "http": 80, "https": 443, "nats": 4222, "tls": 4222}
+_PLACE: Final = re.compile(r"(\w+)://(\[[^]]*\]|[^/:?]*)(?::(\d+))?")
+"""Scheme, host and port at the beginning of an address, of which the resource's patterns ask no more."""
 _DISCORD: Final[Object] = {
     # Its API and gateway; a voice server names its UDP port when a call begins.
     "ports": [{"protocol": "TCP", "port": 443}, {"protocol": "UDP", "port": 1024, "endPort": 65535}]
@@ -81,7 +83,7 @@ def _out_of(context: Context, component: Component) -> Iterator[Object]:
     for connection in component.connections:
         other = context.all_components[connection.to]
         if other.external_url:
-            yield {"ports": _ports(*_ports_of(other.external_url.split(",")))}
+            yield from _to(context, *other.external_url.split(","))
         else:
             yield {
                 "to": [{"podSelector": {"matchLabels": selector(context, other.name)}}],
@@ -89,7 +91,7 @@ def _out_of(context: Context, component: Component) -> Iterator[Object]:
             }
     otlp = context.assistant.spec.telemetry.otlp_endpoint
     if otlp and component.service is not None:
-        yield {"ports": _ports(*_ports_of([otlp]))}
+        yield from _to(context, otlp)
     door = context.assistant.spec.doors.discord
     if component.name == "gateway" and door is not None:
         yield _DISCORD
@@ -98,10 +100,34 @@ def _out_of(context: Context, component: Component) -> Iterator[Object]:
             yield {"ports": [*_ports(*_ports_of(urls)), {"protocol": "TCP", "port": 1024, "endPort": 65535}]}
 
 
+def _to(context: Context, *urls: str) -> Iterator[Object]:
+    """Let out to what somebody else runs: wherever it is at its ports, and in this cluster at any port of its namespace.
+
+    Policies see the pod behind a Service, whose port is its own.
+    """
+    yield {"ports": _ports(*_ports_of(urls))}
+    hosts = (place[2] for url in urls if (place := _PLACE.match(url.strip())))
+    if names := sorted({name for host in hosts if (name := _namespace_of(host, context.namespace))}):
+        labels = ({"kubernetes.io/metadata.name": name} for name in names)
+        yield {"to": [{"namespaceSelector": {"matchLabels": each}} for each in labels]}
+
+
+def _namespace_of(host: str, own: str) -> str:
+    """Return the namespace of a Service by its host name; empty for what is none."""
+    if host.startswith("["):
+        return ""
+    match host.split("."):
+        case [_]:
+            return own
+        case [_, namespace] | [_, namespace, "svc", *_] | [_, _, namespace, "svc", *_]:
+            return namespace
+    return ""
+
+
 def _ports(*ports: int) -> list[Object]:
     return [{"protocol": "TCP", "port": port} for port in ports]
 
 
 def _ports_of(urls: Iterable[str]) -> list[int]:
-    parts = [urlsplit(url.strip()) for url in urls]
-    return sorted({part.port or _PORTS_OF_SCHEMES.get(part.scheme, 443) for part in parts})
+    places = [place for url in urls if (place := _PLACE.match(url.strip()))]
+    return sorted({int(place[3] or _PORTS_OF_SCHEMES.get(place[1], 443)) for place in places})
