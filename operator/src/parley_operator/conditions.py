@@ -86,17 +86,20 @@ def _component(seen: Seen, name: ComponentName) -> Statement:
         return _suspended()
     missing = seen.missing(name)
     if seen.is_ready(name):
-        until = f", and goes on with what it has until {_names(missing)} is there" if missing else ""
+        until = f", and goes on with what it has until {_are(missing)} there" if missing else ""
         return yes(reasons.READY, f"{name} is ready{until}")
     if failure := seen.failure_of(name):
         return no(failure.reason, f"{name}: {failure.message}")
     if missing:
-        return no(reasons.PULLING, f"{name} starts when {_names(missing)} is there: see ModelsCached")
+        return no(reasons.PULLING, f"{name} starts when {_are(missing)} there: see ModelsCached")
     return no(reasons.STARTING, f"{name} is starting: {_not_ready(seen, name)}")
 
 
 def _not_ready(seen: Seen, name: ComponentName) -> str:
-    status = (seen.workload(name) or {}).get("status", {})
+    workload = seen.workload(name)
+    if workload is None:
+        return "nothing of it is there yet"
+    status = workload.get("status", {})
     return f"{status.get('readyReplicas') or 0} of {status.get('replicas') or 0} pods are ready"
 
 
@@ -113,7 +116,7 @@ def _gpu(seen: Seen, context: Context) -> Statement:
     for failure in seen.failures:
         if failure.component in {*users, PULL} and failure.reason in _GPU_REASONS:
             return no(failure.reason, f"{failure.component}: {failure.message}")
-    return unknown(reasons.WAITING, f"{' and '.join(name for name in users if not nodes[name])} has no node yet")
+    return unknown(reasons.WAITING, f"no node has {' and '.join(name for name in users if not nodes[name])} yet")
 
 
 def _models(seen: Seen, context: Context) -> Statement:
@@ -125,7 +128,7 @@ def _models(seen: Seen, context: Context) -> Statement:
         return no(reasons.CLAIM_MISSING, f"spec.storage.modelCache.existingClaim: {advice}")
     missing = seen.missing()
     if not missing:
-        return yes(reasons.CACHED, f"{_names(context.needs())} are on the volume")
+        return yes(reasons.CACHED, f"{_are(context.needs())} on the volume")
     if failure := seen.failure_of(PULL, "models"):
         return no(failure.reason, failure.message)
     if seen.is_suspended:
@@ -260,6 +263,10 @@ def _shortcomings(seen: Seen) -> Iterator[tuple[str, str]]:
 
 def _llm_name(seen: Seen) -> str:
     return seen.context.assistant.spec.llm.model if seen.context else ""
+
+
+def _are(needs: Sequence[ModelNeed]) -> str:
+    return f"{_names(needs)} {'is' if len(needs) == 1 else 'are'}"
 
 
 def _names(needs: Sequence[ModelNeed]) -> str:

@@ -18,7 +18,7 @@ from parley_operator.actions import Action, Apply, Create, delete, find, of_kind
 from parley_operator.drift import differs, marked
 from parley_operator.judgement import Judgement
 from parley_operator.pulls import Pulls, finished_pulls
-from parley_operator.resources import children, claims, revisions, secrets
+from parley_operator.resources import children, claims, extras, revisions, secrets
 from parley_operator.resources.objects import Context, Installation, Object, is_ours, value_hash
 from parley_operator.resources.secrets import NkeyPair
 
@@ -80,15 +80,16 @@ def plan(judgement: Judgement, observed: Observed, installation: Installation, n
     if judgement.assistant is None:
         return Plan(actions=(), look_again_after_s=waits_s)
     context = _context(judgement.assistant, observed, installation)
-    wanted = tuple(children(context))
+    wanted, more = tuple(children(context)), tuple(extras(context))
     pulls = Pulls(context, observed.children, now)
     actions = (
         *_accepted(context, judgement, observed.children),
         *_seeds(context, observed),
         *_applied(wanted, observed.children),
         *pulls.created(),
+        *_applied(more, observed.children),
         *pulls.removed(),
-        *_strays(context, wanted, observed.children),
+        *_strays(context, (*wanted, *more), observed.children),
         *_older(context, judgement, observed.children),
     )
     return Plan(actions=actions, context=context, look_again_after_s=min(waits_s, pulls.look_again_after_s()))

@@ -16,16 +16,14 @@ import msgspec
 import structlog
 
 from parley_contract.errors import PermanentError, RetryableError
-from parley_operator import reasons
 from parley_operator.actions import Action, Apply, Create, Delete
 from parley_operator.agents import Agents
 from parley_operator.cluster import Cluster, ConflictError, EndingError, MissingError, RefusedError
-from parley_operator.failures import failures
+from parley_operator.failures import failures, not_taken
 from parley_operator.judgement import Judgement
 from parley_operator.metrics import Metrics, Result
-from parley_operator.observing import look
+from parley_operator.observing import Look, look
 from parley_operator.plan import Plan, plan
-from parley_operator.pod_failures import Failure
 from parley_operator.posts import Posts
 from parley_operator.resources.objects import Installation, Object, component_of
 from parley_operator.secret_values import Secrets
@@ -104,7 +102,7 @@ class Reconciler:
             is_ready = _ready(resource.get("status") or {}).get("status") == "True"
             made, waits_for = self._upgrades.admitted(key, wanted, seen.observed.children, is_ready=is_ready)
             refused = await self._apply(key, made)
-            is_told = await self._report(key, seen.judgement, made, refused, waits_for)
+            is_told = await self._report(key, seen, made, refused, waits_for)
         except EndingError:
             # Nothing can be made any more, and what is there goes by itself: this look was the last one.
             return "gone", None
@@ -178,17 +176,16 @@ class Reconciler:
 
     # --- Report -------------------------------------------------------------------------------------------------------
 
-    async def _report(
-        self, key: Key, judgement: Judgement, made: Plan, refused: RefusedError | None, waits_for: str
-    ) -> bool:
+    async def _report(self, key: Key, seen: Look, made: Plan, refused: RefusedError | None, waits_for: str) -> bool:
         """Say how the assistant fares now; return whether that had to be written."""
         around = self._around
         resource = around.world.assistant(key)
-        if resource is None:
+        if resource is None or resource["metadata"]["uid"] != seen.observed.uid:
+            # It went meanwhile, and what is there now is another one, of which nothing is known yet.
             return False
         previous: Mapping[str, Any] = resource.get("status") or {}
-        seen = msgspec.structs.replace(self._seen(key, judgement, made, refused), waits_for=waits_for)
-        current = status(seen, previous, around.now())
+        told = msgspec.structs.replace(self._seen(key, seen.judgement, made, refused), waits_for=waits_for)
+        current = status(told, previous, around.now())
         around.metrics.phase(key, current.phase)
         if current.phase == "Suspended" or is_settled(current):
             self._end_turn(key)
@@ -198,7 +195,7 @@ class Reconciler:
         around.metrics.writes.labels("status").inc()
         written = await around.cluster.apply_status(resource, document)
         around.world.put(written)
-        if int(written["metadata"].get("generation", 0)) != judgement.observed_generation:
+        if int(written["metadata"].get("generation", 0)) != seen.judgement.observed_generation:
             # Somebody changed the spec meanwhile: the watch will tell of what the answer has told already.
             around.tell(key)
         self._count_ready(previous, document)
@@ -236,13 +233,8 @@ class _RefusedChildError(RefusedError):
 
     def __init__(self, action: Action, said: str) -> None:
         super().__init__(f"{_name(action)}: {said}")
-        quota = "exceeded quota" in said
-        advice = "raise the namespace's ResourceQuota" if quota else "it is tried again; see the operator's log"
-        self.failure = Failure(
-            component=component_of(action.object) if isinstance(action, Create | Apply) else "models",
-            reason=reasons.QUOTA_EXCEEDED if quota else reasons.APPLY_FAILED,
-            message=f"{_name(action)} was not taken: {said}: {advice}",
-        )
+        component = component_of(action.object) if isinstance(action, Create | Apply) else "models"
+        self.failure = not_taken(component, _name(action), said)
 
 
 def _ready(document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -105,6 +105,14 @@ def test_every_credential_that_is_missing_is_named() -> None:
     ]
 
 
+def test_a_secret_that_is_missing_with_all_its_keys_is_asked_for_once() -> None:
+    nats = {"url": "nats://there:4222", "credentialsSecretRef": {"name": "keys"}}
+
+    [refusal] = judge(written(nats=nats), (), Facts()).refusals
+
+    assert refusal.message.endswith("create it with the keys asr.creds, agent.creds, tts.creds, gateway.creds")
+
+
 def test_a_model_of_the_owners_own_folder_is_nobody_elses_business() -> None:
     assert judge(written(asr={"model": "/models/mine"}), (), EVERYTHING).refusals == ()
 

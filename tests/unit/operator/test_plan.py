@@ -119,6 +119,17 @@ def test_a_seed_that_is_deleted_is_made_anew_and_restarts_the_broker_and_its_own
     assert to_do(there) == []
 
 
+def test_what_an_assistant_runs_without_comes_last_so_that_it_holds_up_nothing_where_it_is_refused() -> None:
+    there = ToyCluster({"metadata": {"name": "libra"}, "spec": {**INGRESS, "profile": "laptop"}})
+
+    assert to_do(there)[-1] == "apply Ingress/libra-gateway"
+    there.do_all(there.plan().actions[:-1])
+    assert to_do(there) == ["apply Ingress/libra-gateway"]
+
+
+INGRESS = {"doors": {"web": {"ingress": {"host": "libra.example"}}}}
+
+
 @pytest.mark.parametrize(
     "spec, expected",
     [
@@ -127,7 +138,7 @@ def test_a_seed_that_is_deleted_is_made_anew_and_restarts_the_broker_and_its_own
         ({"tts": {"speed": 1.2}}, ["Deployment/libra-tts"]),
         ({"turnTaking": {"endpointMs": 300}}, ["Deployment/libra-gateway"]),
         ({"llm": {"ollama": {"kvCacheType": "q8_0"}}}, ["Deployment/libra-ollama"]),
-        ({"asr": {"replicas": 2}}, ["PodDisruptionBudget/libra-asr", "Deployment/libra-asr"]),
+        ({"asr": {"replicas": 2}}, ["Deployment/libra-asr", "PodDisruptionBudget/libra-asr"]),
         ({"storage": {"modelCache": {"size": "40Gi"}}}, ["PersistentVolumeClaim/libra-models"]),
         ({"slo": {"e2ftMs": 900}}, []),
     ],
