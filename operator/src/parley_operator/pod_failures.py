@@ -79,8 +79,8 @@ def of_lost_pod(pod: Object) -> Iterator[Failure]:
             yield Failure(
                 component=component_of(pod),
                 reason=reasons.NODE_LOST,
-                message=f"{node} does not answer, and holds its pod: start it again, or kubectl delete node {node} if it "
-                "never comes back",
+                message=f"{node} does not answer, and holds its pod: start it again, or kubectl delete node {node} if "
+                "it never comes back",
             )
 
 
@@ -132,9 +132,8 @@ def _unscheduled(component: str, pod: Object, said: str) -> Failure:
 
 def _limits(pod: Object) -> dict[str, str]:
     containers = pod.get("spec", {}).get("containers") or []
-    return {
-        name: str(of) for each in containers for name, of in (each.get("resources", {}).get("limits") or {}).items()
-    }
+    limits = [each.get("resources", {}).get("limits") or {} for each in containers]
+    return {name: str(limit) for each in limits for name, limit in each.items()}
 
 
 def _of_container(component: str, container: Mapping[str, Any], limits: Mapping[str, str]) -> Iterator[Failure]:

@@ -1,8 +1,8 @@
 """How far the operator reaches: which of the namespaces that it is told to watch it can watch.
 
 One that is deleted takes the operator's rights there with it, and one may be named before it is there. Such a namespace
-is left out, said in the log and by `/readyz`, and asked for again; it must not hold up the assistants of the others. What
-is watched is decided once, when `app` starts, as kopf's watches are: where the reach changes, `app` begins anew.
+is left out, said in the log and by `/readyz`, and asked for again; it must not hold up the assistants of the others.
+What is watched is decided once, when `app` starts, as kopf's watches are: where the reach changes, `app` begins anew.
 """
 
 import asyncio

@@ -189,7 +189,7 @@ def test_a_pod_says_what_is_wrong_and_what_to_do(of: Object, reason: str, says: 
         (
             'pods "libra-asr-7d9-x" is forbidden: minimum cpu usage per Container is 200m, but request is 50m',
             "PodRefused",
-            "its pods are refused: minimum cpu usage per Container is 200m, but request is 50m: change who refuses them",
+            "minimum cpu usage per Container is 200m, but request is 50m: change who refuses them",
         ),
         ("admission webhook denied the request", "PodRefused", "admission webhook denied the request"),
     ],
@@ -317,7 +317,7 @@ def test_a_pod_that_its_node_never_lets_go_is_told_until_another_one_runs() -> N
             "raise the namespace's ResourceQuota",
         ),
         (
-            'Deployment.apps "libra-asr" is invalid: spec.x: Invalid value: "2": must be less than or equal to cpu limit',
+            'Deployment.apps "libra-asr" is invalid: spec.x: Invalid value: "2": must be at most the limit',
             "ApplyFailed",
             "change what the spec says there",
         ),

@@ -101,7 +101,7 @@ def _out_of(context: Context, component: Component) -> Iterator[Object]:
 
 
 def _to(context: Context, *urls: str) -> Iterator[Object]:
-    """Let out to what somebody else runs: wherever it is at its ports, and in this cluster at any port of its namespace.
+    """Let out to what somebody else runs: at its ports wherever it is, and at any in its namespace of this cluster.
 
     Policies see the pod behind a Service, whose port is its own.
     """
