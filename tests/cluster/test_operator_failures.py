@@ -1,5 +1,7 @@
 """Whatever keeps an assistant from its work reaches its conditions, in words that say what to do, and goes with it."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
@@ -34,12 +36,12 @@ class Case(NamedTuple):
     [
         (
             Case("asr", "crash-loop", "model.bin: no such file", "ASRReady", "CrashLooping", "it said last: model.bin"),
-            Case("tts", "image-pull", "", "TTSReady", "ImagePullFailed", "check images.registry, images.tag and"),
+            Case("tts", "image-pull", "", "TTSReady", "ImagePullFailed", "Check images.registry, images.tag and"),
             Case("gateway", "rejected", "Allocate failed", "GatewayConnected", "AdmissionFailed", "a node's reboot"),
             Case("nats", "crash-loop", "no space left", "StreamsReady", "CrashLooping", "no space left"),
         ),
         (
-            Case("asr", "oom", "", "ASRReady", "OutOfMemory", "raise the memory limit"),
+            Case("asr", "oom", "", "ASRReady", "OutOfMemory", "its node had no memory left"),
             Case(
                 "gateway",
                 "config-error",
@@ -150,6 +152,63 @@ def test_a_quota_that_stops_pods_and_one_that_stops_children_are_both_told(names
         within_s=40,
     )
     namespace.kubectl("delete", "resourcequota", "small")
+
+
+def test_a_broker_whose_image_cannot_be_pulled_comes_up_once_the_spec_names_another_one(namespace: Namespace) -> None:
+    namespace.doom("nats", "image-pull")
+    namespace.apply(assistant())
+    until_says(namespace, "StreamsReady", "ImagePullFailed")
+
+    namespace.spare("nats")
+    namespace.apply(assistant(images={"registry": "registry.test/right"}))
+
+    seen = until_ready(namespace)
+    assert seen["status"]["components"]["nats"]["image"] == "registry.test/right/nats:2.15.2-alpine"
+
+
+@contextlib.contextmanager
+def webhook_that_is_away(plane: ControlPlane, namespace: Namespace, resource: str) -> Iterator[None]:
+    """Have somebody's webhook in between that does not answer, for one resource in one namespace."""
+    name, kind = f"away.{namespace.name}.test", "admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    rule = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": [resource]}
+    webhook = {
+        "name": name,
+        "clientConfig": {"url": "https://127.0.0.1:9"},
+        "rules": [rule],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace.name}},
+        "failurePolicy": "Fail",
+        "timeoutSeconds": 1,
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    version, _, _ = kind.rpartition("/")
+    plane.admin.apply(
+        {
+            "apiVersion": version,
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": name},
+            "webhooks": [webhook],
+        }
+    )
+    yield
+    plane.admin.remove(kind, name)
+
+
+def test_a_webhook_that_is_away_is_told_and_what_an_assistant_runs_without_holds_up_nothing(
+    plane: ControlPlane, namespace: Namespace
+) -> None:
+    doors = {"web": {"ingress": {"host": "libra.example"}}}
+    with webhook_that_is_away(plane, namespace, "ingresses"):
+        namespace.apply(assistant(doors=doors))
+
+        said = until_says(namespace, "Degraded", "ApplyFailed")
+        assert "Ingress/libra-gateway was not taken: " in said["message"]
+        assert "the webhook is somebody else's" in said["message"]
+        until_says(namespace, "Ready", "Ready")
+
+    namespace.apply(assistant(doors=doors, slo={"e2ftMs": 900}))  # or it is tried again later and later
+    namespace.until("networking.k8s.io/v1/ingresses", "libra-gateway", bool)
+    assert condition(until_ready(namespace), "Degraded")["status"] == "False"
 
 
 def test_two_nodes_and_a_volume_that_is_made_where_the_card_is(plane: ControlPlane, namespace: Namespace) -> None:

@@ -92,9 +92,9 @@ def _end_by_signals() -> None:
 
     The first process of a container does not end by itself: for it, these signals have no default.
     """
-    task = asyncio.current_task()
-    for number in (signal.SIGTERM, signal.SIGINT) if task is not None else ():
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    if (task := asyncio.current_task()) is not None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 async def _look_around(

@@ -88,12 +88,12 @@ async def until_changed(
     cluster: Cluster, namespaces: Collection[str], watched: Collection[str], *, every_s: float
 ) -> None:
     """Wait until other namespaces can be watched than are."""
-    seen = 0
-    while seen < _SURE:
+    others: list[tuple[str, ...]] = []
+    while len(others) < _SURE:
         await asyncio.sleep(every_s)
         try:
-            found = await find_reach(cluster, namespaces)
+            found = (await find_reach(cluster, namespaces)).namespaces
         except RetryableError:
             continue
-        seen = seen + 1 if set(found.namespaces) != set(watched) else 0
-    _LOG.warning("other namespaces can be watched now: beginning anew", namespaces=found.namespaces)
+        others = [*others, found] if set(found) != set(watched) else []
+    _LOG.warning("other namespaces can be watched now: beginning anew", namespaces=others[-1])
