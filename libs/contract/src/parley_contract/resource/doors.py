@@ -84,13 +84,13 @@ class DiscordDoor(Part, frozen=True):
     token_secret_ref: SecretKeyRef
     """The bot's token. One token serves one assistant: two would both answer."""
     guild_ids: Annotated[list[Snowflake], msgspec.Meta(max_length=64)] = []
-    """Servers in which it listens to commands; empty for all that invited it."""
+    """Servers in which it listens to commands, by their ids in quotes; empty for all that invited it."""
     auto_join: Annotated[list[Snowflake], msgspec.Meta(max_length=64)] = []
-    """Voice channels that it joins when somebody is there, one in a server."""
+    """Voice channels that it joins when somebody is there, one in a server, by their ids in quotes."""
     text_channel: Annotated[str, msgspec.Meta(pattern="^[0-9]{0,20}$", max_length=20)] = ""
-    """Channel for what it writes; empty for where it was called."""
+    """Channel for what it writes, by its id in quotes; empty for where it was called."""
     roles: Annotated[list[Snowflake], msgspec.Meta(max_length=64)] = []
-    """Roles whose members may command it; empty for everybody who may use its commands."""
+    """Roles whose members may command it, by their ids in quotes; empty for everybody who may use its commands."""
     leave_after_idle_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 300
     """Seconds without a word from anybody, or alone, after which it leaves a channel; 0 stays."""
     endpoint: DiscordEndpoint = DiscordEndpoint()

@@ -39,7 +39,7 @@ class Asr(Part, frozen=True, kw_only=True):
     """Bearer token that callers of the transcription API must show."""
     resources: Resources = Resources()
     vram_mi_b: MebiBytes | None = msgspec.field(default=None, name="vramMiB")
-    """What it takes on the card, in MiB, where the catalogue does not know better."""
+    """What it takes on the card, in MiB, where the catalogue does not know better; not reckoned with yet."""
 
     def __post_init__(self) -> None:
         if self.window_overlap_ms >= self.encoder_window_s * 1000:
@@ -85,7 +85,7 @@ class Llm(Part, frozen=True, kw_only=True):
     """Models to take instead where the first does not fit or fails."""
     resources: Resources = Resources()
     vram_mi_b: MebiBytes | None = msgspec.field(default=None, name="vramMiB")
-    """What it takes on the card, in MiB, where the catalogue does not know better."""
+    """What it takes on the card, in MiB, where the catalogue does not know better; not reckoned with yet."""
 
     def __post_init__(self) -> None:
         if self.model in self.fallbacks:
@@ -107,7 +107,7 @@ class Tts(Part, frozen=True, kw_only=True):
     """Who speaks a phrase that the engine could not."""
     resources: Resources = Resources()
     vram_mi_b: MebiBytes | None = msgspec.field(default=None, name="vramMiB")
-    """What it takes on the card, in MiB, where the catalogue does not know better."""
+    """What it takes on the card, in MiB, where the catalogue does not know better; not reckoned with yet."""
 
     def __post_init__(self) -> None:
         if self.engine in self.fallbacks:

@@ -51,11 +51,12 @@ class Gpu(Part, frozen=True, kw_only=True):
     runtime_class_name: ObjectNameOrNone = "nvidia"
     """RuntimeClass of pods on the card; empty where the node's default runtime knows the card."""
     memory_mi_b: Annotated[int, msgspec.Meta(ge=1, le=1_048_576)] | None = msgspec.field(default=None, name="memoryMiB")
-    """The card's memory in MiB, where the node's labels do not say it."""
+    """The card's memory in MiB, where the node's labels do not say it; not reckoned with yet."""
     reserved_mi_b: MebiBytes = msgspec.field(default=0, name="reservedMiB")
-    """Memory in MiB that others use on the card."""
+    """Memory in MiB that others use on the card; not reckoned with yet."""
     vram_policy: Literal["Refuse", "Degrade", "Ignore"] = "Refuse"
-    """What happens if the models do not fit on the card: nothing is created, smaller ones are taken, or it is tried."""
+    """What happens if the models do not fit on the card: nothing is created, smaller ones are taken, or it is tried.
+    Nothing is reckoned yet: it always is tried."""
     node_selector: Labels = {}
     """Labels of the nodes that pods on the card may run on."""
     tolerations: Annotated[list[Toleration], msgspec.Meta(max_length=16)] = []
