@@ -33,6 +33,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Secret values that are there, of those that `values_to_read` names."""
     secrets: frozenset[str] = frozenset()
     """Secrets that are there, of the same."""
+    empty: frozenset[Value] = frozenset()
+    """Keys that are there and hold nothing: a service would take that for having been told nothing."""
     token_owner: str = ""
     """`namespace/name` of the assistant that had this one's Discord token first; empty for none."""
 
@@ -152,6 +154,9 @@ def _refusals(assistant: VoiceAssistant, facts: Facts) -> Iterator[Refusal]:
     for path, secret, key in _references(assistant):
         if secret not in facts.secrets:
             missing.setdefault((path, secret), []).append(key)
+        elif (secret, key) in facts.empty:
+            advice = f"the key {key} of the Secret {secret} is empty: put a value there"
+            yield Refusal(reason=reasons.KEY_MISSING, message=f"{path}: {advice}")
         elif (secret, key) not in facts.values:
             advice = f"the Secret {secret} has no key {key}: add it, or name another key"
             yield Refusal(reason=reasons.KEY_MISSING, message=f"{path}: {advice}")

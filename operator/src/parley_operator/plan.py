@@ -6,7 +6,7 @@ whoever was first; what is removed was seen to be replaced before.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +19,7 @@ from parley_operator.drift import differs, marked
 from parley_operator.judgement import Judgement
 from parley_operator.pulls import Pulls, finished_pulls
 from parley_operator.resources import children, claims, extras, revisions, secrets
-from parley_operator.resources.objects import Context, Installation, Object, is_ours, value_hash
+from parley_operator.resources.objects import Context, Installation, Object, child_name, is_ours, value_hash
 from parley_operator.resources.secrets import NkeyPair
 
 LOOK_AGAIN_S: Final = 300.0
@@ -85,7 +85,7 @@ def plan(judgement: Judgement, observed: Observed, installation: Installation, n
     actions = (
         *_accepted(context, judgement, observed.children),
         *_seeds(context, observed),
-        *_applied(wanted, observed.children),
+        *_applied(wanted, observed.children, _held(context)),
         *pulls.created(),
         *_applied(more, observed.children),
         *pulls.removed(),
@@ -130,12 +130,23 @@ def _seeds(context: Context, observed: Observed) -> Iterator[Action]:
             yield Create(object=secrets.seed(context, service, pair))
 
 
-def _applied(wanted: Iterable[Object], there: Iterable[Object]) -> Iterator[Action]:
+def _applied(
+    wanted: Iterable[Object], there: Iterable[Object], held: Collection[tuple[str, str]] = ()
+) -> Iterator[Action]:
     known = {_key(each): each for each in there}
     for each in wanted:
         seen = known.get(_key(each))
-        if seen is None or differs(each, seen):
+        if seen is None or (differs(each, seen) and _key(each) not in held):
             yield Apply(object=marked(each))
+
+
+def _held(context: Context) -> frozenset[tuple[str, str]]:
+    """Return what stays as it is, by kind and name: new pods would not start without a Secret that is not there."""
+    return frozenset(
+        ("Deployment", child_name(context, part.name))
+        for part in context.components
+        if any(value not in context.hashes for value in secrets.read_by(context, part.service))
+    )
 
 
 def _strays(context: Context, wanted: Iterable[Object], there: Iterable[Object]) -> Iterator[Action]:

@@ -73,6 +73,12 @@ def test_what_fits_is_accepted_as_it_was_written() -> None:
             "spec.doors.web.authSecretRef: the Secret vault has no key door: add it, or name another key",
         ),
         (
+            {"doors": {"web": {"authSecretRef": {"name": "vault", "key": "door"}}}},
+            Facts(secrets=EVERYTHING.secrets, empty=frozenset({("vault", "door")})),
+            "KeyMissing",
+            "spec.doors.web.authSecretRef: the key door of the Secret vault is empty: put a value there",
+        ),
+        (
             DISCORD,
             Facts(values=EVERYTHING.values, secrets=EVERYTHING.secrets, token_owner="home/scorpio"),
             "TokenInUse",

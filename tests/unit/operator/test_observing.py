@@ -91,6 +91,21 @@ async def test_a_token_that_was_given_up_but_still_runs_is_in_use() -> None:
     assert found == ["TokenInUse"]
 
 
+async def test_a_token_is_the_same_with_the_end_of_its_line() -> None:
+    other = {"doors": {"discord": {"tokenSecretRef": {"name": "other", "key": "token"}}}}
+    vault = Vault(bot={"token": "one"}, other={"token": "one\n"})
+
+    found = await reasons("second", vault, resource("first", **TOKEN), resource("second", "2026-01-02", **other))
+
+    assert found == ["TokenInUse"]
+
+
+async def test_a_key_that_holds_nothing_is_as_good_as_none() -> None:
+    door = {"doors": {"web": {"authSecretRef": {"name": "door", "key": "token"}}}}
+
+    assert await reasons("libra", Vault(door={"token": "\n"}), resource(**door)) == ["KeyMissing"]
+
+
 async def test_different_tokens_do_not_meet() -> None:
     other = {"doors": {"discord": {"tokenSecretRef": {"name": "other", "key": "token"}}}}
     vault = Vault(bot={"token": "one"}, other={"token": "two"})

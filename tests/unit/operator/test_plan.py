@@ -130,6 +130,19 @@ def test_what_an_assistant_runs_without_comes_last_so_that_it_holds_up_nothing_w
 INGRESS = {"doors": {"web": {"ingress": {"host": "libra.example"}}}}
 
 
+def test_who_reads_a_secret_that_is_gone_stays_as_it_is_and_follows_the_next_one() -> None:
+    door = {"discord": {"tokenSecretRef": {"name": "bot", "key": "token"}}}
+    there = ToyCluster({"metadata": {"name": "libra"}, "spec": {"profile": "laptop", "doors": door}})
+    there.secrets["bot", "token"] = b"one"
+    there.settle()
+
+    del there.secrets["bot", "token"]
+    assert to_do(there) == []
+
+    there.secrets["bot", "token"] = b"two"
+    assert to_do(there) == ["apply Deployment/libra-gateway"]
+
+
 @pytest.mark.parametrize(
     "spec, expected",
     [
