@@ -211,6 +211,24 @@ def test_a_webhook_that_is_away_is_told_and_what_an_assistant_runs_without_holds
     assert condition(until_ready(namespace), "Degraded")["status"] == "False"
 
 
+def test_a_volume_that_cannot_grow_is_told_and_everything_else_goes_on(namespace: Namespace) -> None:
+    namespace.apply(assistant())
+    until_ready(namespace)
+    larger = {"modelCache": {"size": "40Gi"}}
+
+    namespace.apply(
+        assistant(storage=larger, tts={"speed": 1.2}, doors={"web": {"ingress": {"host": "libra.example"}}})
+    )
+
+    said = until_says(namespace, "Degraded", "ApplyFailed")
+    assert "PersistentVolumeClaim/libra-models was not taken: " in said["message"]
+    assert "its StorageClass lets no volume grow" in said["message"]
+    namespace.until("networking.k8s.io/v1/ingresses", "libra-gateway", bool)
+    until_says(namespace, "Ready", "Ready")
+    [container] = namespace.get("apps/v1/deployments", "libra-tts")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "TTS_SPEED", "value": "1.2"} in container["env"]
+
+
 def test_two_nodes_and_a_volume_that_is_made_where_the_card_is(plane: ControlPlane, namespace: Namespace) -> None:
     with plane.node(Node(name="gpu-of-volumes", gpus=1, gpu_shares=4)):
         namespace.apply(assistant(**ON_GPU))

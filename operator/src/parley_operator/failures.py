@@ -60,6 +60,8 @@ def _of_child(child: Object, pods: Sequence[Object]) -> Iterator[Failure]:
             model = (child["metadata"].get("annotations") or {}).get(MODEL, "a model")
             why = _last_words(name, pods) or quoted(said)
             advice = f"It is tried again every ten minutes; to try now, kubectl delete job {name}"
+            if "no space left" in why.lower():
+                advice = f"Make room on the node, or raise storage.modelCache.size. {advice}"
             yield Failure(
                 component=PULL,
                 reason=reasons.MODEL_PULL_FAILED,
@@ -111,6 +113,11 @@ def not_taken(component: str, child: str, said: str) -> Failure:
     reason, advice = reasons.APPLY_FAILED, "it is tried again; see the operator's log"
     if "exceeded quota" in said:
         reason, advice = reasons.QUOTA_EXCEEDED, "raise the namespace's ResourceQuota"
+    elif "must support resize" in said:
+        advice = (
+            "its StorageClass lets no volume grow: allow it there (allowVolumeExpansion), if its provisioner can, "
+            "or make another assistant with a larger one; this one goes on with what it has"
+        )
     elif " is invalid: " in said:
         advice = "change what the spec says there"
     elif " webhook" in said:

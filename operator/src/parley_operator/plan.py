@@ -87,7 +87,7 @@ def plan(judgement: Judgement, observed: Observed, installation: Installation, n
         *_seeds(context, observed),
         *_applied(wanted, observed.children, _held(context)),
         *pulls.created(),
-        *_applied(more, observed.children),
+        *(Apply(object=each.object, is_needed=False) for each in _applied(more, observed.children)),
         *pulls.removed(),
         *_strays(context, (*wanted, *more), observed.children),
         *_older(context, judgement, observed.children),
@@ -132,12 +132,13 @@ def _seeds(context: Context, observed: Observed) -> Iterator[Action]:
 
 def _applied(
     wanted: Iterable[Object], there: Iterable[Object], held: Collection[tuple[str, str]] = ()
-) -> Iterator[Action]:
+) -> Iterator[Apply]:
     known = {_key(each): each for each in there}
     for each in wanted:
         seen = known.get(_key(each))
         if seen is None or (differs(each, seen) and _key(each) not in held):
-            yield Apply(object=marked(each))
+            # A volume that is there does: if its class lets none grow, the rest goes on without.
+            yield Apply(object=marked(each), is_needed=seen is None or each["kind"] != "PersistentVolumeClaim")
 
 
 def _held(context: Context) -> frozenset[tuple[str, str]]:

@@ -139,10 +139,11 @@ class Reconciler:
     # --- Apply --------------------------------------------------------------------------------------------------------
 
     async def _apply(self, key: Key, made: Plan) -> RefusedError | None:
-        """Carry out a plan up to what is refused, and return that; errors that say nothing of it are raised.
+        """Carry out a plan up to what is refused and needed, and return the first refusal; other errors are raised.
 
         What stands side by side in it and is of one kind does not need each other, and is written at once.
         """
+        refused: RefusedError | None = None
         for _, alike in itertools.groupby(made.actions, lambda action: (type(action), _name(action).partition("/")[0])):
             actions = tuple(alike)
             done = await asyncio.gather(*map(self._do, actions), return_exceptions=True)
@@ -154,8 +155,10 @@ class Reconciler:
                 if not isinstance(error, RefusedError):
                     raise error
             if failed:
-                return _RefusedChildError(failed[0][0], str(failed[0][1]))
-        return None
+                refused = refused or _RefusedChildError(failed[0][0], str(failed[0][1]))
+            if any(not isinstance(action, Apply) or action.is_needed for action, _ in failed):
+                break
+        return refused
 
     async def _do(self, action: Action) -> None:
         around = self._around

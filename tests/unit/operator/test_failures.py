@@ -21,6 +21,10 @@ NO_GPU = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/
 ELSEWHERE = (
     "0/2 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, 1 node(s) were unschedulable."
 )
+CANNOT_GROW = (
+    'persistentvolumeclaims "libra-models" is forbidden: only dynamically provisioned pvc can be resized and the '
+    "storageclass that provisions the pvc must support resize"
+)
 UNREACHABLE = "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }."
 FULL_AND_NO_GPU = (
     "0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 1 node(s) had untolerated taint "
@@ -321,6 +325,7 @@ def test_a_pod_that_its_node_never_lets_go_is_told_until_another_one_runs() -> N
             "ApplyFailed",
             "change what the spec says there",
         ),
+        (CANNOT_GROW, "ApplyFailed", "allow it there (allowVolumeExpansion)"),
         ('failed calling webhook "policy.example": no endpoints', "ApplyFailed", "let them mend it"),
         (
             'deployments.apps is forbidden: User "system:serviceaccount:p:o" cannot create resource "deployments"',
@@ -359,6 +364,14 @@ def test_a_pull_that_failed_says_what_its_last_pod_said() -> None:
     assert failure.reason == "ModelPullFailed"
     assert failure.message.startswith("m could not be pulled: no source gave m. It is tried again every ten minutes")
     assert "kubectl delete job libra-pull-0123456789" in failure.message
+
+
+def test_a_pull_for_which_there_is_no_room_says_where_to_make_some() -> None:
+    ended = {"type": "Failed", "status": "True", "message": "write /models/blob: no space left on device"}
+
+    [failure] = found(children=[child("Job", "pull-0123456789", "pull", conditions=[ended])])
+
+    assert "no space left on device. Make room on the node, or raise storage.modelCache.size" in failure.message
 
 
 def test_a_pod_on_its_way_out_and_one_that_runs_have_nothing_to_say() -> None:

@@ -122,9 +122,20 @@ def test_a_seed_that_is_deleted_is_made_anew_and_restarts_the_broker_and_its_own
 def test_what_an_assistant_runs_without_comes_last_so_that_it_holds_up_nothing_where_it_is_refused() -> None:
     there = ToyCluster({"metadata": {"name": "libra"}, "spec": {**INGRESS, "profile": "laptop"}})
 
-    assert to_do(there)[-1] == "apply Ingress/libra-gateway"
+    assert [told(action) for action in there.plan().actions if isinstance(action, Apply) and not action.is_needed] == [
+        "apply Ingress/libra-gateway"
+    ]
     there.do_all(there.plan().actions[:-1])
     assert to_do(there) == ["apply Ingress/libra-gateway"]
+
+
+def test_a_volume_that_is_there_has_to_grow_for_nothing_else_to_be_done() -> None:
+    there = settled()
+    there.write({"profile": "laptop", "storage": {"modelCache": {"size": "40Gi"}}, "tts": {"speed": 1.2}})
+
+    needed = {told(action): action.is_needed for action in there.plan().actions if isinstance(action, Apply)}
+
+    assert needed == {"apply PersistentVolumeClaim/libra-models": False, "apply Deployment/libra-tts": True}
 
 
 INGRESS = {"doors": {"web": {"ingress": {"host": "libra.example"}}}}
