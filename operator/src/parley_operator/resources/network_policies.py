@@ -1,8 +1,8 @@
 """NetworkPolicies: each component reaches what it has a connection to, and is reached by who has one to it.
 
 Beside that: names are looked up, services are asked for metrics and by the operator, traces go out, Discord is reached
-over HTTPS and UDP, the gateway's web door is open to everybody, and the transcription API to the assistant's namespace.
-Kubelets ask their probes past all policies.
+over HTTPS and its voice servers at the ports that they name, the gateway's web door is open to everybody, and the
+transcription API to the assistant's namespace. Kubelets ask their probes past all policies.
 """
 
 import re
@@ -20,10 +20,13 @@ _DNS: Final[list[Object]] = [
 _PORTS_OF_SCHEMES: Final = {"ws": 80, "http": 80, "https": 443, "nats": 4222, "tls": 4222}
 _PLACE: Final = re.compile(r"(\w+)://(\[[^]]*\]|[^/:?]*)(?::(\d+))?")
 """Scheme, host and port at the beginning of an address, of which the resource's patterns ask no more."""
-_DISCORD: Final[Object] = {
-    # Its API and gateway; a voice server names its UDP port when a call begins.
-    "ports": [{"protocol": "TCP", "port": 443}, {"protocol": "UDP", "port": 1024, "endPort": 65535}]
-}
+_DISCORD: Final[list[Object]] = [
+    # Its API and gateway; a voice server names the port of its WebSocket (443, 2053, 2087, 8443 and others were seen:
+    # DisnakeDev/disnake#1301) and that of its UDP when a call begins.
+    {"protocol": "TCP", "port": 443},
+    {"protocol": "TCP", "port": 1024, "endPort": 65535},
+    {"protocol": "UDP", "port": 1024, "endPort": 65535},
+]
 
 
 def all_of(context: Context) -> Iterator[Object]:
@@ -94,10 +97,9 @@ def _out_of(context: Context, component: Component) -> Iterator[Object]:
         yield from _to(context, otlp)
     door = context.assistant.spec.doors.discord
     if component.name == "gateway" and door is not None:
-        yield _DISCORD
-        if urls := [url for url in (door.endpoint.api_base, door.endpoint.gateway_url) if url]:
-            # Who has Discord elsewhere has voice servers there, on ports of their own.
-            yield {"ports": [*_ports(*_ports_of(urls)), {"protocol": "TCP", "port": 1024, "endPort": 65535}]}
+        # Who has Discord elsewhere may have it at any port.
+        elsewhere = [url for url in (door.endpoint.api_base, door.endpoint.gateway_url) if url]
+        yield {"ports": [*_ports(*_ports_of(elsewhere)), *_DISCORD]}
 
 
 def _to(context: Context, *urls: str) -> Iterator[Object]:

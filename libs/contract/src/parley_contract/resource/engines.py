@@ -7,6 +7,7 @@ import msgspec
 from parley_contract.resource.parts import HttpUrl, MebiBytes, Part, Resources, SecretKeyRef, Text
 
 Device = Literal["auto", "cpu", "cuda"]
+OllamaName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/-]*$", max_length=253)]
 Replicas = Annotated[int, msgspec.Meta(ge=1, le=16)]
 
 
@@ -62,7 +63,7 @@ class Ollama(Part, frozen=True):
 class Llm(Part, frozen=True, kw_only=True):
     """The language model."""
 
-    model: Text
+    model: OllamaName
     """A model as Ollama names it, such as qwen2.5:7b-instruct."""
     num_predict: Annotated[int, msgspec.Meta(ge=1, le=2048)]
     """Most tokens of one reply."""
@@ -81,7 +82,7 @@ class Llm(Part, frozen=True, kw_only=True):
     ollama: Ollama = Ollama()
     external_url: HttpUrl = ""
     """An Ollama that runs already; empty starts one for the assistant."""
-    fallbacks: Annotated[list[Text], msgspec.Meta(max_length=4)] = []
+    fallbacks: Annotated[list[OllamaName], msgspec.Meta(max_length=4)] = []
     """Models to take instead where the first does not fit or fails."""
     resources: Resources = Resources()
     vram_mi_b: MebiBytes | None = msgspec.field(default=None, name="vramMiB")
