@@ -90,6 +90,11 @@ def _component(seen: Seen, name: ComponentName) -> Statement:
         return yes(reasons.READY, f"{name} is ready{until}")
     if failure := seen.failure_of(name):
         return no(failure.reason, f"{name}: {failure.message}")
+    workload = seen.workload(name)
+    if workload is not None and workload.get("spec", {}).get("replicas") == 0:
+        what = f"{workload['kind'].lower()} {workload['metadata']['name']}"
+        advice = f"kubectl scale {what} --replicas=1, and look who did it (an autoscaler?)"
+        return no(reasons.SCALED_TO_ZERO, f"{name} was scaled to zero: {advice}")
     if missing:
         return no(reasons.PULLING, f"{name} starts when {_are(missing)} there: see ModelsCached")
     return no(reasons.STARTING, f"{name} is starting: {_not_ready(seen, name)}")

@@ -156,7 +156,7 @@ def _phase(seen: Seen, told: Mapping[ConditionType, Statement]) -> Phase:
         return "Suspended"
     if told["Ready"].status:
         return "Degraded" if told["Degraded"].status else "Ready"
-    if any(not failure.may_pass for failure in seen.failures):
+    if any(not failure.may_pass for failure in seen.failures) or told["Ready"].reason == reasons.SCALED_TO_ZERO:
         return "Failing"
     if seen.failures or told["ModelsCached"].reason == reasons.CLAIM_MISSING:
         return "Pending"

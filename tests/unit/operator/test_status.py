@@ -212,6 +212,19 @@ def test_a_component_that_fails_says_why_and_takes_the_whole_with_it(component: 
     assert getattr(parts, component).message == "this is why"
 
 
+@pytest.mark.parametrize("kind, component", [("Deployment", "asr"), ("StatefulSet", "nats")])
+def test_what_somebody_scaled_to_zero_is_not_said_to_be_starting(kind: str, component: str) -> None:
+    there = running()
+    there.objects[kind, f"libra-{component}"]["spec"]["replicas"] = 0
+    there.objects[kind, f"libra-{component}"]["status"] = {}
+
+    current = status(seen(there), {}, NOW)
+
+    assert told(current)["Ready"] == ("False", "ScaledToZero")
+    assert f"kubectl scale {kind.lower()} libra-{component} --replicas=1" in message(current, "Ready")
+    assert current.phase == "Failing"
+
+
 def test_what_may_pass_by_itself_is_pending_and_not_failing() -> None:
     there = running(**ON_CARD)
     there.objects["Deployment", "libra-asr"]["status"] = {"replicas": 1}
