@@ -229,6 +229,22 @@ def test_a_volume_that_cannot_grow_is_told_and_everything_else_goes_on(namespace
     assert {"name": "TTS_SPEED", "value": "1.2"} in container["env"]
 
 
+def test_a_claim_that_is_deleted_under_running_pods_is_made_anew_by_a_pause(namespace: Namespace) -> None:
+    namespace.apply(assistant())
+    until_ready(namespace)
+    first = namespace.get("v1/persistentvolumeclaims", "libra-models")["metadata"]["uid"]
+
+    namespace.kubectl("delete", "pvc", "libra-models", "--wait=false")
+    namespace.kubectl("delete", "pod", "--selector=app.kubernetes.io/component=asr")
+
+    said = until_says(namespace, "ASRReady", "VolumeFailed")
+    assert "its claim is being deleted, which waits for the pods that have it: set suspend to true" in said["message"]
+    namespace.apply(assistant(suspend=True))
+    namespace.until("v1/persistentvolumeclaims", "libra-models", lambda seen: seen and seen["metadata"]["uid"] != first)
+    namespace.apply(assistant(suspend=False))
+    until_ready(namespace)
+
+
 def test_two_nodes_and_a_volume_that_is_made_where_the_card_is(plane: ControlPlane, namespace: Namespace) -> None:
     with plane.node(Node(name="gpu-of-volumes", gpus=1, gpu_shares=4)):
         namespace.apply(assistant(**ON_GPU))

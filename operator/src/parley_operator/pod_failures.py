@@ -115,6 +115,12 @@ def _unscheduled(component: str, pod: Object, said: str) -> Failure:
     if re.search(r'persistentvolumeclaim "[^"]*" not found', said):
         advice = "the pod waits for its volume: see the claims with kubectl get pvc"
         return Failure(component=component, reason=reasons.VOLUME_FAILED, message=f"{advice}. {quoted(said)}")
+    if re.search(r'persistentvolumeclaim "[^"]*" is being deleted', said):
+        advice = (
+            "its claim is being deleted, which waits for the pods that have it: set suspend to true and, once they are "
+            "gone, to false again, and it is made anew"
+        )
+        return Failure(component=component, reason=reasons.VOLUME_FAILED, message=f"{advice}. {quoted(said)}")
     # Volumes are being made, or the claim changed while one was: the scheduler tries again by itself.
     if "persistentvolumeclaim" in said.lower():
         advice = "the pod waits for its volume to be made: see kubectl get pvc"

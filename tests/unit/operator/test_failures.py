@@ -119,6 +119,11 @@ def found(*, pods: list[Object] = [], children: list[Object] = [], events: list[
             ["waits for its volume"],
         ),
         (
+            unscheduled('persistentvolumeclaim "libra-models" is being deleted'),
+            "VolumeFailed",
+            ["set suspend to true and, once they are gone, to false again"],
+        ),
+        (
             unscheduled('persistentvolumeclaim "mine" not found'),
             "VolumeFailed",
             ["kubectl get pvc", 'persistentvolumeclaim "mine" not found'],
