@@ -18,9 +18,10 @@ from parley_operator.cluster import Cluster, ConflictError, connected
 from parley_operator.kinds import WATCHED
 from parley_operator.metrics import Metrics
 from parley_operator.posts import Posts
-from parley_operator.reconciling import Reconciler, Surroundings
+from parley_operator.reconciling import Reconciler
 from parley_operator.resources.objects import Installation, Object
 from parley_operator.secret_values import Secrets
+from parley_operator.surroundings import Surroundings
 from parley_operator.sweeping import sweep
 from parley_operator.world import World
 from parley_testkit.control_plane.assistants import (

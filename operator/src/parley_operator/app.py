@@ -23,10 +23,11 @@ from parley_operator.pod_access import pod_access
 from parley_operator.posts import Posts
 from parley_operator.queues import Workers
 from parley_operator.reach import until_changed, until_reached
-from parley_operator.reconciling import Reconciler, Surroundings
+from parley_operator.reconciling import Reconciler
 from parley_operator.secret_values import Secrets
 from parley_operator.serving import served
 from parley_operator.settings import Settings
+from parley_operator.surroundings import Surroundings
 from parley_operator.sweeping import sweep_for_ever
 from parley_operator.world import Key, World
 

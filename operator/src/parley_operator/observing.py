@@ -114,13 +114,17 @@ async def _with_seeds(secrets: Secrets, judgement: Judgement, observed: Observed
     for service in seeds.missing_seeds(bare):
         name = seeds.seed_name(bare, service)
         secret = await secrets.read(bare.namespace, name)
+        if secret is not None and not secret.owners:
+            advice = f"the key of {service} belongs into one of this name: keep yours under another, and delete it"
+            raise PermanentError(f"the Secret {name} is somebody else's: {advice}")
         if secret is None or observed.uid not in secret.owners:
             new[service] = new_pair()  # one of an earlier assistant's is about to go, until when ours cannot be made
             continue
         seed = secret.data.get(SEED_KEY, b"")
         found = public_key(seed)
         if found is None:
-            raise PermanentError(f"Secret {name}: {SEED_KEY} holds no seed of an nkey: delete the Secret, it is remade")
+            advice = "delete the Secret, and it is made anew"
+            raise PermanentError(f"the Secret {name} holds no seed of an nkey under {SEED_KEY}: {advice}")
         keys[service] = found
         hashes[name, SEED_KEY] = value_hash(observed.uid, seed)
     return msgspec.structs.replace(observed, broker_keys=keys, new_keys=new, hashes=hashes)

@@ -136,7 +136,16 @@ async def test_a_seed_that_is_none_is_an_error_that_says_what_to_do() -> None:
     vault = Vault(libra_nats_asr={"seed.nk": "nothing"})
     vault.owner = "uid-libra"
 
-    with pytest.raises(PermanentError, match=r"Secret libra-nats-asr: .* delete the Secret, it is remade"):
+    with pytest.raises(
+        PermanentError, match=r"the Secret libra-nats-asr holds no seed .* delete the Secret, and it is"
+    ):
+        await seen_by("libra", vault, resource())
+
+
+async def test_a_secret_of_somebody_elses_that_has_the_name_of_a_seed_is_not_taken() -> None:
+    vault = Vault(libra_nats_asr={"mine": "hush"})
+
+    with pytest.raises(PermanentError, match=r"the Secret libra-nats-asr is somebody else's: .* delete it"):
         await seen_by("libra", vault, resource())
 
 
