@@ -11,7 +11,7 @@ from parley_testkit.control_plane.assistants import ASSISTANTS, assistant, until
 from parley_testkit.control_plane.namespaces import Namespace
 from parley_testkit.control_plane.nodes import Node
 from parley_testkit.control_plane.observing import condition
-from parley_testkit.control_plane.plane import ControlPlane
+from parley_testkit.control_plane.plane import STORAGE_CLASS, ControlPlane
 from parley_testkit.control_plane.stages import Fate
 from parley_testkit.control_plane.waiting import until
 
@@ -227,6 +227,20 @@ def test_a_volume_that_cannot_grow_is_told_and_everything_else_goes_on(namespace
     until_says(namespace, "Ready", "Ready")
     [container] = namespace.get("apps/v1/deployments", "libra-tts")["spec"]["template"]["spec"]["containers"]
     assert {"name": "TTS_SPEED", "value": "1.2"} in container["env"]
+
+
+def test_pods_of_a_volume_that_any_node_can_have_go_to_one_node(plane: ControlPlane, namespace: Namespace) -> None:
+    anywhere = plane.admin.get("storage.k8s.io/v1/storageclasses", STORAGE_CLASS)
+    name = f"anywhere-{namespace.name}"
+    made = {key: anywhere[key] for key in ("apiVersion", "kind", "provisioner", "reclaimPolicy")}
+    plane.admin.apply({**made, "metadata": {"name": name}, "volumeBindingMode": "Immediate"})
+
+    namespace.apply(assistant(storage={"modelCache": {"storageClassName": name}}))
+
+    seen = until_ready(namespace)
+    parts = seen["status"]["components"]
+    assert len({parts[each]["node"] for each in ("asr", "tts", "gateway", "ollama")}) == 1
+    plane.admin.remove("storage.k8s.io/v1/storageclasses", name)
 
 
 def test_a_claim_that_is_deleted_under_running_pods_is_made_anew_by_a_pause(namespace: Namespace) -> None:

@@ -7,7 +7,7 @@ import pytest
 from parley_operator.actions import Delete
 from parley_operator.judgement import Facts, judge, values_to_read
 from parley_operator.plan import Observed, plan
-from parley_operator.resources.claims import amount
+from parley_operator.resources.claims import amount, is_shared
 from parley_operator.resources.objects import Installation, Object, value_hash
 from parley_testkit.first_plans import NOW, UID, new_keys, resource
 
@@ -110,6 +110,30 @@ def test_who_mounts_the_models_follows_the_card_and_who_does_not_goes_anywhere()
     assert free == {"agent", "nats"}
     assert {"asr", "tts", "gateway", "ollama"} < bound
     assert all(each.get("tolerations") == tolerations for (_, name), each in templates.items() if name in bound)
+
+
+def test_who_mounts_the_models_goes_where_others_are_that_do_unless_all_nodes_may_mount_them() -> None:
+    pods = {
+        name: each["spec"]["template"]["spec"]
+        for (kind, name), each in made(profile="laptop").items()
+        if kind in {"Deployment", "StatefulSet", "Job"}
+    }
+
+    together = {name for name, each in pods.items() if "affinity" in each}
+    assert {"agent", "nats"} == set(pods) - together
+    [term] = pods["asr"]["affinity"]["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert term["podAffinityTerm"]["labelSelector"] == {
+        "matchLabels": {"app.kubernetes.io/name": "parley", "app.kubernetes.io/instance": "libra"},
+        "matchExpressions": [
+            {
+                "key": "app.kubernetes.io/component",
+                "operator": "In",
+                "values": ["asr", "gateway", "ollama", "pull", "tts"],
+            }
+        ],
+    }
+    assert not is_shared(None)
+    assert is_shared({"spec": {"accessModes": ["ReadWriteMany"]}})
 
 
 # --- What the spec says of pods --------------------------------------------------------------------------------------
