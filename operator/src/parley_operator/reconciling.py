@@ -52,15 +52,14 @@ class Reconciler:
         try:
             result, again_s = await self._reconcile(key)
             return again_s
-        except _RefusedChildError as error:
-            _LOG.warning("the API server refused", namespace=key[0], assistant=key[1], reason=str(error))
-            raise
         except RetryableError as error:
             _LOG.warning("a look failed", namespace=key[0], assistant=key[1], reason=str(error))
             raise
         except PermanentError as error:
-            _LOG.warning("a look failed", namespace=key[0], assistant=key[1], reason=str(error))
-            await self._reporter.report_fault(key, str(error))
+            what = "the API server refused" if isinstance(error, RefusedError) else "a look failed"
+            _LOG.warning(what, namespace=key[0], assistant=key[1], reason=str(error))
+            if not isinstance(error, _RefusedChildError):  # of which it is told already
+                await self._reporter.report_fault(key, str(error))
             raise
         except Exception as error:
             _LOG.exception("a look failed by a fault of ours", namespace=key[0], assistant=key[1])
