@@ -3,7 +3,7 @@
 `status` gives these statements their times and puts them into the resource.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from parley_contract.components import ComponentName, ModelNeed
@@ -12,6 +12,7 @@ from parley_operator import reasons
 from parley_operator.judgement import Judgement
 from parley_operator.resources.objects import PULL, Context, Object
 from parley_operator.seen import Seen, node_of
+from parley_operator.shortcomings import shortcomings
 
 _FEW_TURNS: Final = 5
 """Of fewer turns nobody says whether the objective is met."""
@@ -148,8 +149,8 @@ def _llm(seen: Seen) -> Statement:
         return agent
     model = (seen.agent or {}).get("model") or {}
     if seen.agent is not None and not model.get("loaded"):
-        return no(reasons.MODEL_NOT_LOADED, f"{_llm_name(seen)} is not loaded: see the logs of Ollama")
-    return agent if seen.missing("agent") else yes(reasons.READY, f"{_llm_name(seen)} is loaded")
+        return no(reasons.MODEL_NOT_LOADED, f"{seen.llm_name} is not loaded: see the logs of Ollama")
+    return agent if seen.missing("agent") else yes(reasons.READY, f"{seen.llm_name} is loaded")
 
 
 def _agent_after(seen: Seen, server: str) -> Statement:
@@ -240,34 +241,10 @@ def _is_rolling(workload: Object | None) -> bool:
 
 def _degraded(seen: Seen) -> Statement:
     """Whatever is less than it could be, although the assistant may well answer."""
-    found = list(_shortcomings(seen))
+    found = list(shortcomings(seen))
     if not found:
         return no(reasons.AS_EXPECTED, "nothing is less than it could be")
     return yes(found[0][0], "; ".join(message for _, message in found))
-
-
-def _shortcomings(seen: Seen) -> Iterator[tuple[str, str]]:
-    if seen.judgement.refusals and seen.judgement.assistant is not None:
-        yield (
-            reasons.OLDER_SPEC_RUNS,
-            f"generation {seen.judgement.generation} runs, for what was written since was refused: see Accepted",
-        )
-    for failure in seen.failures:
-        yield failure.reason, f"{failure.component}: {failure.message}"
-    model = (seen.agent or {}).get("model") or {}
-    size, on_card = int(model.get("size_bytes") or 0), int(model.get("vram_bytes") or 0)
-    ollama = seen.context.all_components["ollama"] if seen.context else None
-    if ollama is not None and ollama.uses_gpu and model.get("loaded") and on_card < size:
-        share = 100 * on_card // max(size, 1)
-        advice = "make room on the card, or choose a smaller model or context"
-        said = f"only {share} % of {_llm_name(seen)} is on the card, the rest computes on the CPU: {advice}"
-        yield reasons.LLM_PARTIALLY_OFFLOADED, said
-    for note in seen.judgement.notes:
-        yield reasons.NOT_SUPPORTED_YET, note
-
-
-def _llm_name(seen: Seen) -> str:
-    return seen.context.assistant.spec.llm.model if seen.context else ""
 
 
 def _are(needs: Sequence[ModelNeed]) -> str:
