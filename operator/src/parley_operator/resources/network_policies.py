@@ -2,7 +2,8 @@
 
 Beside that: names are looked up, services are asked for metrics and by the operator, traces go out, Discord is reached
 over HTTPS and its voice servers at the ports that they name, the gateway's web door is open to everybody, and the
-transcription API to the assistant's namespace. Kubelets ask their probes past all policies.
+transcription API to the assistant's namespace. A service has one port: who may read its metrics reaches all of it.
+Kubelets ask their probes past all policies.
 """
 
 import re
