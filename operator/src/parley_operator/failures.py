@@ -118,6 +118,10 @@ def not_taken(component: str, child: str, said: str) -> Failure:
             "its StorageClass lets no volume grow: allow it there (allowVolumeExpansion), if its provisioner can, "
             "or make another assistant with a larger one; this one goes on with what it has"
         )
+    elif "updates to statefulset spec for fields other than" in said or "field is immutable" in said:
+        # An operator of another version made it.
+        kind, _, name = child.partition("/")
+        advice = f"it cannot become what it should be: kubectl delete {kind.lower()} {name}, and it is made anew"
     elif " is invalid: " in said:
         advice = "change what the spec says there"
     elif " webhook" in said:

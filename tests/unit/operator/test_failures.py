@@ -330,6 +330,11 @@ def test_a_pod_that_its_node_never_lets_go_is_told_until_another_one_runs() -> N
             "ApplyFailed",
             "change what the spec says there",
         ),
+        (
+            'Deployment.apps "libra-asr" is invalid: spec.selector: Invalid value: {}: field is immutable',
+            "ApplyFailed",
+            "kubectl delete deployment libra-asr, and it is made anew",
+        ),
         (CANNOT_GROW, "ApplyFailed", "allow it there (allowVolumeExpansion)"),
         ('failed calling webhook "policy.example": no endpoints', "ApplyFailed", "let them mend it"),
         (
