@@ -167,10 +167,10 @@ def test_a_broker_whose_image_cannot_be_pulled_comes_up_once_the_spec_names_anot
 
 
 @contextlib.contextmanager
-def webhook_that_is_away(plane: ControlPlane, namespace: Namespace, resource: str) -> Iterator[None]:
-    """Have somebody's webhook in between that does not answer, for one resource in one namespace."""
+def webhook_that_is_away(plane: ControlPlane, namespace: Namespace) -> Iterator[None]:
+    """Have somebody's webhook in between that does not answer, for the Ingresses of one namespace."""
     name, kind = f"away.{namespace.name}.test", "admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
-    rule = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": [resource]}
+    rule = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["ingresses"]}
     webhook = {
         "name": name,
         "clientConfig": {"url": "https://127.0.0.1:9"},
@@ -190,15 +190,28 @@ def webhook_that_is_away(plane: ControlPlane, namespace: Namespace, resource: st
             "webhooks": [webhook],
         }
     )
-    yield
-    plane.admin.remove(kind, name)
+    backend = {"service": {"name": "nobody", "port": {"number": 80}}}
+    tried = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "tried"}}
+    path = f"/apis/networking.k8s.io/v1/namespaces/{namespace.name}/ingresses"
+    until(
+        lambda: (
+            plane.admin.http.post(
+                path, params={"dryRun": "All"}, json={**tried, "spec": {"defaultBackend": backend}}
+            ).status_code
+        ),
+        lambda code: code == 500,
+    )
+    try:
+        yield
+    finally:
+        plane.admin.remove(kind, name)
 
 
 def test_a_webhook_that_is_away_is_told_and_what_an_assistant_runs_without_holds_up_nothing(
     plane: ControlPlane, namespace: Namespace
 ) -> None:
     doors = {"web": {"ingress": {"host": "libra.example"}}}
-    with webhook_that_is_away(plane, namespace, "ingresses"):
+    with webhook_that_is_away(plane, namespace):
         namespace.apply(assistant(doors=doors))
 
         said = until_says(namespace, "Degraded", "ApplyFailed")
