@@ -8,7 +8,6 @@ import functools
 import json
 import re
 import shlex
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -122,8 +121,8 @@ def test_it_comes_up_changes_goes_back_and_goes_and_assistants_never_notice(
 
     assert f"cares for assistants in {namespace.name}." in said
     assert is_available(namespace.get(DEPLOYMENTS, OPERATOR))
-    [first] = re.findall(r"<<EOF\n(.*?)\n  EOF", said, re.DOTALL)
-    namespace.kubectl("apply", "--filename=-", stdin=textwrap.dedent(first))
+    [first] = re.findall(r"^kubectl .* apply --filename - <<EOF\n(.*?)^EOF$", said, re.DOTALL | re.MULTILINE)
+    namespace.kubectl("apply", "--filename=-", stdin=first)
     before = namespace.get(ASSISTANTS, "libra")["metadata"]
 
     older = '--patch=[{"op": "remove", "path": "/spec/names/shortNames"}]'
@@ -268,6 +267,7 @@ def test_what_is_said_after_an_installation_names_where_assistants_belong(
     page = notes(plane, *values)
 
     assert said in page
+    assert ("gets neither pods nor a status" in page) is ("every" not in said)
     first = re.split("[ ,.]", said.removeprefix("cares for assistants in "))[0]
     assert f"kubectl --namespace {'default' if first == 'every' else first} get va --watch" in page
     assert "kubectl --namespace parley-system rollout status deployment/parley-operator" in page

@@ -90,7 +90,7 @@ def test_promtool_finds_nothing_wrong_with_the_rules(rules: Path) -> None:
     done = promtool("check", "rules", "--lint=all", "--lint-fatal", str(rules))
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 rules found" in done.stdout
+    assert "7 rules found" in done.stdout
 
 
 def test_promtool_can_read_every_question_of_the_dashboard(tmp_path: Path) -> None:
@@ -130,6 +130,7 @@ SLOW = f'alertname="ParleyRepliesSlow",{WHO},severity="warning"'
 DOWN = f'alertname="ParleyComponentDown",{WHO},component="asr",severity="critical"'
 DEAD = f'alertname="ParleyDeadLetters",{WHO},component="agent",severity="warning"'
 FAILING = 'alertname="ParleyAssistantFailing",job="parley-operator",severity="critical"'
+WAITING = 'alertname="ParleyAssistantWaiting",job="parley-operator",severity="warning"'
 OPERATOR_FAILING = 'alertname="ParleyOperatorFailing",job="parley-operator",severity="warning"'
 OPERATOR_DOWN = 'alertname="ParleyOperatorDown",severity="critical"'
 
@@ -176,6 +177,8 @@ def looks(result: str, value: str) -> dict[str, str]:
         pytest.param(letters("_x20 1x40"), 45, [], id="no letter after it"),
         pytest.param(phases(Failing="0x10 1x30", Ready="3x40"), 30, [FAILING], id="an assistant fails"),
         pytest.param(phases(Starting="1x40", Ready="3x40"), 30, [], id="an assistant starts"),
+        pytest.param(phases(Pending="0x10 1x50"), 45, [WAITING], id="no node takes an assistant"),
+        pytest.param(phases(Pending="0x10 1x50"), 35, [], id="none takes it yet"),
         pytest.param(looks("failed", "0+1x60"), 40, [OPERATOR_FAILING], id="a look fails each minute"),
         pytest.param(looks("failed", "0x20 2x40"), 40, [], id="two looks failed"),
         pytest.param(looks("changed", "0+9x60"), 40, [], id="much to do"),

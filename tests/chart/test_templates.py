@@ -155,6 +155,10 @@ def test_only_the_operators_pod_has_a_token(render: Render) -> None:
     assert the(made, "Job")["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
 
 
+def test_an_operator_that_is_not_ready_can_be_asked_why(render: Render) -> None:
+    assert the(render(), "Service")["spec"]["publishNotReadyAddresses"] is True
+
+
 def test_two_operators_of_one_release_never_run_side_by_side(render: Render) -> None:
     spec = the(render(), "Deployment")["spec"]
 

@@ -197,6 +197,18 @@ def test_a_new_token_restarts_the_gateway_alone_and_a_new_seed_the_broker_too(na
     assert changed(namespace, before) == {"libra-tts", "libra-nats"}
 
 
+def test_a_secret_that_is_in_the_way_is_told_until_it_is_gone(namespace: Namespace) -> None:
+    namespace.apply(secret("libra-nats-tts", mine="hush"), assistant())
+
+    said = until_says(namespace, "Ready", "LookFailed")
+
+    assert said["message"].startswith("the Secret libra-nats-tts is somebody else's: ")
+    assert namespace.events("LookFailed") == [said["message"]]
+    namespace.kubectl("delete", "secret", "libra-nats-tts")
+    namespace.apply(assistant(slo={"e2ftMs": 900}))
+    until_ready(namespace)
+
+
 def test_a_spec_that_is_refused_leaves_the_last_accepted_one_running(namespace: Namespace) -> None:
     namespace.apply(assistant())
     until_ready(namespace)

@@ -22,7 +22,8 @@ from parley_testkit.control_plane.proxies import ApiProxy, running_proxy
 from parley_testkit.control_plane.waiting import until
 
 RIGHTS = Path(__file__).with_name("operator-rights.yaml")
-OF_ONE_NAMESPACE = "operator-whose-rights-change"
+OF_ALL_NAMESPACES = "operator-whose-rights-change"
+BINDINGS = "rbac.authorization.k8s.io/v1/clusterrolebindings"
 SERVICES = "v1/services"
 
 pytestmark = pytest.mark.usefixtures("operator_account")
@@ -73,21 +74,21 @@ def refusals(operator: OperatorProcess, what: str) -> int:
 def test_rights_that_are_taken_away_are_missed_in_the_log_and_used_again_once_given_back(
     plane: ControlPlane, namespace: Namespace, proxy: ApiProxy
 ) -> None:
-    install_account(plane, RIGHTS, namespace.name, name=OF_ONE_NAMESPACE)
-    binding = namespace.get("rbac.authorization.k8s.io/v1/rolebindings", OF_ONE_NAMESPACE)
-    binding["metadata"] = {"name": OF_ONE_NAMESPACE}
-    with running_operator(plane, name=OF_ONE_NAMESPACE, namespaces=namespace.name, through=proxy.url) as operator:
+    install_account(plane, RIGHTS, name=OF_ALL_NAMESPACES)
+    binding = plane.admin.get(BINDINGS, OF_ALL_NAMESPACES)
+    binding["metadata"] = {"name": OF_ALL_NAMESPACES}
+    with running_operator(plane, name=OF_ALL_NAMESPACES, through=proxy.url) as operator:
         namespace.apply(assistant())
         until_ready(namespace)
         until_quiet(namespace)
 
-        namespace.kubectl("delete", "rolebinding", OF_ONE_NAMESPACE)
+        plane.admin.remove(BINDINGS, OF_ALL_NAMESPACES)
         namespace.kubectl("delete", "service", "libra-tts")
         until(lambda: refusals(operator, "the API server refused"), bool)
         proxy.cut()  # or nobody would ask whether they may still watch
         until(lambda: refusals(operator, "APIForbiddenError"), bool)
         operator.check()
-        namespace.apply(binding)
+        plane.admin.apply(binding)
 
         namespace.until(SERVICES, "libra-tts", bool, within_s=40)
         namespace.apply(assistant(tts={"speed": 1.2}))

@@ -11,15 +11,17 @@ from typing import Any
 import aiohttp
 import pytest
 
+from parley_contract.resource import KIND
 from parley_operator.actions import Delete
 from parley_operator.agents import Agents
-from parley_operator.cluster import Cluster, connected
+from parley_operator.cluster import Cluster, ConflictError, connected
 from parley_operator.kinds import WATCHED
 from parley_operator.metrics import Metrics
 from parley_operator.posts import Posts
-from parley_operator.reconciling import Reconciler, Surroundings
+from parley_operator.reconciling import Reconciler
 from parley_operator.resources.objects import Installation, Object
 from parley_operator.secret_values import Secrets
+from parley_operator.surroundings import Surroundings
 from parley_operator.sweeping import sweep
 from parley_operator.world import World
 from parley_testkit.control_plane.assistants import (
@@ -72,6 +74,7 @@ class MortalCluster(Cluster):
         super().__init__(cluster._client)  # noqa: SLF001  # the same connection, for a shorter life
         self.written: list[str] = []
         self.before_status: Callable[[], None] = lambda: None
+        self.before_write: Callable[[str], None] = lambda _: None
         self._after = after
 
     async def apply(self, manifest: Object) -> Object:
@@ -99,6 +102,7 @@ class MortalCluster(Cluster):
         if len(self.written) >= self._after:
             raise KilledError
         self.written.append(what)
+        self.before_write(what)
 
 
 def world_of(plane: ControlPlane, namespace: Namespace) -> World:
@@ -113,13 +117,18 @@ def world_of(plane: ControlPlane, namespace: Namespace) -> World:
 
 @contextlib.asynccontextmanager
 async def life(
-    plane: ControlPlane, namespace: Namespace, after: int, tell: Callable[[tuple[str, str]], None] = lambda _: None
+    plane: ControlPlane,
+    namespace: Namespace,
+    after: int,
+    tell: Callable[[tuple[str, str]], None] = lambda _: None,
+    *,
+    world: World | None = None,
 ) -> AsyncIterator[tuple[Reconciler, MortalCluster]]:
     """One life of an operator, which ends after so many writes."""
     async with connected() as immortal, aiohttp.ClientSession() as http:
         cluster = MortalCluster(immortal, after)
         around = Surroundings(
-            world=world_of(plane, namespace),
+            world=world or world_of(plane, namespace),
             cluster=cluster,
             secrets=Secrets(cluster, time.monotonic),
             agents=Agents(http, lambda key: None, time.monotonic),
@@ -184,6 +193,29 @@ async def test_a_spec_that_changes_while_a_status_is_under_way_is_looked_at(
     assert told == [key]
     containers = namespace.get("apps/v1/deployments", "libra-tts")["spec"]["template"]["spec"]["containers"]
     assert {"name": "TTS_SPEED", "value": "1.2"} in containers[0]["env"]
+
+
+async def test_what_was_found_of_an_assistant_is_not_said_of_another_one_of_its_name(
+    plane: ControlPlane, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(account(plane).kubeconfig))
+    namespace.apply(assistant())
+    world = world_of(plane, namespace)
+    async with life(plane, namespace, 1000, world=world) as (reconciler, cluster):
+
+        def make_anew(write: str) -> None:
+            if write == "create Job":
+                cluster.before_write = lambda _: None
+                namespace.kubectl("delete", "va", "libra")
+                namespace.apply(assistant(tts={"voice": "nobody"}))
+                world.put({**namespace.get(ASSISTANTS, "libra"), "kind": KIND})
+
+        cluster.before_write = make_anew
+        with contextlib.suppress(ConflictError):
+            await reconciler.reconcile((namespace.name, "libra"))
+
+    assert "create Job" in cluster.written
+    assert "status" not in namespace.get(ASSISTANTS, "libra")
 
 
 async def _settle(plane: ControlPlane, namespace: Namespace, name: str) -> int:

@@ -182,6 +182,10 @@ def test_the_system_prompt_names_the_assistant(persona: str, prompt: str) -> Non
         ("{llm: {fallbacks: ['qwen2.5:0.5b']}}", "spec.llm.fallbacks"),
         ("{tts: {device: cuda}}", "spec.tts.device"),
         ("{nats: {replicas: 3}}", "spec.nats.replicas"),
+        ("{gpu: {vramPolicy: Degrade}}", "spec.gpu.vramPolicy"),
+        ("{gpu: {memoryMiB: 8192}}", "spec.gpu.memoryMiB"),
+        ("{gpu: {reservedMiB: 512}}", "spec.gpu.reservedMiB"),
+        ("{llm: {vramMiB: 5000}}", "spec.llm.vramMiB"),
     ],
 )
 def test_what_is_not_there_yet_is_refused_by_its_path(spec: str, path: str) -> None:

@@ -24,7 +24,18 @@ NAMED = {
     "laptop",
     "laptop-multilingual",
 }
-OF_THE_SCHEMA = {"beam-too-wide", "language-by-name", "secret-without-key", "unknown-field", "unknown-profile"}
+OF_THE_SCHEMA = {
+    "address-without-scheme",
+    "beam-too-wide",
+    "id-without-quotes",
+    "language-by-name",
+    "off-without-quotes",
+    "registry-with-scheme",
+    "secret-of-another-namespace",
+    "secret-without-key",
+    "unknown-field",
+    "unknown-profile",
+}
 """Refused by types and bounds, in the API server's own words; the rest by rules of ours."""
 
 

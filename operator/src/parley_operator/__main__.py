@@ -17,7 +17,10 @@ def main() -> int:
     commands.add_parser("run", help="look after VoiceAssistants until SIGTERM", description=_variables())
     parser.parse_args()
     try:
-        asyncio.run(run(settings.load_settings(os.environ)))
+        while asyncio.run(run(settings.load_settings(os.environ))):
+            pass  # with watches of other namespaces
+    except asyncio.CancelledError:
+        return 0  # told to end while it waited for something to watch
     except InvalidDocumentError as error:
         print(error, file=sys.stderr)  # noqa: T201  # before there is a log, for whoever started it
         return 2

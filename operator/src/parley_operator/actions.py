@@ -1,6 +1,7 @@
 """What a plan is made of: three things that can be done to an object, and how observed objects are found.
 
-Whoever carries them out stops at the first that fails; the next look begins with what is there.
+Whoever carries them out stops at the first that fails, unless nothing rests on it; the next look begins with what is
+there.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,8 @@ class Apply(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Apply an object on the server's side, with our field manager, by force."""
 
     object: Object
+    is_needed: bool = True
+    """Whether the rest rests on it. If not, and the API server refuses it, the rest is done all the same."""
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -15,32 +16,37 @@ from parley_contract.errors import PermanentError, RetryableError
 from parley_operator.agents import Agents
 from parley_operator.cluster import Cluster, connected
 from parley_operator.handlers import watch
-from parley_operator.kinds import ASSISTANT, WATCHED
+from parley_operator.kinds import WATCHED
 from parley_operator.logs import configure_logs
 from parley_operator.metrics import Metrics
 from parley_operator.pod_access import pod_access
 from parley_operator.posts import Posts
 from parley_operator.queues import Workers
-from parley_operator.reconciling import Reconciler, Surroundings
+from parley_operator.reach import until_changed, until_reached
+from parley_operator.reconciling import Reconciler
 from parley_operator.secret_values import Secrets
 from parley_operator.serving import served
 from parley_operator.settings import Settings
+from parley_operator.surroundings import Surroundings
 from parley_operator.sweeping import sweep_for_ever
 from parley_operator.world import Key, World
 
-_DEFINITION_S: Final = 2.0
-"""So often is looked for the definition of VoiceAssistants, before which there is nothing to watch."""
+_AGAIN_S: Final = 2.0
+"""After so long is listed again what could not be listed."""
 _LOG: Final = structlog.get_logger()
 
 
-async def run(settings: Settings) -> None:
-    """Look after assistants until SIGTERM or SIGINT.
+async def run(settings: Settings) -> bool:
+    """Look after assistants until SIGTERM or SIGINT; return whether to begin anew, for other namespaces are in reach.
 
     Raises:
+        CancelledError: told to end before there was anything to watch.
         InvalidDocumentError: settings that hold documents of their own cannot be read.
     """
     configure_logs(settings.log_level)
-    metrics, world, watching, listed = Metrics(), World(), asyncio.Event(), asyncio.Event()
+    _end_by_signals()
+    metrics, world, lacking = Metrics(), World(), dict[str, str]()
+    watching, listed, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
     clock = time.monotonic
     pod = pod_access(Path(settings.service_account), os.environ)
     async with connected(pod) as cluster, aiohttp.ClientSession(trust_env=False) as http:
@@ -61,50 +67,62 @@ async def run(settings: Settings) -> None:
         looks: Workers[Key] = Workers(Reconciler(around).reconcile, at_once=settings.at_once, clock=clock)
         metrics.ask_queue(lambda: len(looks.queue), lambda: looks.queue.oldest_s(clock()))
         ports = (settings.health_port, settings.metrics_port)
-        async with served(settings.host, ports, metrics, lambda: looks.queue.oldest_s(clock()), watching.is_set):
-            await _until_defined(cluster, settings.namespaces)
-            await _look_around(world, cluster, settings.namespaces)
+        signs = (metrics, lambda: looks.queue.oldest_s(clock()), watching.is_set, lacking)
+        async with served(settings.host, ports, *signs):
+            reached = await _look_around(world, cluster, settings.namespaces, lacking)
             for key in world.keys():  # noqa: SIM118  # no mapping
                 looks.add(key)
             async with asyncio.TaskGroup() as tasks:
                 background = (
                     tasks.create_task(looks.run()),
                     tasks.create_task(agents.workers.run()),
-                    tasks.create_task(sweep_for_ever(world, cluster, settings.namespaces, looks.add, listed)),
+                    tasks.create_task(sweep_for_ever(world, cluster, reached, looks.add, listed)),
+                    tasks.create_task(_stop_when_changed(cluster, settings, reached, stop)),
                 )
-                _LOG.info("watching", namespaces=settings.namespaces or "all")
-                await watch(world, looks.add, settings.namespaces, watching, listed, pod)
+                _LOG.info("watching", namespaces=reached if settings.namespaces else "all")
+                await watch(world, looks.add, reached if settings.namespaces else (), watching, listed, stop, pod)
                 for task in background:
                     task.cancel()
-    _LOG.info("ended")
+    if not stop.is_set():
+        _LOG.info("ended")
+    return stop.is_set()
 
 
-async def _until_defined(cluster: Cluster, namespaces: tuple[str, ...]) -> None:
-    """Wait until there are VoiceAssistants to watch: kopf looks for kinds once, when it starts."""
-    said = ""
+def _end_by_signals() -> None:
+    """End what this task runs when told to, until kopf takes that over.
+
+    The first process of a container does not end by itself: for it, these signals have no default.
+    """
+    if (task := asyncio.current_task()) is not None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+
+
+async def _look_around(
+    world: World, cluster: Cluster, namespaces: tuple[str, ...], lacking: dict[str, str]
+) -> tuple[str, ...]:
+    """See everything once, before anything is done: what was not seen yet would be taken for missing.
+
+    Returns:
+        The namespaces that can be watched, of which `lacking` has the others.
+    """
     while True:
-        try:
-            async for _ in cluster.objects(ASSISTANT, namespaces[0] if namespaces else "", names_only=True):
-                break
-        except (RetryableError, PermanentError) as error:
-            if said != str(error):
-                said = str(error)
-                _LOG.warning("waiting for the definition of VoiceAssistants and the right to list them", reason=said)
-        else:
-            return
-        await asyncio.sleep(_DEFINITION_S)
-
-
-async def _look_around(world: World, cluster: Cluster, namespaces: tuple[str, ...]) -> None:
-    """See everything once, before anything is done: what was not seen yet would be taken for missing."""
-    while True:
+        reached = await until_reached(cluster, namespaces, lacking)
         try:
             for kind in WATCHED:
-                for namespace in namespaces or ("",):
+                for namespace in reached:
                     async for each in cluster.objects(kind, namespace):
                         world.put(each)
         except (RetryableError, PermanentError) as error:
             _LOG.warning("could not list what is there", reason=str(error))
-            await asyncio.sleep(_DEFINITION_S)
+            await asyncio.sleep(_AGAIN_S)
         else:
-            return
+            return reached
+
+
+async def _stop_when_changed(
+    cluster: Cluster, settings: Settings, reached: tuple[str, ...], stop: asyncio.Event
+) -> None:
+    if settings.namespaces:  # or there is but one reach, with or without rights
+        await until_changed(cluster, settings.namespaces, reached, every_s=settings.wait_for_others_s)
+        stop.set()

@@ -9,7 +9,7 @@ what is not. Every call has a timeout, none is tried again here: `reconciling` l
     PermanentError
     ├── MissingError          404: there is no such object
     ├── EndingError           403: its namespace is being deleted
-    └── RefusedError          whatever else: no right, no quota, not valid
+    └── RefusedError          whatever else: no right, no quota, not valid, a webhook that does not answer
 """
 
 import asyncio
@@ -110,21 +110,24 @@ class Cluster:
         except MissingError:
             return None
 
-    async def objects(self, kind: Kind, namespace: str = "", *, names_only: bool = False) -> AsyncIterator[Object]:
+    async def objects(
+        self, kind: Kind, namespace: str = "", *, names_only: bool = False, page: int = _PAGE
+    ) -> AsyncIterator[Object]:
         """Return all objects of a kind that are watched, in pages; errors as `apply`.
 
         Args:
             kind: which.
             namespace: where; empty for everywhere.
             names_only: whether their metadata are enough.
+            page: how many the server tells at once.
         """
-        query = {"limit": str(_PAGE), "labelSelector": kind.labels, "fieldSelector": kind.fields}
+        query = {"limit": str(page), "labelSelector": kind.labels, "fieldSelector": kind.fields}
         accept = _NAMES_ONLY if names_only else "application/json"
         while True:
-            page = await self._ask("GET", kind.path(namespace), query, accept=accept)
-            for item in page["items"] or []:
+            found = await self._ask("GET", kind.path(namespace), query, accept=accept)
+            for item in found["items"] or []:
                 yield {**item, "apiVersion": kind.api_version, "kind": kind.name}
-            query["continue"] = page["metadata"].get("continue", "")
+            query["continue"] = found["metadata"].get("continue", "")
             if not query["continue"]:
                 return
 
@@ -200,6 +203,9 @@ def translated(what: str, code: int, body: bytes, retry_after: str = "") -> Retr
         cause.get("reason") == "NamespaceTerminating" for cause in details.get("causes") or []
     ):
         return EndingError(sentence)
+    if "failed calling webhook" in message:
+        # 500, but of no server that is away: somebody has to hear of it who can do something about it.
+        return RefusedError(message)
     # 401: a token that has just expired will be replaced; 408: the server gave up waiting.
     if code in {401, 408, 429} or code >= 500:  # noqa: PLR2004
         after = retry_after or str(details.get("retryAfterSeconds", ""))

@@ -3,7 +3,7 @@
 `status` gives these statements their times and puts them into the resource.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from parley_contract.components import ComponentName, ModelNeed
@@ -12,6 +12,7 @@ from parley_operator import reasons
 from parley_operator.judgement import Judgement
 from parley_operator.resources.objects import PULL, Context, Object
 from parley_operator.seen import Seen, node_of
+from parley_operator.shortcomings import shortcomings
 
 _FEW_TURNS: Final = 5
 """Of fewer turns nobody says whether the objective is met."""
@@ -86,17 +87,25 @@ def _component(seen: Seen, name: ComponentName) -> Statement:
         return _suspended()
     missing = seen.missing(name)
     if seen.is_ready(name):
-        until = f", and goes on with what it has until {_names(missing)} is there" if missing else ""
+        until = f", and goes on with what it has until {_are(missing)} there" if missing else ""
         return yes(reasons.READY, f"{name} is ready{until}")
     if failure := seen.failure_of(name):
         return no(failure.reason, f"{name}: {failure.message}")
+    workload = seen.workload(name)
+    if workload is not None and workload.get("spec", {}).get("replicas") == 0:
+        what = f"{workload['kind'].lower()} {workload['metadata']['name']}"
+        advice = f"kubectl scale {what} --replicas=1, and look who did it (an autoscaler?)"
+        return no(reasons.SCALED_TO_ZERO, f"{name} was scaled to zero: {advice}")
     if missing:
-        return no(reasons.PULLING, f"{name} starts when {_names(missing)} is there: see ModelsCached")
+        return no(reasons.PULLING, f"{name} starts when {_are(missing)} there: see ModelsCached")
     return no(reasons.STARTING, f"{name} is starting: {_not_ready(seen, name)}")
 
 
 def _not_ready(seen: Seen, name: ComponentName) -> str:
-    status = (seen.workload(name) or {}).get("status", {})
+    workload = seen.workload(name)
+    if workload is None:
+        return "nothing of it is there yet"
+    status = workload.get("status", {})
     return f"{status.get('readyReplicas') or 0} of {status.get('replicas') or 0} pods are ready"
 
 
@@ -113,7 +122,7 @@ def _gpu(seen: Seen, context: Context) -> Statement:
     for failure in seen.failures:
         if failure.component in {*users, PULL} and failure.reason in _GPU_REASONS:
             return no(failure.reason, f"{failure.component}: {failure.message}")
-    return unknown(reasons.WAITING, f"{' and '.join(name for name in users if not nodes[name])} has no node yet")
+    return unknown(reasons.WAITING, f"no node has {' and '.join(name for name in users if not nodes[name])} yet")
 
 
 def _models(seen: Seen, context: Context) -> Statement:
@@ -125,7 +134,7 @@ def _models(seen: Seen, context: Context) -> Statement:
         return no(reasons.CLAIM_MISSING, f"spec.storage.modelCache.existingClaim: {advice}")
     missing = seen.missing()
     if not missing:
-        return yes(reasons.CACHED, f"{_names(context.needs())} are on the volume")
+        return yes(reasons.CACHED, f"{_are(context.needs())} on the volume")
     if failure := seen.failure_of(PULL, "models"):
         return no(failure.reason, failure.message)
     if seen.is_suspended:
@@ -140,8 +149,8 @@ def _llm(seen: Seen) -> Statement:
         return agent
     model = (seen.agent or {}).get("model") or {}
     if seen.agent is not None and not model.get("loaded"):
-        return no(reasons.MODEL_NOT_LOADED, f"{_llm_name(seen)} is not loaded: see the logs of Ollama")
-    return agent if seen.missing("agent") else yes(reasons.READY, f"{_llm_name(seen)} is loaded")
+        return no(reasons.MODEL_NOT_LOADED, f"{seen.llm_name} is not loaded: see the logs of Ollama")
+    return agent if seen.missing("agent") else yes(reasons.READY, f"{seen.llm_name} is loaded")
 
 
 def _agent_after(seen: Seen, server: str) -> Statement:
@@ -232,34 +241,14 @@ def _is_rolling(workload: Object | None) -> bool:
 
 def _degraded(seen: Seen) -> Statement:
     """Whatever is less than it could be, although the assistant may well answer."""
-    found = list(_shortcomings(seen))
+    found = list(shortcomings(seen))
     if not found:
         return no(reasons.AS_EXPECTED, "nothing is less than it could be")
     return yes(found[0][0], "; ".join(message for _, message in found))
 
 
-def _shortcomings(seen: Seen) -> Iterator[tuple[str, str]]:
-    if seen.judgement.refusals and seen.judgement.assistant is not None:
-        yield (
-            reasons.OLDER_SPEC_RUNS,
-            f"generation {seen.judgement.generation} runs, for what was written since was refused: see Accepted",
-        )
-    for failure in seen.failures:
-        yield failure.reason, f"{failure.component}: {failure.message}"
-    model = (seen.agent or {}).get("model") or {}
-    size, on_card = int(model.get("size_bytes") or 0), int(model.get("vram_bytes") or 0)
-    ollama = seen.context.all_components["ollama"] if seen.context else None
-    if ollama is not None and ollama.uses_gpu and model.get("loaded") and on_card < size:
-        share = 100 * on_card // max(size, 1)
-        advice = "make room on the card, or choose a smaller model or context"
-        said = f"only {share} % of {_llm_name(seen)} is on the card, the rest computes on the CPU: {advice}"
-        yield reasons.LLM_PARTIALLY_OFFLOADED, said
-    for note in seen.judgement.notes:
-        yield reasons.NOT_SUPPORTED_YET, note
-
-
-def _llm_name(seen: Seen) -> str:
-    return seen.context.assistant.spec.llm.model if seen.context else ""
+def _are(needs: Sequence[ModelNeed]) -> str:
+    return f"{_names(needs)} {'is' if len(needs) == 1 else 'are'}"
 
 
 def _names(needs: Sequence[ModelNeed]) -> str:

@@ -56,9 +56,10 @@ async def watch(
     namespaces: Collection[str],
     ready: asyncio.Event,
     listed: asyncio.Event,
+    stop: asyncio.Event,
     pod: PodAccess | None = None,
 ) -> None:
-    """Watch until SIGTERM or SIGINT, with the API server's answers kept in a world.
+    """Watch until SIGTERM, SIGINT or `stop`, with the API server's answers kept in a world.
 
     Args:
         world: what is seen goes there.
@@ -66,6 +67,7 @@ async def watch(
         namespaces: which; empty for all.
         ready: set when watching begins.
         listed: set when a kind is listed, at the start and after a watch that broke for too long.
+        stop: ends it when set.
         pod: how the API server is reached; None for what KUBECONFIG says.
     """
     await kopf.operator(
@@ -74,6 +76,7 @@ async def watch(
         namespaces=list(namespaces),
         clusterwide=not namespaces,
         standalone=True,
+        stop_flag=stop,
         ready_flag=ready,
     )
 

@@ -33,6 +33,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Secret values that are there, of those that `values_to_read` names."""
     secrets: frozenset[str] = frozenset()
     """Secrets that are there, of the same."""
+    empty: frozenset[Value] = frozenset()
+    """Keys that are there and hold nothing: a service would take that for having been told nothing."""
     token_owner: str = ""
     """`namespace/name` of the assistant that had this one's Discord token first; empty for none."""
 
@@ -148,13 +150,20 @@ def _resolved(resource: Object, written: Mapping[str, Any]) -> VoiceAssistant:
 
 def _refusals(assistant: VoiceAssistant, facts: Facts) -> Iterator[Refusal]:
     namespace = assistant.metadata.namespace
+    missing: dict[tuple[str, str], list[str]] = {}
     for path, secret, key in _references(assistant):
         if secret not in facts.secrets:
-            advice = f"there is no Secret {secret} in the namespace {namespace}: create it with the key {key}"
-            yield Refusal(reason=reasons.SECRET_MISSING, message=f"{path}: {advice}")
+            missing.setdefault((path, secret), []).append(key)
+        elif (secret, key) in facts.empty:
+            advice = f"the key {key} of the Secret {secret} is empty: put a value there"
+            yield Refusal(reason=reasons.KEY_MISSING, message=f"{path}: {advice}")
         elif (secret, key) not in facts.values:
             advice = f"the Secret {secret} has no key {key}: add it, or name another key"
             yield Refusal(reason=reasons.KEY_MISSING, message=f"{path}: {advice}")
+    for (path, secret), keys in missing.items():
+        advice = f"create it with the key{'s' if len(keys) > 1 else ''} {', '.join(keys)}"
+        said = f"there is no Secret {secret} in the namespace {namespace}: {advice}"
+        yield Refusal(reason=reasons.SECRET_MISSING, message=f"{path}: {said}")
     if facts.token_owner:
         advice = f"{facts.token_owner} uses the same token, and both would answer: make another bot, or delete that one"
         yield Refusal(reason=reasons.TOKEN_IN_USE, message=f"spec.doors.discord.tokenSecretRef: {advice}")

@@ -20,7 +20,7 @@ _STATUS: Final[Mapping[str, tuple[str, ...]]] = {
 _CONDITIONS: Final[Mapping[str, frozenset[str]]] = {
     "Deployment": frozenset({"ReplicaFailure"}),
     "Job": frozenset({"Complete", "Failed"}),
-    "Pod": frozenset({"PodScheduled"}),
+    "Pod": frozenset({"DisruptionTarget", "PodScheduled"}),
 }
 """Conditions that they read."""
 _TIMES: Final = frozenset({"lastProbeTime", "lastUpdateTime"})

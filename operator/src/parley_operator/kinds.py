@@ -4,6 +4,7 @@ Pure. What is watched, and the verbs of `cluster`, are all that the operator's r
 """
 
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 from parley_contract.resource import API_VERSION, KIND
 from parley_operator.resources.objects import FIELD_MANAGER
@@ -33,10 +34,11 @@ class Kind(NamedTuple):
         return self.api_version.rpartition("/")[2]
 
     def path(self, namespace: str = "", name: str = "") -> str:
-        """Return the path of a collection, or of an object."""
+        """Return the path of a collection, or of an object; a name is one part of it, whatever it holds."""
         root = f"/apis/{self.api_version}" if self.group else f"/api/{self.api_version}"
         where = f"/namespaces/{namespace}" if namespace else ""
-        return f"{root}{where}/{self.plural}{f'/{name}' if name else ''}"
+        one = f"/{quote(name, safe='')}" if name else ""
+        return f"{root}{where}/{self.plural}{one}"
 
 
 _OURS: Final = f"app.kubernetes.io/managed-by={FIELD_MANAGER}"

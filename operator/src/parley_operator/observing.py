@@ -48,6 +48,7 @@ async def look(world: World, secrets: Secrets, key: Key, resource: Object) -> Lo
     facts = Facts(
         values=frozenset(found.values),
         secrets=found.secrets,
+        empty=found.empty,
         token_owner=await _token_owner(world, secrets, key),
     )
     judgement = judge(resource, revisions, facts)
@@ -66,18 +67,22 @@ async def look(world: World, secrets: Secrets, key: Key, resource: Object) -> Lo
 class _Found(msgspec.Struct, frozen=True):
     values: Mapping[Value, bytes]
     secrets: frozenset[str]
+    empty: frozenset[Value]
 
 
 async def _values(secrets: Secrets, namespace: str, wanted: frozenset[Value]) -> _Found:
     values: dict[Value, bytes] = {}
     there: set[str] = set()
+    empty: set[Value] = set()
     for name, key in sorted(wanted):
         secret = await secrets.read(namespace, name)
         if secret is not None:
             there.add(name)
-            if key in secret.data:
+            if secret.data.get(key, b"").strip():
                 values[name, key] = secret.data[key]
-    return _Found(values, frozenset(there))
+            elif key in secret.data:
+                empty.add((name, key))
+    return _Found(values, frozenset(there), frozenset(empty))
 
 
 def _look_for_remains(children: tuple[Object, ...], uid: str) -> None:
@@ -109,13 +114,17 @@ async def _with_seeds(secrets: Secrets, judgement: Judgement, observed: Observed
     for service in seeds.missing_seeds(bare):
         name = seeds.seed_name(bare, service)
         secret = await secrets.read(bare.namespace, name)
+        if secret is not None and not secret.owners:
+            advice = f"the key of {service} belongs into one of this name: keep yours under another, and delete it"
+            raise PermanentError(f"the Secret {name} is somebody else's: {advice}")
         if secret is None or observed.uid not in secret.owners:
             new[service] = new_pair()  # one of an earlier assistant's is about to go, until when ours cannot be made
             continue
         seed = secret.data.get(SEED_KEY, b"")
         found = public_key(seed)
         if found is None:
-            raise PermanentError(f"Secret {name}: {SEED_KEY} holds no seed of an nkey: delete the Secret, it is remade")
+            advice = "delete the Secret, and it is made anew"
+            raise PermanentError(f"the Secret {name} holds no seed of an nkey under {SEED_KEY}: {advice}")
         keys[service] = found
         hashes[name, SEED_KEY] = value_hash(observed.uid, seed)
     return msgspec.structs.replace(observed, broker_keys=keys, new_keys=new, hashes=hashes)
@@ -134,7 +143,8 @@ async def _token_owner(world: World, secrets: Secrets, key: Key) -> str:
         secret = await secrets.read(place.key[0], place.secret)
         value = None if secret is None else secret.data.get(place.secret_key)
         if value is not None:
-            found.add((place.key, place.is_accepted, hashlib.blake2b(value, key=_PROCESS).digest()))
+            # With or without the end of the line that it was written in, it is the same bot's.
+            found.add((place.key, place.is_accepted, hashlib.blake2b(value.strip(), key=_PROCESS).digest()))
     mine = next((digest for owner, is_accepted, digest in found if owner == key and not is_accepted), None)
     created = {
         owner: str(there["metadata"].get("creationTimestamp", ""))

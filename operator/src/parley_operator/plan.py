@@ -6,7 +6,7 @@ whoever was first; what is removed was seen to be replaced before.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -18,8 +18,8 @@ from parley_operator.actions import Action, Apply, Create, delete, find, of_kind
 from parley_operator.drift import differs, marked
 from parley_operator.judgement import Judgement
 from parley_operator.pulls import Pulls, finished_pulls
-from parley_operator.resources import children, claims, revisions, secrets
-from parley_operator.resources.objects import Context, Installation, Object, is_ours, value_hash
+from parley_operator.resources import children, claims, extras, revisions, secrets
+from parley_operator.resources.objects import Context, Installation, Object, child_name, is_ours, value_hash
 from parley_operator.resources.secrets import NkeyPair
 
 LOOK_AGAIN_S: Final = 300.0
@@ -80,15 +80,16 @@ def plan(judgement: Judgement, observed: Observed, installation: Installation, n
     if judgement.assistant is None:
         return Plan(actions=(), look_again_after_s=waits_s)
     context = _context(judgement.assistant, observed, installation)
-    wanted = tuple(children(context))
+    wanted, more = tuple(children(context)), tuple(extras(context))
     pulls = Pulls(context, observed.children, now)
     actions = (
         *_accepted(context, judgement, observed.children),
         *_seeds(context, observed),
-        *_applied(wanted, observed.children),
+        *_applied(wanted, observed.children, _held(context)),
         *pulls.created(),
+        *(Apply(object=each.object, is_needed=False) for each in _applied(more, observed.children)),
         *pulls.removed(),
-        *_strays(context, wanted, observed.children),
+        *_strays(context, (*wanted, *more), observed.children),
         *_older(context, judgement, observed.children),
     )
     return Plan(actions=actions, context=context, look_again_after_s=min(waits_s, pulls.look_again_after_s()))
@@ -129,12 +130,24 @@ def _seeds(context: Context, observed: Observed) -> Iterator[Action]:
             yield Create(object=secrets.seed(context, service, pair))
 
 
-def _applied(wanted: Iterable[Object], there: Iterable[Object]) -> Iterator[Action]:
+def _applied(
+    wanted: Iterable[Object], there: Iterable[Object], held: Collection[tuple[str, str]] = ()
+) -> Iterator[Apply]:
     known = {_key(each): each for each in there}
     for each in wanted:
         seen = known.get(_key(each))
-        if seen is None or differs(each, seen):
-            yield Apply(object=marked(each))
+        if seen is None or (differs(each, seen) and _key(each) not in held):
+            # A volume that is there does: if its class lets none grow, the rest goes on without.
+            yield Apply(object=marked(each), is_needed=seen is None or each["kind"] != "PersistentVolumeClaim")
+
+
+def _held(context: Context) -> frozenset[tuple[str, str]]:
+    """Return what stays as it is, by kind and name: new pods would not start without a Secret that is not there."""
+    return frozenset(
+        ("Deployment", child_name(context, part.name))
+        for part in context.components
+        if any(value not in context.hashes for value in secrets.read_by(context, part.service))
+    )
 
 
 def _strays(context: Context, wanted: Iterable[Object], there: Iterable[Object]) -> Iterator[Action]:

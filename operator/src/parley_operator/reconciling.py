@@ -7,55 +7,28 @@ and the metrics where the owner of the cluster can; either way the queue tries a
 
 import asyncio
 import contextlib
-import datetime as dt
 import itertools
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import structlog
 
 from parley_contract.errors import PermanentError, RetryableError
-from parley_operator import reasons
 from parley_operator.actions import Action, Apply, Create, Delete
-from parley_operator.agents import Agents
-from parley_operator.cluster import Cluster, ConflictError, EndingError, MissingError, RefusedError
-from parley_operator.failures import failures
-from parley_operator.judgement import Judgement
-from parley_operator.metrics import Metrics, Result
+from parley_operator.cluster import ConflictError, EndingError, MissingError, RefusedError
+from parley_operator.failures import not_taken
+from parley_operator.metrics import Result
 from parley_operator.observing import look
 from parley_operator.plan import Plan, plan
-from parley_operator.pod_failures import Failure
-from parley_operator.posts import Posts
-from parley_operator.resources.objects import Installation, Object, component_of
-from parley_operator.secret_values import Secrets
-from parley_operator.seen import Seen
-from parley_operator.status import as_document, is_settled, news, status
+from parley_operator.reporting import Reporter, ready
+from parley_operator.resources.objects import Object, component_of
+from parley_operator.surroundings import Surroundings
 from parley_operator.upgrades import Upgrades
-from parley_operator.world import Key, World
+from parley_operator.world import Key
 
 _GONE_S: Final = 5.0
 _REST_S: Final = 0.15
 """After so long is looked at what was written: a plan may have a second half, and our own writes are no news to us."""
 _LOG: Final = structlog.get_logger()
-
-
-class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look needs."""
-
-    world: World
-    cluster: Cluster
-    secrets: Secrets
-    agents: Agents
-    posts: Posts
-    tell: Callable[[Key], None]
-    """Has an assistant looked at."""
-    metrics: Metrics
-    installation: Installation
-    clock: Callable[[], float]
-    """Monotonic seconds."""
-    now: Callable[[], dt.datetime]
-    """Wall clock, with a time zone."""
 
 
 class Reconciler:
@@ -65,6 +38,7 @@ class Reconciler:
         """Look after those of this world."""
         self._around = around
         self._generations: dict[Key, int] = {}
+        self._reporter = Reporter(around)
         self._upgrades = Upgrades()
 
     async def reconcile(self, key: Key) -> float | None:
@@ -78,14 +52,19 @@ class Reconciler:
         try:
             result, again_s = await self._reconcile(key)
             return again_s
-        except RefusedError as error:
-            _LOG.warning("the API server refused", namespace=key[0], assistant=key[1], reason=str(error))
-            raise
-        except (RetryableError, PermanentError) as error:
+        except RetryableError as error:
             _LOG.warning("a look failed", namespace=key[0], assistant=key[1], reason=str(error))
             raise
-        except Exception:
+        except PermanentError as error:
+            what = "the API server refused" if isinstance(error, RefusedError) else "a look failed"
+            _LOG.warning(what, namespace=key[0], assistant=key[1], reason=str(error))
+            if not isinstance(error, _RefusedChildError):  # of which it is told already
+                await self._reporter.report_fault(key, str(error))
+            raise
+        except Exception as error:
             _LOG.exception("a look failed by a fault of ours", namespace=key[0], assistant=key[1])
+            said = f"the operator could not look after it, by a fault of its own: {type(error).__name__}: {error}"
+            await self._reporter.report_fault(key, f"{said}. Its log has more")
             raise
         finally:
             around.metrics.reconciles.labels(result).inc()
@@ -101,10 +80,11 @@ class Reconciler:
         try:
             seen = await look(around.world, around.secrets, key, resource)
             wanted = plan(seen.judgement, seen.observed, around.installation, around.now())
-            is_ready = _ready(resource.get("status") or {}).get("status") == "True"
+            is_ready = ready(resource.get("status") or {}).get("status") == "True"
             made, waits_for = self._upgrades.admitted(key, wanted, seen.observed.children, is_ready=is_ready)
             refused = await self._apply(key, made)
-            is_told = await self._report(key, seen.judgement, made, refused, waits_for)
+            failure = None if refused is None else refused.failure
+            told = await self._reporter.report(key, seen, made, failure, waits_for)
         except EndingError:
             # Nothing can be made any more, and what is there goes by itself: this look was the last one.
             return "gone", None
@@ -115,10 +95,12 @@ class Reconciler:
         except ConflictError:
             around.secrets.doubt(key)
             raise
+        if told.is_well:
+            self._end_turn(key)
         if refused is not None:
             raise refused
         again_s = min(made.look_again_after_s, _REST_S) if made.actions else made.look_again_after_s
-        return "changed" if made.actions or is_told else "unchanged", again_s
+        return "changed" if made.actions or told.is_written else "unchanged", again_s
 
     def _end_turn(self, key: Key) -> None:
         if (following := self._upgrades.done(key)) is not None:
@@ -140,11 +122,12 @@ class Reconciler:
 
     # --- Apply --------------------------------------------------------------------------------------------------------
 
-    async def _apply(self, key: Key, made: Plan) -> RefusedError | None:
-        """Carry out a plan up to what is refused, and return that; errors that say nothing of it are raised.
+    async def _apply(self, key: Key, made: Plan) -> "_RefusedChildError | None":
+        """Carry out a plan up to what is refused and needed, and return the first refusal; other errors are raised.
 
         What stands side by side in it and is of one kind does not need each other, and is written at once.
         """
+        refused: _RefusedChildError | None = None
         for _, alike in itertools.groupby(made.actions, lambda action: (type(action), _name(action).partition("/")[0])):
             actions = tuple(alike)
             done = await asyncio.gather(*map(self._do, actions), return_exceptions=True)
@@ -156,8 +139,10 @@ class Reconciler:
                 if not isinstance(error, RefusedError):
                     raise error
             if failed:
-                return _RefusedChildError(failed[0][0], str(failed[0][1]))
-        return None
+                refused = refused or _RefusedChildError(failed[0][0], str(failed[0][1]))
+            if any(not isinstance(action, Apply) or action.is_needed for action, _ in failed):
+                break
+        return refused
 
     async def _do(self, action: Action) -> None:
         around = self._around
@@ -176,78 +161,14 @@ class Reconciler:
         else:
             around.world.put(done)
 
-    # --- Report -------------------------------------------------------------------------------------------------------
-
-    async def _report(
-        self, key: Key, judgement: Judgement, made: Plan, refused: RefusedError | None, waits_for: str
-    ) -> bool:
-        """Say how the assistant fares now; return whether that had to be written."""
-        around = self._around
-        resource = around.world.assistant(key)
-        if resource is None:
-            return False
-        previous: Mapping[str, Any] = resource.get("status") or {}
-        seen = msgspec.structs.replace(self._seen(key, judgement, made, refused), waits_for=waits_for)
-        current = status(seen, previous, around.now())
-        around.metrics.phase(key, current.phase)
-        if current.phase == "Suspended" or is_settled(current):
-            self._end_turn(key)
-        document = as_document(current)
-        if document == previous:
-            return False
-        around.metrics.writes.labels("status").inc()
-        written = await around.cluster.apply_status(resource, document)
-        around.world.put(written)
-        if int(written["metadata"].get("generation", 0)) != judgement.observed_generation:
-            # Somebody changed the spec meanwhile: the watch will tell of what the answer has told already.
-            around.tell(key)
-        self._count_ready(previous, document)
-        for each in news(previous, current):
-            await around.posts.post(resource, each, around.now())
-        return True
-
-    def _seen(self, key: Key, judgement: Judgement, made: Plan, refused: RefusedError | None) -> Seen:
-        around = self._around
-        children, pods = around.world.children(key), around.world.pods(key)
-        claim = made.context.claim if made.context is not None else None
-        if claim is not None and all(child["metadata"]["uid"] != claim["metadata"]["uid"] for child in children):
-            children = (*children, claim)
-        found = failures(pods=pods, children=children, events=around.world.events(key))
-        if isinstance(refused, _RefusedChildError):
-            found = (refused.failure, *found)
-        seen = Seen(judgement=judgement, context=made.context, children=children, pods=pods, failures=found)
-        if not seen.is_ready("agent"):
-            around.agents.leave(key)
-            return seen
-        around.agents.follow(key)
-        return msgspec.structs.replace(seen, agent=around.agents.said(key))
-
-    def _count_ready(self, previous: Mapping[str, Any], document: Mapping[str, Any]) -> None:
-        before, after = _ready(previous), _ready(document)
-        if before.get("status") == "False" and after.get("status") == "True":
-            took = dt.datetime.fromisoformat(after["lastTransitionTime"]) - dt.datetime.fromisoformat(
-                before["lastTransitionTime"]
-            )
-            self._around.metrics.time_to_ready_s.observe(took.total_seconds())
-
 
 class _RefusedChildError(RefusedError):
     """A child that the API server did not take."""
 
     def __init__(self, action: Action, said: str) -> None:
         super().__init__(f"{_name(action)}: {said}")
-        quota = "exceeded quota" in said
-        advice = "raise the namespace's ResourceQuota" if quota else "it is tried again; see the operator's log"
-        self.failure = Failure(
-            component=component_of(action.object) if isinstance(action, Create | Apply) else "models",
-            reason=reasons.QUOTA_EXCEEDED if quota else reasons.APPLY_FAILED,
-            message=f"{_name(action)} was not taken: {said}: {advice}",
-        )
-
-
-def _ready(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: list[Mapping[str, Any]] = document.get("conditions") or []
-    return next((each for each in found if each["type"] == "Ready"), {})
+        component = component_of(action.object) if isinstance(action, Create | Apply) else "models"
+        self.failure = not_taken(component, _name(action), said)
 
 
 def _verb(action: Action) -> str:

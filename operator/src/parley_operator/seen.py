@@ -32,6 +32,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Whether nothing shall run."""
         return self.context is not None and self.context.assistant.spec.suspend
 
+    @property
+    def llm_name(self) -> str:
+        """The language model; empty while nothing was ever accepted."""
+        return self.context.assistant.spec.llm.model if self.context else ""
+
     def names(self) -> tuple[ComponentName, ...]:
         """Return what runs in pods."""
         return tuple(component.name for component in self.context.components) if self.context else ()

@@ -1,7 +1,7 @@
 """The operator's own HTTP: whether it lives and watches, and its metrics. Nothing here changes anything."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 import structlog
@@ -16,7 +16,12 @@ _LOG: Final = structlog.get_logger()
 
 @contextlib.asynccontextmanager
 async def served(
-    host: str, ports: tuple[int, int], metrics: Metrics, oldest_s: Callable[[], float], is_ready: Callable[[], bool]
+    host: str,
+    ports: tuple[int, int],
+    metrics: Metrics,
+    oldest_s: Callable[[], float],
+    is_ready: Callable[[], bool],
+    lacking: Mapping[str, str],
 ) -> AsyncIterator[None]:
     """Answer while the block lasts.
 
@@ -26,6 +31,7 @@ async def served(
         metrics: what is told.
         oldest_s: for how long the assistant that waits longest has been due.
         is_ready: whether the operator watches.
+        lacking: namespaces that it cannot watch at the moment, and why.
     """
 
     async def healthz(_: web.Request) -> web.Response:
@@ -35,9 +41,9 @@ async def served(
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        if not is_ready():
-            return web.Response(status=503, text="not watching yet: is the VoiceAssistant's definition installed?\n")
-        return web.Response(text="ok\n")
+        said = ["ok" if is_ready() else "not watching yet"]
+        said += [f"cannot watch {namespace or 'assistants'}: {why}" for namespace, why in lacking.items()]
+        return web.Response(status=200 if is_ready() else 503, text="".join(f"{line}\n" for line in said))
 
     async def page(_: web.Request) -> web.Response:
         return web.Response(body=metrics.page(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

@@ -46,7 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """Assistants that are looked at at the same time. Most of a look waits for the API server; more would only take
     more of its share of requests."""
     wait_for_others_s: Annotated[float, msgspec.Meta(ge=0.5, le=300)] = _DEFAULTS.wait_for_others_s
-    """Seconds after which is looked again for a Secret that is missing: those are got by name, and nobody tells."""
+    """Seconds after which is looked again for what nobody tells: a Secret that is missing, and whether namespaces came
+    into reach or went."""
     agent_status_url: str = ADDRESS
     """Where an assistant's `/status` is, with `{namespace}` and `{name}`; for an operator outside of the cluster."""
     service_account: str = SERVICE_ACCOUNT

@@ -21,7 +21,7 @@ from parley_contract.resource.status import (
     VramStatus,
 )
 from parley_operator import reasons
-from parley_operator.conditions import Statement, statements
+from parley_operator.conditions import Statement, no, statements, yes
 from parley_operator.seen import Seen, node_of
 
 _MESSAGE_CHARS: Final = 4096
@@ -102,6 +102,28 @@ _QUIET: Final = frozenset(
 )
 
 
+def faulty(previous: Mapping[str, Any], said: str, now: dt.datetime) -> dict[str, Any]:
+    """Return a status as it was, to be applied, with what keeps the operator from finding out more.
+
+    Args:
+        previous: the status as it is on the cluster; empty for none.
+        said: what keeps it.
+        now: wall clock, with a time zone.
+    """
+    before = {each["type"]: each for each in previous.get("conditions") or []}
+    told: dict[ConditionType, Statement] = {"Degraded": yes(reasons.LOOK_FAILED, said)}
+    if "Ready" not in before:
+        told["Ready"] = no(reasons.LOOK_FAILED, said)
+    generation = int(previous.get("observedGeneration") or 0)
+    new = {each.type: msgspec.to_builtins(each) for each in _conditions(told, generation, previous, now)}
+    phase = previous.get("phase") or "Failing"
+    return {
+        **previous,
+        "phase": "Degraded" if phase == "Ready" else phase,
+        "conditions": list({**before, **new}.values()),
+    }
+
+
 def is_settled(current: Status) -> bool:
     """Whether an assistant is ready, and nothing is on its way."""
     words = {each.type: each.status for each in current.conditions}
@@ -156,7 +178,7 @@ def _phase(seen: Seen, told: Mapping[ConditionType, Statement]) -> Phase:
         return "Suspended"
     if told["Ready"].status:
         return "Degraded" if told["Degraded"].status else "Ready"
-    if any(not failure.may_pass for failure in seen.failures):
+    if any(not failure.may_pass for failure in seen.failures) or told["Ready"].reason == reasons.SCALED_TO_ZERO:
         return "Failing"
     if seen.failures or told["ModelsCached"].reason == reasons.CLAIM_MISSING:
         return "Pending"

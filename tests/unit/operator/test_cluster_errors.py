@@ -6,6 +6,7 @@ import pytest
 
 from parley_contract.errors import PermanentError, RetryableError
 from parley_operator.cluster import ApiAwayError, ConflictError, EndingError, MissingError, RefusedError, translated
+from parley_operator.kinds import SECRET
 
 
 def status(message: str = "no", **details: object) -> bytes:
@@ -22,6 +23,7 @@ def status(message: str = "no", **details: object) -> bytes:
         (422, status("spec.x: Invalid value"), RefusedError),
         (429, status(), ApiAwayError),
         (500, status(), ApiAwayError),
+        (500, status('Internal error occurred: failed calling webhook "mine": no endpoints'), RefusedError),
         (503, b"<html>a proxy's page</html>", ApiAwayError),
         (401, status(), ApiAwayError),
         (400, b"[]", RefusedError),
@@ -47,3 +49,9 @@ def test_a_refusal_is_told_in_the_servers_own_words() -> None:
     error = translated("PATCH /x", 422, status('Service "a" is invalid: spec.ports: Required value'))
 
     assert str(error) == 'Service "a" is invalid: spec.ports: Required value'
+
+
+def test_a_name_is_one_part_of_a_path_whatever_it_holds() -> None:
+    path = SECRET.path("voices", "../../others/secrets/token?x=#")
+
+    assert path == "/api/v1/namespaces/voices/secrets/..%2F..%2Fothers%2Fsecrets%2Ftoken%3Fx%3D%23"

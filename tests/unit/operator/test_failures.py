@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from parley_operator.failures import failures
+from parley_operator.failures import failures, not_taken
 from parley_operator.pod_failures import Failure
 from parley_operator.resources.objects import Object
 
@@ -20,6 +20,15 @@ NO_RUNTIME_CLASS = 'pods "libra-asr-7d9-x" is forbidden: pod rejected: RuntimeCl
 NO_GPU = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes are available."
 ELSEWHERE = (
     "0/2 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, 1 node(s) were unschedulable."
+)
+CANNOT_GROW = (
+    'persistentvolumeclaims "libra-models" is forbidden: only dynamically provisioned pvc can be resized and the '
+    "storageclass that provisions the pvc must support resize"
+)
+UNREACHABLE = "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }."
+FULL_AND_NO_GPU = (
+    "0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 1 node(s) had untolerated taint "
+    "{node.kubernetes.io/disk-pressure: }."
 )
 UNTOLERATED = "0/2 nodes are available: 2 node(s) had untolerated taint {nvidia.com/gpu: present}."
 
@@ -78,7 +87,17 @@ def found(*, pods: list[Object] = [], children: list[Object] = [], events: list[
         (
             unscheduled(NO_GPU, limits={"nvidia.com/gpu": "1"}),
             "InsufficientGPU",
-            ["free share of nvidia.com/gpu", NO_GPU[:-1]],
+            ["free share of nvidia.com/gpu", "shows none at all, the device plugin is missing", NO_GPU[:-1]],
+        ),
+        (
+            unscheduled(FULL_AND_NO_GPU, limits={"nvidia.com/gpu": "1"}),
+            "InsufficientGPU",
+            ["the disk of a node is nearly full: free some", "; no node has a free share of nvidia.com/gpu"],
+        ),
+        (
+            unscheduled(UNREACHABLE),
+            "Unschedulable",
+            ["a node does not answer: start it, or its kubelet (k3s), again. The scheduler says: 0/1"],
         ),
         (unscheduled(UNTOLERATED), "Unschedulable", ["gpu.tolerations", UNTOLERATED[:-1]]),
         (
@@ -100,6 +119,11 @@ def found(*, pods: list[Object] = [], children: list[Object] = [], events: list[
             ["waits for its volume"],
         ),
         (
+            unscheduled('persistentvolumeclaim "libra-models" is being deleted'),
+            "VolumeFailed",
+            ["set suspend to true and, once they are gone, to false again"],
+        ),
+        (
             unscheduled('persistentvolumeclaim "mine" not found'),
             "VolumeFailed",
             ["kubectl get pvc", 'persistentvolumeclaim "mine" not found'],
@@ -109,7 +133,7 @@ def found(*, pods: list[Object] = [], children: list[Object] = [], events: list[
             "ImagePullFailed",
             ["here/parley-asr:1", "images.pullSecrets"],
         ),
-        (waiting("InvalidImageName"), "ImagePullFailed", ["cannot be pulled: InvalidImageName. check images.registry"]),
+        (waiting("InvalidImageName"), "ImagePullFailed", ["cannot be pulled: InvalidImageName. Check images.registry"]),
         (
             waiting("CrashLoopBackOff", "back-off", last={"terminated": {"exitCode": 1, "message": "no\n such model"}}),
             "CrashLooping",
@@ -123,7 +147,15 @@ def found(*, pods: list[Object] = [], children: list[Object] = [], events: list[
         (
             waiting("CrashLoopBackOff", last={"terminated": {"reason": "OOMKilled", "exitCode": 137}}),
             "OutOfMemory",
-            ["memory limit", "smaller model"],
+            ["its node had no memory left", "smaller models"],
+        ),
+        (
+            pod(
+                limits={"memory": "2Gi"},
+                containerStatuses=[{"state": {}, "lastState": {"terminated": {"reason": "OOMKilled"}}}],
+            ),
+            "OutOfMemory",
+            ["more memory than its limit of 2Gi: raise the memory limit"],
         ),
         (
             waiting("CreateContainerConfigError", 'secret "vault" not found'),
@@ -156,8 +188,18 @@ def test_a_pod_says_what_is_wrong_and_what_to_do(of: Object, reason: str, says: 
     "message, reason, says",
     [
         (QUOTA, "QuotaExceeded", "raise the namespace's ResourceQuota"),
+        (
+            'pods "libra-asr-7d9-x" is forbidden: failed quota: small: must specify limits.memory for: asr',
+            "QuotaExceeded",
+            "must specify limits.memory for: asr: make a LimitRange in the namespace",
+        ),
         (POD_SECURITY, "PodSecurityRefused", "restricted level"),
         (NO_RUNTIME_CLASS, "RuntimeClassMissing", "no RuntimeClass nvidia: install NVIDIA's container runtime"),
+        (
+            'pods "libra-asr-7d9-x" is forbidden: minimum cpu usage per Container is 200m, but request is 50m',
+            "PodRefused",
+            "minimum cpu usage per Container is 200m, but request is 50m: change who refuses them",
+        ),
         ("admission webhook denied the request", "PodRefused", "admission webhook denied the request"),
     ],
 )
@@ -227,7 +269,7 @@ def test_a_claim_without_a_volume_says_why(reason: str, message: str, becomes: s
             "SecretMissing",
         ),
         ("FailedMount", "MountVolume.SetUp failed: references non-existent secret key: asr.creds", "KeyMissing"),
-        ("FailedAttachVolume", "Multi-Attach error for volume pvc-1", "VolumeFailed"),
+        ("FailedAttachVolume", "AttachVolume.Attach failed for volume pvc-1: timed out", "VolumeFailed"),
         ("FailedCreatePodSandBox", 'no runtime for "nvidia" is configured', "RuntimeClassMissing"),
     ],
 )
@@ -238,6 +280,79 @@ def test_a_pod_that_hangs_before_its_container_says_why_until_it_runs(reason: st
 
     assert (failure.component, failure.reason) == ("asr", becomes)
     assert found(pods=[pod(phase="Running")], events=[said]) == ()
+
+
+def test_a_volume_that_another_node_holds_is_told_with_what_keeps_pods_together() -> None:
+    said = event(
+        "Pod", "libra-asr-7d9-x", "FailedAttachVolume", "Multi-Attach error for volume pvc-1 Volume is already"
+    )
+
+    [failure] = found(pods=[pod(phase="Pending")], events=[said])
+
+    assert failure.reason == "VolumeFailed"
+    assert "another pod has it elsewhere: keep its pods on one node (gpu.nodeSelector)" in failure.message
+
+
+def test_who_waits_for_a_volume_that_cannot_be_made_has_nothing_to_add() -> None:
+    claim = child("PersistentVolumeClaim", "models", "models", phase="Pending")
+    said = event("PersistentVolumeClaim", "libra-models", "ProvisioningFailed", 'storageclass "fast" not found')
+    waits = unscheduled("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.")
+
+    assert [each.reason for each in found(children=[claim], events=[said], pods=[waits])] == ["StorageClassMissing"]
+
+
+def test_a_pod_that_its_node_never_lets_go_is_told_until_another_one_runs() -> None:
+    lost = pod("nats", name="libra-nats-0", phase="Running")
+    lost["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    lost["spec"]["nodeName"] = "attic"
+    evicted = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
+    lost["status"]["conditions"] = [evicted]
+
+    [failure] = found(pods=[lost])
+
+    assert (failure.component, failure.reason, failure.may_pass) == ("nats", "NodeLost", True)
+    assert failure.message.startswith(
+        "attic does not answer, and holds its pod: start it again, or kubectl delete node"
+    )
+    assert found(pods=[lost, pod("nats", name="libra-nats-1", phase="Running")]) == ()
+
+
+@pytest.mark.parametrize(
+    "said, reason, advice",
+    [
+        (
+            'services "libra-nats" is forbidden: exceeded quota: q, requested: count/services=1',
+            "QuotaExceeded",
+            "raise the namespace's ResourceQuota",
+        ),
+        (
+            'Deployment.apps "libra-asr" is invalid: spec.x: Invalid value: "2": must be at most the limit',
+            "ApplyFailed",
+            "change what the spec says there",
+        ),
+        (
+            'Deployment.apps "libra-asr" is invalid: spec.selector: Invalid value: {}: field is immutable',
+            "ApplyFailed",
+            "kubectl delete deployment libra-asr, and it is made anew",
+        ),
+        (CANNOT_GROW, "ApplyFailed", "allow it there (allowVolumeExpansion)"),
+        ('failed calling webhook "policy.example": no endpoints', "ApplyFailed", "let them mend it"),
+        (
+            'deployments.apps is forbidden: User "system:serviceaccount:p:o" cannot create resource "deployments"',
+            "ApplyFailed",
+            "helm upgrade gives it those",
+        ),
+        ("something else", "ApplyFailed", "see the operator's log"),
+    ],
+)
+def test_a_child_that_is_not_taken_is_told_with_who_can_do_something_about_it(
+    said: str, reason: str, advice: str
+) -> None:
+    failure = not_taken("asr", "Deployment/libra-asr", said)
+
+    assert failure.reason == reason
+    assert failure.message.startswith(f"Deployment/libra-asr was not taken: {said}: ")
+    assert advice in failure.message
 
 
 def test_a_pull_that_failed_says_what_its_last_pod_said() -> None:
@@ -259,6 +374,14 @@ def test_a_pull_that_failed_says_what_its_last_pod_said() -> None:
     assert failure.reason == "ModelPullFailed"
     assert failure.message.startswith("m could not be pulled: no source gave m. It is tried again every ten minutes")
     assert "kubectl delete job libra-pull-0123456789" in failure.message
+
+
+def test_a_pull_for_which_there_is_no_room_says_where_to_make_some() -> None:
+    ended = {"type": "Failed", "status": "True", "message": "write /models/blob: no space left on device"}
+
+    [failure] = found(children=[child("Job", "pull-0123456789", "pull", conditions=[ended])])
+
+    assert "no space left on device. Make room on the node, or raise storage.modelCache.size" in failure.message
 
 
 def test_a_pod_on_its_way_out_and_one_that_runs_have_nothing_to_say() -> None:

@@ -73,6 +73,12 @@ def test_what_fits_is_accepted_as_it_was_written() -> None:
             "spec.doors.web.authSecretRef: the Secret vault has no key door: add it, or name another key",
         ),
         (
+            {"doors": {"web": {"authSecretRef": {"name": "vault", "key": "door"}}}},
+            Facts(secrets=EVERYTHING.secrets, empty=frozenset({("vault", "door")})),
+            "KeyMissing",
+            "spec.doors.web.authSecretRef: the key door of the Secret vault is empty: put a value there",
+        ),
+        (
             DISCORD,
             Facts(values=EVERYTHING.values, secrets=EVERYTHING.secrets, token_owner="home/scorpio"),
             "TokenInUse",
@@ -103,6 +109,14 @@ def test_every_credential_that_is_missing_is_named() -> None:
         "agent.creds",
         "gateway.creds",
     ]
+
+
+def test_a_secret_that_is_missing_with_all_its_keys_is_asked_for_once() -> None:
+    nats = {"url": "nats://there:4222", "credentialsSecretRef": {"name": "keys"}}
+
+    [refusal] = judge(written(nats=nats), (), Facts()).refusals
+
+    assert refusal.message.endswith("create it with the keys asr.creds, agent.creds, tts.creds, gateway.creds")
 
 
 def test_a_model_of_the_owners_own_folder_is_nobody_elses_business() -> None:

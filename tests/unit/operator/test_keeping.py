@@ -58,6 +58,19 @@ DEPLOYMENT: dict[str, Any] = {
 }
 
 
+def test_of_a_pod_that_its_node_holds_remains_that_it_does() -> None:
+    lost = copy.deepcopy(POD)
+    lost["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    lost["status"]["conditions"] = [
+        {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager", "message": "a taint"}
+    ]
+
+    [failure] = failures(pods=[kept(lost)], children=[], events=[])
+
+    assert failure.reason == "NodeLost"
+    assert failure.message.startswith("node-1 does not answer")
+
+
 def test_of_a_pod_and_a_deployment_remains_whatever_failures_read() -> None:
     whole = failures(pods=[POD], children=[DEPLOYMENT], events=[])
 

@@ -91,6 +91,21 @@ async def test_a_token_that_was_given_up_but_still_runs_is_in_use() -> None:
     assert found == ["TokenInUse"]
 
 
+async def test_a_token_is_the_same_with_the_end_of_its_line() -> None:
+    other = {"doors": {"discord": {"tokenSecretRef": {"name": "other", "key": "token"}}}}
+    vault = Vault(bot={"token": "one"}, other={"token": "one\n"})
+
+    found = await reasons("second", vault, resource("first", **TOKEN), resource("second", "2026-01-02", **other))
+
+    assert found == ["TokenInUse"]
+
+
+async def test_a_key_that_holds_nothing_is_as_good_as_none() -> None:
+    door = {"doors": {"web": {"authSecretRef": {"name": "door", "key": "token"}}}}
+
+    assert await reasons("libra", Vault(door={"token": "\n"}), resource(**door)) == ["KeyMissing"]
+
+
 async def test_different_tokens_do_not_meet() -> None:
     other = {"doors": {"discord": {"tokenSecretRef": {"name": "other", "key": "token"}}}}
     vault = Vault(bot={"token": "one"}, other={"token": "two"})
@@ -121,7 +136,16 @@ async def test_a_seed_that_is_none_is_an_error_that_says_what_to_do() -> None:
     vault = Vault(libra_nats_asr={"seed.nk": "nothing"})
     vault.owner = "uid-libra"
 
-    with pytest.raises(PermanentError, match=r"Secret libra-nats-asr: .* delete the Secret, it is remade"):
+    with pytest.raises(
+        PermanentError, match=r"the Secret libra-nats-asr holds no seed .* delete the Secret, and it is"
+    ):
+        await seen_by("libra", vault, resource())
+
+
+async def test_a_secret_of_somebody_elses_that_has_the_name_of_a_seed_is_not_taken() -> None:
+    vault = Vault(libra_nats_asr={"mine": "hush"})
+
+    with pytest.raises(PermanentError, match=r"the Secret libra-nats-asr is somebody else's: .* delete it"):
         await seen_by("libra", vault, resource())
 
 

@@ -119,6 +119,41 @@ def test_a_seed_that_is_deleted_is_made_anew_and_restarts_the_broker_and_its_own
     assert to_do(there) == []
 
 
+def test_what_an_assistant_runs_without_comes_last_so_that_it_holds_up_nothing_where_it_is_refused() -> None:
+    there = ToyCluster({"metadata": {"name": "libra"}, "spec": {**INGRESS, "profile": "laptop"}})
+
+    assert [told(action) for action in there.plan().actions if isinstance(action, Apply) and not action.is_needed] == [
+        "apply Ingress/libra-gateway"
+    ]
+    there.do_all(there.plan().actions[:-1])
+    assert to_do(there) == ["apply Ingress/libra-gateway"]
+
+
+def test_a_volume_that_is_there_has_to_grow_for_nothing_else_to_be_done() -> None:
+    there = settled()
+    there.write({"profile": "laptop", "storage": {"modelCache": {"size": "40Gi"}}, "tts": {"speed": 1.2}})
+
+    needed = {told(action): action.is_needed for action in there.plan().actions if isinstance(action, Apply)}
+
+    assert needed == {"apply PersistentVolumeClaim/libra-models": False, "apply Deployment/libra-tts": True}
+
+
+INGRESS = {"doors": {"web": {"ingress": {"host": "libra.example"}}}}
+
+
+def test_who_reads_a_secret_that_is_gone_stays_as_it_is_and_follows_the_next_one() -> None:
+    door = {"discord": {"tokenSecretRef": {"name": "bot", "key": "token"}}}
+    there = ToyCluster({"metadata": {"name": "libra"}, "spec": {"profile": "laptop", "doors": door}})
+    there.secrets["bot", "token"] = b"one"
+    there.settle()
+
+    del there.secrets["bot", "token"]
+    assert to_do(there) == []
+
+    there.secrets["bot", "token"] = b"two"
+    assert to_do(there) == ["apply Deployment/libra-gateway"]
+
+
 @pytest.mark.parametrize(
     "spec, expected",
     [
@@ -127,7 +162,7 @@ def test_a_seed_that_is_deleted_is_made_anew_and_restarts_the_broker_and_its_own
         ({"tts": {"speed": 1.2}}, ["Deployment/libra-tts"]),
         ({"turnTaking": {"endpointMs": 300}}, ["Deployment/libra-gateway"]),
         ({"llm": {"ollama": {"kvCacheType": "q8_0"}}}, ["Deployment/libra-ollama"]),
-        ({"asr": {"replicas": 2}}, ["PodDisruptionBudget/libra-asr", "Deployment/libra-asr"]),
+        ({"asr": {"replicas": 2}}, ["Deployment/libra-asr", "PodDisruptionBudget/libra-asr"]),
         ({"storage": {"modelCache": {"size": "40Gi"}}}, ["PersistentVolumeClaim/libra-models"]),
         ({"slo": {"e2ftMs": 900}}, []),
     ],

@@ -7,7 +7,7 @@ import pytest
 from parley_operator.actions import Delete
 from parley_operator.judgement import Facts, judge, values_to_read
 from parley_operator.plan import Observed, plan
-from parley_operator.resources.claims import amount
+from parley_operator.resources.claims import amount, is_shared
 from parley_operator.resources.objects import Installation, Object, value_hash
 from parley_testkit.first_plans import NOW, UID, new_keys, resource
 
@@ -110,6 +110,30 @@ def test_who_mounts_the_models_follows_the_card_and_who_does_not_goes_anywhere()
     assert free == {"agent", "nats"}
     assert {"asr", "tts", "gateway", "ollama"} < bound
     assert all(each.get("tolerations") == tolerations for (_, name), each in templates.items() if name in bound)
+
+
+def test_who_mounts_the_models_goes_where_others_are_that_do_unless_all_nodes_may_mount_them() -> None:
+    pods = {
+        name: each["spec"]["template"]["spec"]
+        for (kind, name), each in made(profile="laptop").items()
+        if kind in {"Deployment", "StatefulSet", "Job"}
+    }
+
+    together = {name for name, each in pods.items() if "affinity" in each}
+    assert {"agent", "nats"} == set(pods) - together
+    [term] = pods["asr"]["affinity"]["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert term["podAffinityTerm"]["labelSelector"] == {
+        "matchLabels": {"app.kubernetes.io/name": "parley", "app.kubernetes.io/instance": "libra"},
+        "matchExpressions": [
+            {
+                "key": "app.kubernetes.io/component",
+                "operator": "In",
+                "values": ["asr", "gateway", "ollama", "pull", "tts"],
+            }
+        ],
+    }
+    assert not is_shared(None)
+    assert is_shared({"spec": {"accessModes": ["ReadWriteMany"]}})
 
 
 # --- What the spec says of pods --------------------------------------------------------------------------------------
@@ -236,18 +260,58 @@ def test_what_the_owner_runs_is_reached_wherever_it_is_at_its_ports() -> None:
         "telemetry": {"otlpEndpoint": "http://otel:4318"},
     }
 
-    assert ports_out(policy("agent", **spec))[2:] == [(False, [4222, 4333]), (False, [443]), (False, [4318])]
+    assert ports_out(policy("agent", **spec))[2:] == [
+        (False, [4222, 4333]),
+        (True, []),
+        (False, [443]),
+        (True, []),
+        (False, [4318]),
+        (True, []),
+    ]
 
 
-def test_discord_is_reached_over_https_and_udp() -> None:
+@pytest.mark.parametrize(
+    "host, namespaces",
+    [
+        ("ollama.models.svc", ["models"]),
+        ("ollama.models.svc.cluster.local", ["models"]),
+        ("ollama-0.ollama.models.svc", ["models"]),
+        ("ollama.models", ["models"]),
+        ("ollama", ["default"]),
+        ("models.far.example", []),
+        ("192.0.2.7", []),
+        ("[2001:db8::7]", []),
+    ],
+)
+def test_behind_a_service_of_the_cluster_pods_are_reached_at_whatever_port_they_have(
+    host: str, namespaces: list[str]
+) -> None:
+    rules = policy("agent", llm={"externalUrl": f"http://{host}/api"})["egress"]
+
+    assert {"ports": [{"protocol": "TCP", "port": 80}]} in rules
+    found = [
+        to["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+        for rule in rules
+        if "ports" not in rule
+        for to in rule["to"]
+        if "podSelector" not in to
+    ]
+    assert found == namespaces
+
+
+def test_discord_is_reached_over_https_and_its_voice_servers_at_whatever_ports_they_name() -> None:
     rules = policy("gateway", doors={"discord": {"tokenSecretRef": {"name": "vault", "key": "token"}}})["egress"]
 
     assert rules[-1] == {
-        "ports": [{"protocol": "TCP", "port": 443}, {"protocol": "UDP", "port": 1024, "endPort": 65535}]
+        "ports": [
+            {"protocol": "TCP", "port": 443},
+            {"protocol": "TCP", "port": 1024, "endPort": 65535},
+            {"protocol": "UDP", "port": 1024, "endPort": 65535},
+        ]
     }
 
 
-ELSEWHERE = {
+ELSEWHERE: Any = {
     "tokenSecretRef": {"name": "vault", "key": "token"},
     "endpoint": {
         "apiBase": "http://there:8080/api/v10",
@@ -258,15 +322,12 @@ ELSEWHERE = {
 
 
 def test_a_discord_elsewhere_is_reached_on_its_own_ports() -> None:
-    rules = policy("gateway", doors={"discord": ELSEWHERE})["egress"]
+    endpoint = {**ELSEWHERE["endpoint"], "apiBase": "http://there/api/v10"}
 
-    assert rules[-1] == {
-        "ports": [
-            {"protocol": "TCP", "port": 443},
-            {"protocol": "TCP", "port": 8080},
-            {"protocol": "TCP", "port": 1024, "endPort": 65535},
-        ]
-    }
+    rules = policy("gateway", doors={"discord": {**ELSEWHERE, "endpoint": endpoint}})["egress"]
+
+    assert {"protocol": "TCP", "port": 80} in rules[-1]["ports"]
+    assert {"protocol": "TCP", "port": 1024, "endPort": 65535} in rules[-1]["ports"]
 
 
 def test_the_authority_of_a_discord_elsewhere_is_mounted_as_a_file_and_a_new_one_replaces_the_pod() -> None:

@@ -10,7 +10,7 @@ from parley_contract.resource.status import CONDITION_TYPES, Status
 from parley_operator.pod_failures import Failure
 from parley_operator.resources.objects import Object
 from parley_operator.seen import Seen
-from parley_operator.status import as_document, is_settled, news, status
+from parley_operator.status import as_document, faulty, is_settled, news, status
 from parley_testkit.first_plans import NOW
 from parley_testkit.toy_cluster import ToyCluster
 
@@ -212,6 +212,19 @@ def test_a_component_that_fails_says_why_and_takes_the_whole_with_it(component: 
     assert getattr(parts, component).message == "this is why"
 
 
+@pytest.mark.parametrize("kind, component", [("Deployment", "asr"), ("StatefulSet", "nats")])
+def test_what_somebody_scaled_to_zero_is_not_said_to_be_starting(kind: str, component: str) -> None:
+    there = running()
+    there.objects[kind, f"libra-{component}"]["spec"]["replicas"] = 0
+    there.objects[kind, f"libra-{component}"]["status"] = {}
+
+    current = status(seen(there), {}, NOW)
+
+    assert told(current)["Ready"] == ("False", "ScaledToZero")
+    assert f"kubectl scale {kind.lower()} libra-{component} --replicas=1" in message(current, "Ready")
+    assert current.phase == "Failing"
+
+
 def test_what_may_pass_by_itself_is_pending_and_not_failing() -> None:
     there = running(**ON_CARD)
     there.objects["Deployment", "libra-asr"]["status"] = {"replicas": 1}
@@ -379,6 +392,26 @@ def test_who_waits_for_new_images_says_for_whom_and_goes_on_answering() -> None:
     assert message(current, "Progressing") == "new images wait until home/lyra is ready with them"
     assert is_settled(status(seen(running(), agent=AGENT), {}, NOW))
     assert not is_settled(current)
+
+
+def test_what_keeps_the_operator_from_looking_is_said_beside_what_it_knew() -> None:
+    before = as_document(status(seen(running(), agent=AGENT), {}, NOW))
+
+    current = faulty(before, "a Secret is somebody else's", LATER)
+
+    conditions = {each["type"]: each for each in current["conditions"]}
+    assert (current["phase"], current["components"]) == ("Degraded", before["components"])
+    assert conditions["Ready"] == before["conditions"][0]
+    assert (conditions["Degraded"]["status"], conditions["Degraded"]["reason"]) == ("True", "LookFailed")
+    assert conditions["Degraded"]["lastTransitionTime"] == "2026-01-02T03:05:05Z"
+    assert faulty(current, "a Secret is somebody else's", LATER + dt.timedelta(seconds=60)) == current
+
+
+def test_of_an_assistant_that_was_never_looked_at_it_is_said_that_it_is_not_ready() -> None:
+    current = faulty({}, "no right", NOW)
+
+    assert current["phase"] == "Failing"
+    assert {each["type"]: each["status"] for each in current["conditions"]} == {"Degraded": "True", "Ready": "False"}
 
 
 # --- Time and news ---------------------------------------------------------------------------------------------------

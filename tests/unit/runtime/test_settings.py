@@ -57,6 +57,11 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert settings == load()
 
 
+def test_the_end_of_the_line_that_a_secret_was_written_in_is_no_part_of_it() -> None:
+    assert load(NATS_URL="nats://there\r\n").nats_url == "nats://there"
+    assert load(OTEL_EXPORTER_OTLP_ENDPOINT="\n") == load()
+
+
 def test_variables_of_others_are_ignored() -> None:
     assert load(PATH="/bin", beam_size="7") == load()
 

@@ -283,6 +283,9 @@ def _list(values: Sequence[str]) -> str:
     return msgspec.json.encode(values).decode() if values else ""
 
 
+_NOT_RECKONED: Final = "what models take on the card is not reckoned yet: choose such as fit together"
+
+
 def unsupported(assistant: VoiceAssistant) -> list[str]:
     """Return what the spec asks for that this version's services cannot do, as `path: why`.
 
@@ -298,5 +301,11 @@ def unsupported(assistant: VoiceAssistant) -> list[str]:
         (bool(spec.llm.fallbacks), "spec.llm.fallbacks: there are none yet"),
         (spec.tts.device != "cpu", "spec.tts.device: only cpu is there yet"),
         (spec.nats.replicas > 1, "spec.nats.replicas: only 1 is there yet"),
+        (spec.gpu.vram_policy == "Degrade", f"spec.gpu.vramPolicy: {_NOT_RECKONED}, and none is made smaller"),
+        (spec.gpu.memory_mi_b is not None, f"spec.gpu.memoryMiB: {_NOT_RECKONED}"),
+        (spec.gpu.reserved_mi_b > 0, f"spec.gpu.reservedMiB: {_NOT_RECKONED}"),
+        (spec.asr.vram_mi_b is not None, f"spec.asr.vramMiB: {_NOT_RECKONED}"),
+        (spec.llm.vram_mi_b is not None, f"spec.llm.vramMiB: {_NOT_RECKONED}"),
+        (spec.tts.vram_mi_b is not None, f"spec.tts.vramMiB: {_NOT_RECKONED}"),
     )
     return [problem for found, problem in checks if found]

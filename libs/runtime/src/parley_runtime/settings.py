@@ -44,14 +44,16 @@ S = TypeVar("S", bound=ServiceSettings)
 def load_settings(into: type[S], environment: Mapping[str, str]) -> S:
     """Read a service's settings; empty variables count as unset, variables of others are ignored.
 
+    A secret that was written into a file often has the end of its line with it: ends of lines are left off.
+
     Raises:
         InvalidDocumentError: with every problem, by variable name.
     """
     types = {field.encode_name: field.type for field in msgspec.structs.fields(into)}
     document = {
-        variable: _list(text) if _holds_list(types[variable]) else text
+        variable: _list(text) if _holds_list(types[variable]) else text.rstrip("\r\n")
         for variable, text in environment.items()
-        if variable in types and text != ""
+        if variable in types and text.strip("\r\n") != ""
     }
     return convert_all(document, into, what="the environment has problems", strict=False, dec_hook=_from_text)
 

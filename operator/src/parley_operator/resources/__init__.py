@@ -21,7 +21,7 @@ from parley_operator.resources.objects import Context, Object
 
 
 def children(context: Context) -> Iterator[Object]:
-    """Make everything that is applied again and again, in the order in which each finds what it needs.
+    """Make what an assistant runs with, in the order in which each finds what it needs.
 
     Policies and identities come before the pods they are for, claims before who mounts them. Seeds, pull Jobs and
     revisions are made once, and are the plan's own business.
@@ -31,7 +31,11 @@ def children(context: Context) -> Iterator[Object]:
     yield from config_maps.all_of(context)
     yield from claims.all_of(context)
     yield from services.all_of(context)
-    yield from ingresses.all_of(context)
-    yield from disruption_budgets.all_of(context)
     yield from stateful_sets.all_of(context)
     yield from deployments.all_of(context)
+
+
+def extras(context: Context) -> Iterator[Object]:
+    """Make what an assistant runs without, after everything else: refused, it holds up nothing."""
+    yield from disruption_budgets.all_of(context)
+    yield from ingresses.all_of(context)

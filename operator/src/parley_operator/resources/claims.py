@@ -46,6 +46,11 @@ def is_bound(claim: Object | None) -> bool:
     return bool(claim) and (claim or {}).get("status", {}).get("phase") == "Bound"
 
 
+def is_shared(claim: Object | None) -> bool:
+    """Whether pods of many nodes may mount it at once."""
+    return "ReadWriteMany" in ((claim or {}).get("spec", {}).get("accessModes") or [])
+
+
 def amount(quantity: str) -> int:
     """Return a quantity of storage in bytes.
 

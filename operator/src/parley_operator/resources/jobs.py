@@ -19,7 +19,7 @@ TIMEOUT_S: Final = 6 * 3600
 _BY_OLLAMA: Final = """\
 ollama serve &
 until ollama list >/dev/null 2>&1; do kill -0 $!; sleep 1; done
-ollama pull "$MODEL"
+ollama pull -- "$MODEL"
 """
 """Ollama pulls through a server; if that ends, so does the Job."""
 

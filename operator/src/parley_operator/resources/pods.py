@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from parley_contract.resource import Resources
-from parley_operator.resources.claims import models_claim
-from parley_operator.resources.objects import READS, Context, Object, child_name, digest, selector
+from parley_operator.resources.claims import is_shared, models_claim
+from parley_operator.resources.objects import PULL, READS, Context, Object, child_name, digest, selector
 
 USER: Final = 10001
 """Whom our images run as; any other than root would do."""
@@ -88,6 +88,8 @@ def template(context: Context, container: Container, *, restart: str = "Always")
         "containers": [_container(context, container)],
         "volumes": volumes,
     }
+    if container.follows_models and not is_shared(context.claim):
+        spec["affinity"] = _together(context)
     if secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in secrets]
     if container.runs_on_gpu and gpu.runtime_class_name:
@@ -126,6 +128,23 @@ def models(context: Context, *, read_only: bool = True) -> tuple[Object, str, bo
 def http_probe(path: str, *, port: str | int = "http", **timing: int) -> Object:
     """Return a probe that asks a path."""
     return {"httpGet": {"path": path, "port": port, "scheme": "HTTP"}, **timing}
+
+
+def _together(context: Context) -> Object:
+    """Prefer the node where others are that mount the models: a volume that any node can have is at one at a time.
+
+    No more than prefer: who needs a card has to go where one is, and a volume of one node decides by itself.
+    """
+    who = [*(part.name for part in context.components if part.models), PULL]
+    names = {key: value for key, value in selector(context, "").items() if value}
+    chosen: Object = {
+        "matchLabels": names,
+        "matchExpressions": [{"key": "app.kubernetes.io/component", "operator": "In", "values": sorted(who)}],
+    }
+    term: Object = {"labelSelector": chosen, "topologyKey": "kubernetes.io/hostname"}
+    return {
+        "podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
+    }
 
 
 def _container(context: Context, container: Container) -> Object:

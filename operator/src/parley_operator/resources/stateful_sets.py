@@ -41,6 +41,9 @@ def all_of(context: Context) -> Iterator[Object]:
         "spec": {
             **replicas(context, None),
             "serviceName": child_name(context, "nats"),
+            # In turn, a pod that never gets ready would also keep the one from coming that mends it: an image's name
+            # with a mistake in it could never be corrected (StatefulSets, "Forced rollback").
+            "podManagementPolicy": "Parallel",
             "revisionHistoryLimit": 2,
             "updateStrategy": {"type": "RollingUpdate"},
             "selector": {"matchLabels": selector(context, "nats")},

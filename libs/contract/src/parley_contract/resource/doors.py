@@ -4,7 +4,16 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from parley_contract.resource.parts import Part, SecretKeyRef, SecretRef, Snowflake, Text
+from parley_contract.resource.parts import (
+    HttpUrl,
+    ObjectNameOrNone,
+    Part,
+    SecretKeyRef,
+    SecretRef,
+    Snowflake,
+    Text,
+    WebSocketUrl,
+)
 
 Host = Annotated[
     str, msgspec.Meta(pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", max_length=253)
@@ -30,7 +39,7 @@ class WebIngress(Part, frozen=True):
 
     host: Host
     """The name."""
-    class_name: Text = ""
+    class_name: ObjectNameOrNone = ""
     """Which controller serves it; empty for the cluster's default one, on k3s Traefik."""
     tls_secret_ref: SecretRef | None = None
     """Secret with `tls.crt` and `tls.key`; a page that is not served over TLS gets no microphone from browsers."""
@@ -61,9 +70,9 @@ class WebDoor(Part, frozen=True):
 class DiscordEndpoint(Part, frozen=True):
     """Where Discord is, for who has it elsewhere: an emulator, a proxy. Its certificates are checked all the same."""
 
-    api_base: Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$", max_length=2048)] = ""
+    api_base: HttpUrl = ""
     """Address of the API with its version, such as https://discord.com/api/v10; empty for Discord's own."""
-    gateway_url: Annotated[str, msgspec.Meta(pattern="^(wss?://.+)?$", max_length=2048)] = ""
+    gateway_url: WebSocketUrl = ""
     """Address of the gateway's WebSocket; empty for Discord's own."""
     ca_secret_ref: SecretKeyRef | None = None
     """Certificate of the authority to trust there, as PEM, in place of the well-known ones."""
@@ -75,13 +84,13 @@ class DiscordDoor(Part, frozen=True):
     token_secret_ref: SecretKeyRef
     """The bot's token. One token serves one assistant: two would both answer."""
     guild_ids: Annotated[list[Snowflake], msgspec.Meta(max_length=64)] = []
-    """Servers in which it listens to commands; empty for all that invited it."""
+    """Servers in which it listens to commands, by their ids in quotes; empty for all that invited it."""
     auto_join: Annotated[list[Snowflake], msgspec.Meta(max_length=64)] = []
-    """Voice channels that it joins when somebody is there, one in a server."""
+    """Voice channels that it joins when somebody is there, one in a server, by their ids in quotes."""
     text_channel: Annotated[str, msgspec.Meta(pattern="^[0-9]{0,20}$", max_length=20)] = ""
-    """Channel for what it writes; empty for where it was called."""
+    """Channel for what it writes, by its id in quotes; empty for where it was called."""
     roles: Annotated[list[Snowflake], msgspec.Meta(max_length=64)] = []
-    """Roles whose members may command it; empty for everybody who may use its commands."""
+    """Roles whose members may command it, by their ids in quotes; empty for everybody who may use its commands."""
     leave_after_idle_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 300
     """Seconds without a word from anybody, or alone, after which it leaves a channel; 0 stays."""
     endpoint: DiscordEndpoint = DiscordEndpoint()

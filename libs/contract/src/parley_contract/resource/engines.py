@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from parley_contract.resource.parts import MebiBytes, Part, Resources, SecretKeyRef, Text
+from parley_contract.resource.parts import HttpUrl, MebiBytes, Part, Resources, SecretKeyRef, Text
 
 Device = Literal["auto", "cpu", "cuda"]
+OllamaName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/-]*$", max_length=253)]
 Replicas = Annotated[int, msgspec.Meta(ge=1, le=16)]
 
 
@@ -39,7 +40,7 @@ class Asr(Part, frozen=True, kw_only=True):
     """Bearer token that callers of the transcription API must show."""
     resources: Resources = Resources()
     vram_mi_b: MebiBytes | None = msgspec.field(default=None, name="vramMiB")
-    """What it takes on the card, in MiB, where the catalogue does not know better."""
+    """What it takes on the card, in MiB, where the catalogue does not know better; not reckoned with yet."""
 
     def __post_init__(self) -> None:
         if self.window_overlap_ms >= self.encoder_window_s * 1000:
@@ -62,7 +63,7 @@ class Ollama(Part, frozen=True):
 class Llm(Part, frozen=True, kw_only=True):
     """The language model."""
 
-    model: Text
+    model: OllamaName
     """A model as Ollama names it, such as qwen2.5:7b-instruct."""
     num_predict: Annotated[int, msgspec.Meta(ge=1, le=2048)]
     """Most tokens of one reply."""
@@ -79,13 +80,13 @@ class Llm(Part, frozen=True, kw_only=True):
     keep_alive: Annotated[str, msgspec.Meta(pattern="^(-1|[0-9]+(s|m|h))$", max_length=16)] = "-1"
     """How long the model stays loaded without a question; -1 for ever, because a load costs the next turn seconds."""
     ollama: Ollama = Ollama()
-    external_url: Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$", max_length=2048)] = ""
+    external_url: HttpUrl = ""
     """An Ollama that runs already; empty starts one for the assistant."""
-    fallbacks: Annotated[list[Text], msgspec.Meta(max_length=4)] = []
+    fallbacks: Annotated[list[OllamaName], msgspec.Meta(max_length=4)] = []
     """Models to take instead where the first does not fit or fails."""
     resources: Resources = Resources()
     vram_mi_b: MebiBytes | None = msgspec.field(default=None, name="vramMiB")
-    """What it takes on the card, in MiB, where the catalogue does not know better."""
+    """What it takes on the card, in MiB, where the catalogue does not know better; not reckoned with yet."""
 
     def __post_init__(self) -> None:
         if self.model in self.fallbacks:
@@ -107,7 +108,7 @@ class Tts(Part, frozen=True, kw_only=True):
     """Who speaks a phrase that the engine could not."""
     resources: Resources = Resources()
     vram_mi_b: MebiBytes | None = msgspec.field(default=None, name="vramMiB")
-    """What it takes on the card, in MiB, where the catalogue does not know better."""
+    """What it takes on the card, in MiB, where the catalogue does not know better; not reckoned with yet."""
 
     def __post_init__(self) -> None:
         if self.engine in self.fallbacks:

@@ -4,7 +4,23 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from parley_contract.resource.parts import Labels, MebiBytes, Part, SecretRef, Text
+from parley_contract.resource.parts import (
+    HttpUrl,
+    Labels,
+    MebiBytes,
+    NatsUrls,
+    ObjectName,
+    ObjectNameOrNone,
+    Part,
+    SecretRef,
+    Text,
+)
+
+Registry = Annotated[
+    str,
+    msgspec.Meta(pattern="^([a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*)?$", max_length=200),
+]
+"""As image references have it: no scheme, and no slash at the end."""
 
 
 class Toleration(Part, frozen=True):
@@ -32,14 +48,15 @@ class Gpu(Part, frozen=True, kw_only=True):
         "nvidia.com/gpu"
     )
     """What a share is called among a node's resources; with time slicing a card has several."""
-    runtime_class_name: Text = "nvidia"
+    runtime_class_name: ObjectNameOrNone = "nvidia"
     """RuntimeClass of pods on the card; empty where the node's default runtime knows the card."""
     memory_mi_b: Annotated[int, msgspec.Meta(ge=1, le=1_048_576)] | None = msgspec.field(default=None, name="memoryMiB")
-    """The card's memory in MiB, where the node's labels do not say it."""
+    """The card's memory in MiB, where the node's labels do not say it; not reckoned with yet."""
     reserved_mi_b: MebiBytes = msgspec.field(default=0, name="reservedMiB")
-    """Memory in MiB that others use on the card."""
+    """Memory in MiB that others use on the card; not reckoned with yet."""
     vram_policy: Literal["Refuse", "Degrade", "Ignore"] = "Refuse"
-    """What happens if the models do not fit on the card: nothing is created, smaller ones are taken, or it is tried."""
+    """What happens if the models do not fit on the card: nothing is created, smaller ones are taken, or it is tried.
+    Nothing is reckoned yet: it always is tried."""
     node_selector: Labels = {}
     """Labels of the nodes that pods on the card may run on."""
     tolerations: Annotated[list[Toleration], msgspec.Meta(max_length=16)] = []
@@ -51,9 +68,9 @@ class ModelCache(Part, frozen=True):
 
     size: Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]*(Mi|Gi|Ti)$", max_length=16)] = "20Gi"
     """How large it is; it can only grow."""
-    storage_class_name: Text | None = None
+    storage_class_name: ObjectNameOrNone | None = None
     """StorageClass of the assistant's volumes; without a word the cluster's default. Cannot be changed."""
-    existing_claim: Text = ""
+    existing_claim: ObjectNameOrNone = ""
     """A PersistentVolumeClaim of yours to use instead: it gets notes of what was pulled, and is never deleted."""
     deletion_policy: Literal["Delete", "Retain"] = "Delete"
     """Whether the volume goes with the assistant, or stays for one of the same name."""
@@ -68,7 +85,7 @@ class Storage(Part, frozen=True):
 class Nats(Part, frozen=True):
     """The broker; empty gives the assistant its own."""
 
-    url: Annotated[str, msgspec.Meta(pattern="^((nats|tls)://.+)?$", max_length=2048)] = ""
+    url: NatsUrls = ""
     """A NATS with JetStream that runs already."""
     credentials_secret_ref: SecretRef | None = None
     """Secret with one `<service>.creds` per service: asr.creds, agent.creds, tts.creds, gateway.creds."""
@@ -83,7 +100,7 @@ class Nats(Part, frozen=True):
 class TelemetrySpec(Part, frozen=True):
     """Where traces go and what they may hold."""
 
-    otlp_endpoint: Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$", max_length=2048)] = ""
+    otlp_endpoint: HttpUrl = ""
     """Where traces and metrics go by OTLP over HTTP; empty sends nothing."""
     sample_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     """Share of turns that are traced."""
@@ -96,13 +113,13 @@ class TelemetrySpec(Part, frozen=True):
 class Images(Part, frozen=True):
     """Where the images come from."""
 
-    registry: Text = ""
-    """Registry and path before each image's name; empty for the operator's own."""
+    registry: Registry = ""
+    """Registry and path before each image's name, as `registry.example/parley`; empty for the operator's own."""
     tag: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_.-]*$", max_length=128)] = ""
     """Tag of our images; empty for the operator's version."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When a node pulls an image."""
-    pull_secrets: Annotated[list[Text], msgspec.Meta(max_length=8)] = []
+    pull_secrets: Annotated[list[ObjectName], msgspec.Meta(max_length=8)] = []
     """Secrets with the registry's credentials."""
 
 

@@ -43,6 +43,7 @@ class TurnTaking(Part, frozen=True):
     endpointing: Literal["silence", "smart"] = "smart"
     """`smart` also listens: to how the turn sounds, to its last words, and to the speaker's own pauses."""
     speculation: Speculation = "tts"
-    """What is done before it is certain that somebody has finished: nothing, the transcript, the reply, its sound."""
+    """What is done before it is certain that somebody has finished: nothing ("off", in quotes: YAML takes it for false
+    otherwise), the transcript, the reply, its sound."""
     barge_in: BargeIn = BargeIn()
     watchdog: Watchdog = Watchdog()

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,10 +38,9 @@ _NOWHERE: Final = f"http://{LOOPBACK}:9/{{namespace}}/{{name}}"
 class OperatorProcess:
     """One operator that runs; `running_operator` is the way in."""
 
-    def __init__(self, running: Children, ports: Mapping[str, int]) -> None:
+    def __init__(self, running: Children) -> None:
         """Speak of one that listens."""
         self._running = running
-        self._ports = dict(ports)
 
     @property
     def pid(self) -> int:
@@ -57,8 +56,8 @@ class OperatorProcess:
         return _lines(self._running.folder)
 
     def get(self, what: str, path: str) -> httpx.Response:
-        """Ask its `health` or its `metrics`."""
-        return httpx.get(f"http://{LOOPBACK}:{self._ports[what]}{path}", trust_env=False, timeout=10)
+        """Ask its `health` or its `metrics`, where it listens now: it begins anew where its reach changes."""
+        return httpx.get(f"http://{LOOPBACK}:{_ports(self.log())[what]}{path}", trust_env=False, timeout=10)
 
     def metric(self, name: str, **labels: str) -> float:
         """Return a metric's value; 0 for one that is not there."""
@@ -84,7 +83,7 @@ class OperatorProcess:
         """Start it after `kill`, and wait until it watches."""
         (self._running.folder / f"{NAME}.log").unlink()
         self._running.start_again(NAME)
-        self._ports = _ports(self._running)
+        _until_watching(self._running)
 
 
 def install_account(plane: ControlPlane, rights: Path, namespace: str | None = None, *, name: str = NAME) -> None:
@@ -181,19 +180,23 @@ def running_operator(
             "parley_operator",
             "run",
         )
-        yield OperatorProcess(running, _ports(running))
+        _until_watching(running)
+        yield OperatorProcess(running)
 
 
-def _ports(running: Children) -> dict[str, int]:
-    """Wait until the operator watches, and return its ports."""
+def _until_watching(running: Children) -> None:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         running.check()
-        lines = _lines(running.folder)
-        if any(line.get("event") == "watching" for line in lines):
-            return {line["what"]: line["port"] for line in lines if line.get("event") == "listening"}
+        if any(line.get("event") == "watching" for line in _lines(running.folder)):
+            return
         time.sleep(0.05)
     raise TimeoutError(f"the operator did not watch within {_START_S:g} s; the end of its log:\n{running.log(NAME)}")
+
+
+def _ports(lines: list[dict[str, Any]]) -> dict[str, int]:
+    """Return where it said last that it listens."""
+    return {line["what"]: line["port"] for line in lines if line.get("event") == "listening"}
 
 
 def _lines(folder: Path) -> list[dict[str, Any]]:
