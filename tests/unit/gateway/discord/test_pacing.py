@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -58,12 +59,25 @@ def test_an_earlier_deadline_is_met_first() -> None:
     assert not late.met
 
 
-class Slow(Runner):
-    """Takes long to prepare."""
+class Busy(Runner):
+    """Keeps the thread until it is told to go on."""
 
-    def __init__(self, name: str, diary: list[str]) -> None:
+    def __init__(self) -> None:
         super().__init__(1)
-        self.name, self.diary = name, diary
+        self.is_busy, self.goes_on = threading.Event(), threading.Event()
+
+    def tick(self, due: float) -> float | None:
+        self.is_busy.set()
+        self.goes_on.wait()
+        return super().tick(due)
+
+
+class Diarist(Runner):
+    """Writes down what is asked of it; while it prepares, somebody else may become due."""
+
+    def __init__(self, name: str, diary: list[str], meanwhile: Callable[[], None] = lambda: None) -> None:
+        super().__init__(1)
+        self.name, self.diary, self.meanwhile = name, diary, meanwhile
 
     def tick(self, due: float) -> float | None:
         self.diary.append(f"{self.name} is due")
@@ -71,17 +85,22 @@ class Slow(Runner):
 
     def prepare(self) -> None:
         self.diary.append(f"{self.name} prepares")
-        time.sleep(0.05)
+        self.meanwhile()
 
 
 def test_whoever_is_due_waits_for_one_preparation_and_not_for_those_of_all() -> None:
     diary: list[str] = []
-    first, second, third = (Slow(name, diary) for name in ("first", "second", "third"))
     with Pacer() as pacer:
-        now = time.monotonic() + 0.02
-        pacer.at(now, first)
-        pacer.at(now, second)
-        pacer.at(now + 0.02, third)
+        third = Diarist("third", diary)
+        first = Diarist("first", diary, meanwhile=lambda: pacer.at(time.monotonic(), third))
+        second = Diarist("second", diary)
+        # Both are due together, as soon as the thread is free.
+        busy = Busy()
+        pacer.at(time.monotonic(), busy)
+        assert busy.is_busy.wait(10)
+        pacer.at(time.monotonic(), first)
+        pacer.at(time.monotonic(), second)
+        busy.goes_on.set()
         assert third.done.wait(10)
 
     assert diary[:4] == ["first is due", "second is due", "first prepares", "third is due"]
