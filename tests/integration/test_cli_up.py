@@ -27,10 +27,12 @@ from parley_testkit.local_assistant import (
     terse_manifest,
 )
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[2]
 QUESTION = ROOT / "docs/samples/questions/capital.wav"
+LAST_WORDS = "Ctrl-C"
+"""In the last of the lines that `up` prints once all is ready."""
 
 
 def parley(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -54,12 +56,11 @@ def up(tmp_path: Path) -> Iterator[LocalAssistant]:
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAssistant]:
     with local_assistant(tmp_path_factory.mktemp("up")) as up:
-        up.until_said("ready after")
+        up.until_said(LAST_WORDS)
         yield up
 
 
 def test_what_is_ready_and_what_to_do_next_is_said_in_a_few_lines(lasting: LocalAssistant) -> None:
-    lasting.until_said("Ctrl-C")
     said = lasting.said.read_text()
 
     assert re.search(r"libra: ready after \d+(\.\d)? s", said)
@@ -203,7 +204,6 @@ def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
     assert "starting" not in up.stdout
 
 
-@pytest.mark.timeout(300)
 def test_two_assistants_that_start_at_the_same_moment_get_ports_of_their_own(tmp_path: Path) -> None:
     homes = [tmp_path / name for name in ("first", "second")]
     for home in homes:

@@ -20,6 +20,7 @@ from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.asr_process import LAPTOP
 from parley_testkit.local_assistant import PARLEY
+from parley_testkit.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -34,7 +35,7 @@ def evaluate(*arguments: str | Path, secret: str = "") -> subprocess.CompletedPr
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
 
 
-def until(is_so: Callable[[], bool], *, within_s: float = 60) -> None:
+def until(is_so: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
     """Wait for another process; one that does not listen yet has not done it.
 
     Raises:
@@ -51,7 +52,7 @@ def until(is_so: Callable[[], bool], *, within_s: float = 60) -> None:
 
 def answered(service: str) -> float:
     """How many files a service has transcribed."""
-    lines = httpx.get(f"{service}/metrics", trust_env=False).text.splitlines()
+    lines = httpx.get(f"{service}/metrics", trust_env=False, timeout=PATIENCE_S).text.splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("parley_asr_requests_total{"))
 
 
@@ -83,7 +84,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 def test_models_and_windows_are_compared(recordings: Path, tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_ctrl_c_tells_of_what_was_done(tmp_path: Path, service: str) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         until(lambda: answered(service) >= before + 2)
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=20)
+        said, _ = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 130
     assert "000.wav" in said

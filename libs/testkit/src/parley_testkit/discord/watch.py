@@ -15,9 +15,10 @@ MARKER: Final = b"\xfa\xfa"
 """How every end-to-end encrypted frame ends (white paper, "Magic Marker")."""
 SILENCES: Final = 5
 SPEECH_ENDS_S: Final = 0.5
-"""How long after a frame of speech either the next one or silence has to come."""
+"""How long after a frame of speech either the next one or silence has to come; longer where the tolerance is."""
 GRACE_S: Final = 0.04
-"""How much later than the first sound "speaking 1" may be read: a socket and datagrams keep no common order."""
+"""How much later than the first sound "speaking 1" may be read: a socket and datagrams keep no common order.
+As long as the tolerance, where that is longer."""
 _RATE_HZ: Final = 48_000
 
 
@@ -29,6 +30,8 @@ class SpeechWatch:
         self._name = name
         self._violations = violations
         self._tolerance_s = pacing_tolerance_ms / 1000
+        self._grace_s = max(GRACE_S, self._tolerance_s)
+        self._speech_ends_s = max(SPEECH_ENDS_S, self._tolerance_s)
         self._is_speaking = False
         self._unannounced_s: float | None = None
         """Since when it has been sending sound before "speaking 1"; infinite once that has been recorded."""
@@ -68,7 +71,7 @@ class SpeechWatch:
     def tick(self, now_s: float) -> None:
         """Notice what did not come."""
         self._look_for_announcement(now_s)
-        if self._last is None or now_s - self._last[0] < SPEECH_ENDS_S:
+        if self._last is None or now_s - self._last[0] < self._speech_ends_s:
             return
         if self._silences < SILENCES:
             self._add("silence", f"stopped after {self._silences} frames of silence instead of {SILENCES}")
@@ -86,7 +89,7 @@ class SpeechWatch:
             self._add("unencrypted", f"sent a frame without end-to-end encryption {case}")
 
     def _look_for_announcement(self, now_s: float) -> None:
-        if self._unannounced_s is not None and now_s - self._unannounced_s > GRACE_S:
+        if self._unannounced_s is not None and now_s - self._unannounced_s > self._grace_s:
             self._add("speaking", "sent sound before 'speaking 1'")
             self._unannounced_s = math.inf
 
