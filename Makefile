@@ -84,7 +84,7 @@ fuzz: python ## Look for bytes that break what reads them (ARGS="-max_total_time
 .PHONY: chaos
 chaos: setup cluster ## Kill every process twenty times while somebody talks, and break the rest (an hour; PARLEY_SEED repeats one)
 	PARLEY_EXAMPLES=2000 $(RUN)pytest tests/unit/conversation --timeout 600
-	PARLEY_BLOWS=20 $(RUN)pytest -v tests/integration/test_deaths.py tests/integration/test_misfortunes.py $(ARGS)
+	PARLEY_SEED=$${PARLEY_SEED:-$$RANDOM} PARLEY_BLOWS=20 $(RUN)pytest -v tests/integration/test_deaths.py tests/integration/test_misfortunes.py $(ARGS)
 	PARLEY_DEATHS=all $(RUN)pytest -v tests/cluster/test_operator_survival.py --timeout 900 -k killed
 
 .PHONY: fmt

@@ -27,7 +27,7 @@ from parley_runtime.pulls import OllamasModelError
 from parley_testkit.local_assistant import PARLEY, are_gone
 from parley_testkit.model_hub import ModelHub, model_hub
 from parley_testkit.ollama_server import running_ollama
-from parley_testkit.waiting import PATIENCE_S
+from parley_testkit.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -80,10 +80,11 @@ def ran(store: ModelStore, surroundings: dict[str, str], *arguments: str) -> tup
 
 def until_written(store: ModelStore) -> None:
     """Wait until the part that is held has reached the disk."""
-    deadline = time.monotonic() + PATIENCE_S
-    while max((path.stat().st_size for path in store.root.rglob("*") if path.is_file()), default=0) < WRITTEN:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+
+    def largest() -> int:
+        return max((path.stat().st_size for path in store.root.rglob("*") if path.is_file()), default=0)
+
+    wait_until("it is on the disk", lambda: largest() >= WRITTEN)
 
 
 def test_ctrl_c_in_the_middle_ends_a_pull_and_the_next_goes_on(

@@ -42,3 +42,13 @@ async def until(what: str, look: Callable[[], Awaitable[object] | object], *, ti
         if time.monotonic() > deadline_s:
             raise TimeoutError(f"{what}: not within {timeout_s:.0f} s, found {found!r}")
         await asyncio.sleep(_LOOK_S)
+
+
+def wait_until(what: str, look: Callable[[], T], *, timeout_s: float = PATIENCE_S) -> T:
+    """Do as `until` does, where there is no event loop."""
+    deadline_s = time.monotonic() + timeout_s
+    while not (found := look()):
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"{what}: not within {timeout_s:.0f} s, found {found!r}")
+        time.sleep(_LOOK_S)
+    return found
