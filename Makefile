@@ -42,11 +42,12 @@ soak: setup ## An hour of conversations in which no process may grow (ARGS="--mi
 
 .PHONY: test
 test: setup cluster discordjs check ## Everything but the end-to-end tests: check, then all that needs the real parts
-	@# Two files side by side: real processes mostly wait for each other, and for speech that takes its time. The control
-	@# planes have a call of their own: they stay until its end, and whoever speaks would wait for them.
+	@# Three files side by side on two cores: real processes mostly wait for each other, and for speech that takes its
+	@# time. In the order of their names, which has no long one at the end. The control planes have a call of their own:
+	@# they stay until its end, and whoever speaks would wait for them.
 	$(RUN)pytest tests/cluster tests/chart --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 	$(RUN)pytest tests --ignore=tests/unit --ignore=tests/cluster --ignore=tests/chart --ignore=tests/e2e \
-	  --numprocesses 2 --dist loadfile $(ARGS)
+	  --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-cluster
 test-cluster: cluster ## What runs on a real Kubernetes control plane (some minutes; ARGS="-k fate")

@@ -206,6 +206,8 @@ async def test_a_caller_who_leaves_is_worked_for_no_longer(
     leaving = asyncio.ensure_future(http.post("/transcribe", files=files))
     await until_uploads(asr, 1)
     leaving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await leaving
     await until_uploads(asr, 0)
     async with begun(http, files):
         pass
@@ -307,7 +309,7 @@ async def test_sound_that_is_too_long_is_refused_without_reading_on(tmp_path: Pa
 async def test_a_service_that_ends_answers_every_upload_first(fox: bytes, speech: Samples, tmp_path: Path) -> None:
     long = {"audio_file": wav_of(np.tile(speech, 100))}
     async with (
-        asr_alone(tmp_path, DRAIN_S="8") as asr,
+        asr_alone(tmp_path, DRAIN_S="5") as asr,
         httpx.AsyncClient(base_url=asr.url, trust_env=False, timeout=60) as client,
         asyncio.TaskGroup() as tasks,
     ):

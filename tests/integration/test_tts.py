@@ -166,7 +166,7 @@ async def test_a_long_phrase_is_heard_before_it_is_made(nats: NatsServer, tmp_pa
         heard = len(listener.frames)
         [outcome] = synthesized(await listener.outcomes())
 
-    # How soon is for `make bench NAME=tts` to say.
+    # By how much is as the machine is: here, less than half had come when the first had.
     assert heard < outcome.frames / 2
 
 

@@ -140,7 +140,7 @@ async def test_a_flood_is_stopped_and_others_are_answered_during_it(
     async with talking(gateway.url) as talker, asyncio.TaskGroup() as tasks:
         flooding = tasks.create_task(flood(talker, message, count=200_000))
         while not flooding.done():
-            # How soon is bench's to say: the flood comes from this very process.
+            # However late that is: the flood comes from this very process.
             async with asyncio.timeout(PATIENCE_S):
                 await (await bystander.socket.ping())
             await asyncio.sleep(0.01)

@@ -108,7 +108,7 @@ async def heard(arriving: AsyncIterator[T], count: int = 1) -> list[T]:
 
 
 async def rest(arriving: AsyncIterator[T]) -> list[T]:
-    """Take what comes until nothing more does, from somebody who has heard all that will come, or nothing ever."""
+    """Take what comes until nothing more does: where it is here already, or where nothing is to come."""
     taken: list[T] = []
     with contextlib.suppress(TimeoutError, StopAsyncIteration):
         while True:
