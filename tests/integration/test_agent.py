@@ -207,19 +207,22 @@ async def test_status_tells_what_is_there(agent: ServiceProcess, gateway: NatsBu
 
 
 async def test_an_interrupt_stops_the_model_and_raises_the_revision(
-    nats: NatsServer, agent: ServiceProcess, gateway: NatsBus
+    nats: NatsServer, ollama: OllamaServer, gateway: NatsBus, tmp_path: Path
 ) -> None:
-    session = await opened(gateway)
-    of_turn: dict[str, Any] = {"session": session.session, "epoch": session.epoch, "turn": 1}
-    async with replies(gateway, session) as messages:
-        await ask(nats, gateway, session, "Count from one to one hundred, please.")
-        await until_said(messages, ReplyDelta)
-        interrupt = InterruptTurn(**of_turn, reason="client", phrase=-1, played_ms=0, phrase_ms=0)
-        await gateway.publish(gateway.subjects.interrupt(session.session), interrupt)
-        said, interrupted = await until_said(messages, TurnInterrupted)
+    # It goes on for half a minute.
+    talkative = {**settings(ollama), "LLM_NUM_PREDICT": "1000"}
+    async with running_service("agent", nats, tmp_path, talkative):
+        session = await opened(gateway)
+        of_turn: dict[str, Any] = {"session": session.session, "epoch": session.epoch, "turn": 1}
+        async with replies(gateway, session) as messages:
+            await ask(nats, gateway, session, "Write a long story about a dog.")
+            await until_said(messages, ReplyDelta)
+            interrupt = InterruptTurn(**of_turn, reason="client", phrase=-1, played_ms=0, phrase_ms=0)
+            await gateway.publish(gateway.subjects.interrupt(session.session), interrupt)
+            said, interrupted = await until_said(messages, TurnInterrupted)
 
-        assert interrupted.revision == 1
-        assert not any(isinstance(message, ReplyEnded) for message in said)
+    assert interrupted.revision == 1
+    assert not any(isinstance(message, ReplyEnded) for message in said)
 
 
 async def test_a_session_is_resumed_by_its_token_alone_and_with_the_next_epoch(
