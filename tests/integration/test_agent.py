@@ -263,6 +263,7 @@ async def test_another_agent_goes_on_with_the_same_history_when_the_first_is_kil
 
         async def is_taken_over() -> bool:
             await gateway.publish(gateway.subjects.heartbeat(session.session), heartbeat)
+            await asyncio.sleep(0.5)  # A gateway says so once a second, and each time the lease is asked for.
             return bool((await second.get("/status"))["owned_sessions"])
 
         await until("the session is taken over", is_taken_over)
