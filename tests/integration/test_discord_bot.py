@@ -58,6 +58,9 @@ def environment(discord: DiscordEmulator, **more: str) -> dict[str, str]:
         "DISCORD_API_BASE": discord.api_base,
         "DISCORD_GATEWAY_URL": discord.gateway_url,
         "DISCORD_CA_FILE": str(discord.ca_file),
+        # On a busy machine a reply may come late.
+        "HOLD_AFTER_S": "30",
+        "FAIL_AFTER_S": "40",
         **more,
     }
 

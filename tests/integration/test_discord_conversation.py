@@ -70,7 +70,10 @@ async def home(tmp_path_factory: pytest.TempPathFactory, ollama_url: str) -> Asy
         guild = discord.guild("Home")
         settings = {
             "OLLAMA_URL": ollama_url,
+            # What is heard is the reply, the same each time, however long a busy machine takes.
             "TEMPERATURE": "0",
+            "HOLD_AFTER_S": "30",
+            "FAIL_AFTER_S": "40",
             "DISCORD_TOKEN": discord.bot.token,
             "DISCORD_API_BASE": discord.api_base,
             "DISCORD_GATEWAY_URL": discord.gateway_url,

@@ -38,6 +38,8 @@ from parley_testkit.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+PATIENT: Final = {"STALL_MS": "3000", "HOLD_AFTER_S": "30", "FAIL_AFTER_S": "40"}
+"""On a busy machine a speaker may fall behind in the middle of a word, and a reply come late."""
 GatewayOf = Callable[[dict[str, str]], contextlib.AbstractAsyncContextManager[ServiceProcess]]
 Between = tuple[float, float]
 
@@ -47,7 +49,7 @@ async def gateway(
     nats: NatsServer, others: Neighbours, hello: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ServiceProcess]:
     folder = tmp_path_factory.mktemp("gateway")
-    async with running_service("gateway", nats, folder, {"MAX_SESSIONS": "100", "STALL_MS": "3000"}) as process:
+    async with running_service("gateway", nats, folder, {"MAX_SESSIONS": "100", **PATIENT}) as process:
         yield process
 
 
@@ -154,7 +156,7 @@ class TestATurn:
     async def test_the_stages_add_up_and_the_endpoint_takes_what_was_configured(
         self, nats: NatsServer, others: Neighbours, hello: bytes, tmp_path: Path
     ) -> None:
-        settings = {"ENDPOINT_MS": "2000", "STALL_MS": "3000"}
+        settings = {"ENDPOINT_MS": "2000", **PATIENT}
         async with running_service("gateway", nats, tmp_path, settings) as gateway, talking(gateway.url) as talker:
             await talker.say(hello, then_silence_s=2.5)
             report = (await talker.until("turn"))["report"]
@@ -572,7 +574,7 @@ class TestListeningForTheEnd:
         return lambda settings: running_service("gateway", nats, tmp_path, {"ENDPOINTING": "smart", **settings})
 
     # Words come in time where the endpoint gives them three seconds, on a machine as busy as can be.
-    PATIENT: Final = {"ENDPOINT_MS": "3000", "STALL_MS": "3000"}
+    UNHURRIED: Final = {"ENDPOINT_MS": "3000", **PATIENT}
 
     @pytest.mark.parametrize(
         "text, ending, between_ms",
@@ -585,7 +587,7 @@ class TestListeningForTheEnd:
     async def test_the_words_of_a_pause_decide_how_long_it_has_to_be(
         self, gateway_of: GatewayOf, others: Neighbours, hello: bytes, text: str, ending: str, between_ms: Between
     ) -> None:
-        async with gateway_of(self.PATIENT) as gateway, talking(gateway.url) as talker, asyncio.TaskGroup() as tasks:
+        async with gateway_of(self.UNHURRIED) as gateway, talking(gateway.url) as talker, asyncio.TaskGroup() as tasks:
             saying = tasks.create_task(talker.say(hello, then_silence_s=10))
             [paused] = await heard(others, talker, SegmentEnded)
             await others.asr.suppose(paused, text)
@@ -604,7 +606,7 @@ class TestListeningForTheEnd:
         self, gateway_of: GatewayOf, others: Neighbours, hello: bytes
     ) -> None:
         with running_otlp_receiver() as receiver:
-            settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, **self.PATIENT}
+            settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, **self.UNHURRIED}
             async with gateway_of(settings) as gateway, talking(gateway.url) as talker, asyncio.TaskGroup() as tasks:
                 # An open sentence waits longest, so that a slow machine's turn model has answered by then.
                 saying = tasks.create_task(talker.say(hello, then_silence_s=10))
