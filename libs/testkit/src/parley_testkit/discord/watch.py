@@ -25,11 +25,14 @@ _RATE_HZ: Final = 48_000
 class SpeechWatch:
     """Watches one connection."""
 
-    def __init__(self, name: str, violations: Violations, pacing_tolerance_ms: float) -> None:
-        """Expect nothing yet of the bot called `name`."""
+    def __init__(
+        self, name: str, violations: Violations, pacing_tolerance_ms: float, *, may_stall: bool = False
+    ) -> None:
+        """Expect nothing yet of the bot called `name`; `may_stall` as `Settings` has it."""
         self._name = name
         self._violations = violations
         self._tolerance_s = pacing_tolerance_ms / 1000
+        self._longest_step = round(self._tolerance_s * _RATE_HZ) if may_stall else SAMPLES
         self._grace_s = max(GRACE_S, self._tolerance_s)
         self._speech_ends_s = max(SPEECH_ENDS_S, self._tolerance_s)
         self._is_speaking = False
@@ -106,7 +109,7 @@ class SpeechWatch:
                 self._add("timestamps", f"let RTP's clock go on by {step / _RATE_HZ:.2f} s in {now_s - last_s:.2f} s")
             self._began = (now_s, header.timestamp)
             return
-        if step != SAMPLES:
+        if not SAMPLES <= step <= self._longest_step:
             self._add("sequence", f"let RTP's clock go on by {step} samples between two frames instead of {SAMPLES}")
         began_s, timestamp = self._began
         late_s = now_s - began_s - (header.timestamp - timestamp) % 2**32 / _RATE_HZ
