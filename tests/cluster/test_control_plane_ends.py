@@ -97,7 +97,7 @@ def test_a_part_that_dies_later_is_named(tmp_path: Path) -> None:
         running.start("scheduler", "/bin/sh", "-c", "echo leader lost; exit 1")
 
         with pytest.raises(ChildDiedError, match="scheduler ended with status 1; the end of its log:\nleader lost"):
-            until(running.check, lambda _: False, within_s=5)
+            until(running.check, lambda _: False)
 
 
 def test_a_missing_program_is_an_error_that_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

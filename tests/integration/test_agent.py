@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
-from parley_agent.sessions import ABANDONED_AFTER_S
+from parley_agent.sessions import Records
 from parley_contract.messages import (
     CloseSession,
     DoorReported,
@@ -39,8 +39,9 @@ from parley_runtime.nats_bus import NatsBus
 from parley_testkit.nats_server import NatsServer, running_nats
 from parley_testkit.ollama_server import MODEL, OllamaServer, running_ollama
 from parley_testkit.service_process import ServiceProcess, running_service
+from parley_testkit.waiting import PATIENCE_S, until
 
-WAIT_S = 20.0
+WAIT_S = PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ async def replies(gateway: NatsBus, session: SessionOpened) -> AsyncIterator[Asy
         yield (each.message async for each in received)
 
 
-async def until(messages: AsyncIterator[Message], kind: type[Message]) -> tuple[list[Message], Any]:
+async def until_said(messages: AsyncIterator[Message], kind: type[Message]) -> tuple[list[Message], Any]:
     seen: list[Message] = []
     async with asyncio.timeout(WAIT_S):
         async for message in messages:
@@ -116,6 +117,28 @@ async def until(messages: AsyncIterator[Message], kind: type[Message]) -> tuple[
                 return seen, message
             seen.append(message)
     raise AssertionError("the subscription ended")
+
+
+async def until_shown(agent: ServiceProcess, **wanted: object) -> dict[str, Any]:
+    """Wait until the status page says these things, and return all of it."""
+
+    async def shown() -> dict[str, Any]:
+        status: dict[str, Any] = await agent.get("/status")
+        return status if status.items() >= wanted.items() else {}
+
+    return await until(f"the status shows {wanted}", shown)
+
+
+async def until_remembered(nats: NatsServer, session: str) -> None:
+    """Wait until the record of a session has an exchange."""
+    async with nats.bus("agent") as bus:
+        records = Records(await bus.store(nats.layout.sessions), bus)
+
+        async def are_there() -> bool:
+            found = await records.load(session)
+            return bool(found and found[0].history.exchanges)
+
+        await until("the exchange is on record", are_there)
 
 
 async def test_who_comes_back_finds_the_sessions_that_live_by_the_hash_of_the_token(
@@ -139,9 +162,7 @@ async def test_who_comes_back_finds_the_sessions_that_live_by_the_hash_of_the_to
     goodbye = CloseSession(session=ended.session, epoch=ended.epoch, reason="the client left")
     await gateway.publish(gateway.subjects.heartbeat(ended.session), goodbye, headers={})
 
-    async with asyncio.timeout(WAIT_S):
-        while (await agent.get("/status"))["sessions"] != 3:  # noqa: ASYNC110  # another process tells nobody
-            await asyncio.sleep(0.05)
+    await until_shown(agent, sessions=3)
     assert await found() == SessionsFound(sessions=(FoundSession(session=mine.session, channel="1/2"),))
 
 
@@ -150,10 +171,8 @@ async def test_it_passes_on_how_a_door_fares(agent: ServiceProcess, gateway: Nat
 
     await gateway.publish(gateway.subjects.door(), said, headers={})
 
-    async with asyncio.timeout(WAIT_S):
-        while not (doors := (await agent.get("/status"))["doors"]):  # noqa: ASYNC110  # as above
-            await asyncio.sleep(0.05)
-    assert doors == {"discord": {"connected": False, "reason": "TokenRefused", "sentence": "make a new one"}}
+    doors = {"discord": {"connected": False, "reason": "TokenRefused", "sentence": "make a new one"}}
+    await until_shown(agent, doors=doors)
 
 
 async def test_a_question_is_answered_phrase_by_phrase(
@@ -162,7 +181,7 @@ async def test_a_question_is_answered_phrase_by_phrase(
     session = await opened(gateway)
     async with replies(gateway, session) as messages:
         await ask(nats, gateway, session, "What is the capital of France?")
-        said, ended = await until(messages, ReplyEnded)
+        said, ended = await until_said(messages, ReplyEnded)
 
     text = "".join(message.text for message in said if isinstance(message, ReplyDelta))
     work = await tts.claim(nats.layout.phrases, SynthesizePhrase, timeout_s=WAIT_S)
@@ -178,31 +197,32 @@ async def test_status_tells_what_is_there(agent: ServiceProcess, gateway: NatsBu
     await gateway.publish(
         gateway.subjects.heartbeat(session.session), Heartbeat(session=session.session, epoch=session.epoch)
     )
-    await asyncio.sleep(0.2)
 
-    status = await agent.get("/status")
+    status = await until_shown(agent, sessions=1)
 
     assert status["ready"] is True
-    assert status["sessions"] == 1
     assert status["streams"]["healthy"] is True
     assert status["model"]["loaded"] is True
     assert status["model"]["context_length"] == 2048
 
 
 async def test_an_interrupt_stops_the_model_and_raises_the_revision(
-    nats: NatsServer, agent: ServiceProcess, gateway: NatsBus
+    nats: NatsServer, ollama: OllamaServer, gateway: NatsBus, tmp_path: Path
 ) -> None:
-    session = await opened(gateway)
-    of_turn: dict[str, Any] = {"session": session.session, "epoch": session.epoch, "turn": 1}
-    async with replies(gateway, session) as messages:
-        await ask(nats, gateway, session, "Count from one to one hundred, please.")
-        await until(messages, ReplyDelta)
-        interrupt = InterruptTurn(**of_turn, reason="client", phrase=-1, played_ms=0, phrase_ms=0)
-        await gateway.publish(gateway.subjects.interrupt(session.session), interrupt)
-        said, interrupted = await until(messages, TurnInterrupted)
+    # It goes on for half a minute.
+    talkative = {**settings(ollama), "LLM_NUM_PREDICT": "1000"}
+    async with running_service("agent", nats, tmp_path, talkative):
+        session = await opened(gateway)
+        of_turn: dict[str, Any] = {"session": session.session, "epoch": session.epoch, "turn": 1}
+        async with replies(gateway, session) as messages:
+            await ask(nats, gateway, session, "Write a long story about a dog.")
+            await until_said(messages, ReplyDelta)
+            interrupt = InterruptTurn(**of_turn, reason="client", phrase=-1, played_ms=0, phrase_ms=0)
+            await gateway.publish(gateway.subjects.interrupt(session.session), interrupt)
+            said, interrupted = await until_said(messages, TurnInterrupted)
 
-        assert interrupted.revision == 1
-        assert not any(isinstance(message, ReplyEnded) for message in said)
+    assert interrupted.revision == 1
+    assert not any(isinstance(message, ReplyEnded) for message in said)
 
 
 async def test_a_session_is_resumed_by_its_token_alone_and_with_the_next_epoch(
@@ -230,23 +250,26 @@ async def test_another_agent_goes_on_with_the_same_history_when_the_first_is_kil
     of_turn: dict[str, Any] = {"session": session.session, "epoch": session.epoch, "turn": 1}
     async with replies(gateway, session) as messages:
         await ask(nats, gateway, session, "What is the capital of France?")
-        _, ended = await until(messages, ReplyEnded)
+        _, ended = await until_said(messages, ReplyEnded)
         for phrase in range(ended.phrases):
             subject = gateway.subjects.playback(session.session, 1)
             await gateway.publish(subject, PlaybackStarted(**of_turn, phrase=phrase))
             await gateway.publish(subject, PhrasePlayed(**of_turn, phrase=phrase, played_ms=900, whole=True))
-        await asyncio.sleep(0.3)
+    await until_remembered(nats, session.session)
 
     async with running_service("agent", nats, tmp_path, settings(ollama)) as second:
         await agent.kill()
         heartbeat = Heartbeat(session=session.session, epoch=session.epoch)
-        async with asyncio.timeout(WAIT_S):
-            while (await second.get("/status"))["owned_sessions"] == 0:
-                await gateway.publish(gateway.subjects.heartbeat(session.session), heartbeat)
-                await asyncio.sleep(0.5)
+
+        async def is_taken_over() -> bool:
+            await gateway.publish(gateway.subjects.heartbeat(session.session), heartbeat)
+            await asyncio.sleep(0.5)  # A gateway says so once a second, and each time the lease is asked for.
+            return bool((await second.get("/status"))["owned_sessions"])
+
+        await until("the session is taken over", is_taken_over)
         async with replies(gateway, session) as messages:
             await ask(nats, gateway, session, "And what country is it in?", turn=2)
-            said, ended = await until(messages, ReplyEnded)
+            said, ended = await until_said(messages, ReplyEnded)
 
     prompt_of_one_question = 60
     assert any(isinstance(message, ReplyDelta) for message in said)
@@ -266,7 +289,7 @@ async def test_a_turn_whose_gateway_and_agent_died_together_gets_its_outcome_fro
         nats.bus("agent") as observer,
         observer.messages(observer.subjects.turn(ANY, ANY)) as reports,
         running_service("agent", nats, tmp_path, settings(ollama)),
-        asyncio.timeout(ABANDONED_AFTER_S + 20),
+        asyncio.timeout(2 * PATIENCE_S),
     ):
         report = (await anext(reports)).message
 
@@ -284,9 +307,7 @@ async def test_sigterm_drains_and_a_missing_model_says_what_to_do(
 ) -> None:
     environment = {**settings(ollama), "LLM_MODEL": "none:1b"}
     async with running_service("agent", nats, tmp_path, environment, wait=False) as process:
-        async with asyncio.timeout(WAIT_S):
-            while "not ready" not in process.log():  # noqa: ASYNC110  # another process writes it
-                await asyncio.sleep(0.1)
+        await process.until_logged("the model is not ready")
         reasons = (await process.get("/readyz"))["reasons"]
 
         assert await process.stop() == 0

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import signal
-import time
 from collections.abc import AsyncIterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +25,7 @@ from parley_testkit.asr_process import LAPTOP, asr_alone, sample, speaking, wav_
 from parley_testkit.nats_server import running_nats
 from parley_testkit.service_process import ServiceProcess, running_service
 from parley_testkit.toy_speech import frames_of
+from parley_testkit.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -88,11 +88,15 @@ def events_of(stream: str) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-async def until_uploads(service: ServiceProcess, count: int) -> None:
-    """Wait until so many are transcribed at once."""
-    async with asyncio.timeout(20):
-        while (await service.get("/status"))["uploads"] != count:  # noqa: ASYNC110  # a page tells nobody
-            await asyncio.sleep(0.02)
+async def until_uploads(
+    service: ServiceProcess, count: int, *, or_done: asyncio.Future[httpx.Response] | None = None
+) -> None:
+    """Wait until so many are transcribed at once; or until one is answered already."""
+
+    async def are_there() -> bool:
+        return bool((await service.get("/status"))["uploads"] == count or (or_done and or_done.done()))
+
+    await until(f"{count} uploads are transcribed", are_there)
 
 
 @contextlib.asynccontextmanager
@@ -199,8 +203,11 @@ async def test_a_caller_who_leaves_is_worked_for_no_longer(
 ) -> None:
     files = {"audio_file": wav_of(np.tile(speech, 60))}
 
-    with pytest.raises(httpx.ReadTimeout):
-        await http.post("/transcribe", files=files, timeout=httpx.Timeout(20, read=0.5))
+    leaving = asyncio.ensure_future(http.post("/transcribe", files=files))
+    await until_uploads(asr, 1)
+    leaving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await leaving
     await until_uploads(asr, 0)
     async with begun(http, files):
         pass
@@ -208,7 +215,7 @@ async def test_a_caller_who_leaves_is_worked_for_no_longer(
     gone = [line for line in map(json.loads, asr.log().splitlines()) if line.get("outcome") == "client_gone"]
 
     assert [line["route"] for line in gone] == ["transcribe", "transcribe-stream"]
-    assert all(line["decode_s"] < 20 for line in gone)
+    assert all(line["audio_s"] < 60 * len(speech) / RATE_HZ for line in gone)
 
 
 async def test_more_uploads_than_there_are_places_for_are_told_to_come_back(
@@ -302,7 +309,7 @@ async def test_sound_that_is_too_long_is_refused_without_reading_on(tmp_path: Pa
 async def test_a_service_that_ends_answers_every_upload_first(fox: bytes, speech: Samples, tmp_path: Path) -> None:
     long = {"audio_file": wav_of(np.tile(speech, 100))}
     async with (
-        asr_alone(tmp_path, DRAIN_S="3") as asr,
+        asr_alone(tmp_path, DRAIN_S="5") as asr,
         httpx.AsyncClient(base_url=asr.url, trust_env=False, timeout=60) as client,
         asyncio.TaskGroup() as tasks,
     ):
@@ -310,23 +317,20 @@ async def test_a_service_that_ends_answers_every_upload_first(fox: bytes, speech
         stream = tasks.create_task(client.post("/transcribe-stream", files=long))
         await until_uploads(asr, 2)
         short = tasks.create_task(client.post("/transcribe", files={"audio_file": fox}))
-        await until_uploads(asr, 3)
-        began_at = time.monotonic()
+        await until_uploads(asr, 3, or_done=short)
         asr.process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.2)
+        await asr.until_draining()
         late = await client.post("/transcribe", files={"audio_file": fox})
-        status = await asr.process.wait()
-        took_s = time.monotonic() - began_at
+        status = await asr.ended()
 
     assert status == 0
-    assert took_s < 3 + 3
     assert short.result().status_code == 200
     assert [(answer.status_code, answer.json()["code"]) for answer in (late, whole.result())] == [(503, "draining")] * 2
     assert whole.result().headers["retry-after"] == "2"
     assert events_of(stream.result().text)[-1][0] == "error"
 
 
-async def test_a_final_waits_for_one_slice_of_a_long_upload_at_most(tmp_path: Path, speech: Samples) -> None:
+async def test_a_final_does_not_wait_for_the_end_of_a_long_upload(tmp_path: Path, speech: Samples) -> None:
     half_an_hour = wav_of(np.tile(speech, round(LONG_S * RATE_HZ / len(speech))))
     pause = np.zeros(RATE_HZ // 2, dtype=np.float32)
     fox = frames_of(np.concatenate((sample("en/quick_brown_fox"), pause)))
@@ -340,16 +344,10 @@ async def test_a_final_waits_for_one_slice_of_a_long_upload_at_most(tmp_path: Pa
             await session.microphone.say("1-0", fox)
             final = await session.final()
             is_uploading = (await asr.get("/status"))["uploads"]
-        metrics = await asr.text("/metrics")
-        spent = {
-            (what, kind): float(value)
-            for what, kind, value in re.findall(r'^parley_asr_(\w+)\{kind="(\w+)"\} (\S+)', metrics, re.MULTILINE)
-        }
         await until_uploads(asr, 0)
 
-    slice_s = spent["decode_seconds_sum", "upload"] / spent["decode_seconds_count", "upload"]
+    # For how much of it at most is what tests/unit/asr/test_decoder.py says.
     assert (final.text, is_uploading) == (FOX, 1)
-    assert spent["queue_seconds_sum", "final"] < 3 * slice_s
 
 
 async def test_every_request_leaves_a_line_and_metrics_and_no_word_of_what_was_said(
@@ -357,10 +355,11 @@ async def test_every_request_leaves_a_line_and_metrics_and_no_word_of_what_was_s
 ) -> None:
     before = len(asr.log().splitlines())
     await http.post("/transcribe", files={"audio_file": ("secret plans.wav", fox)}, data={"language": "en"})
-    [line] = [json.loads(line) for line in asr.log().splitlines()[before:]]
+    lines = [json.loads(line) for line in asr.log().splitlines()[before:]]
+    [line] = [line for line in lines if line.get("route") == "transcribe"]
     metrics = await asr.text("/metrics")
 
-    assert (line["event"], line["route"], line["outcome"]) == ("transcribed", "transcribe", "done")
+    assert (line["event"], line["outcome"]) == ("transcribed", "done")
     assert line["audio_s"] == pytest.approx(2.9, abs=0.1)
     assert line["rtf"] == pytest.approx(line["decode_s"] / line["audio_s"], abs=0.01)
     assert re.search(r'^parley_asr_requests_total\{outcome="done",route="transcribe"\} \d', metrics, re.MULTILINE)

@@ -43,6 +43,7 @@ from parley_testkit.rights import Right, rights
 from parley_testkit.scripted_ollama import MODEL, ScriptedOllama, answer, running_scripted_ollama
 from parley_testkit.service_process import running_service
 from parley_testkit.talker import Talker, talking
+from parley_testkit.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -116,6 +117,17 @@ class World(NamedTuple):
         dead = self.nats.layout.dead
         messages = [each.message for each in await self.agent.stored_messages(dead, dead.subjects[0])]
         return [letter for letter in messages if isinstance(letter, DeadLetter) and letter.subject == subject]
+
+    async def until_letters(self, subject: str, count: int) -> list[DeadLetter]:
+        """Wait until there are so many: they are counted before they are written."""
+        found: list[DeadLetter] = []
+
+        async def are_there() -> bool:
+            found[:] = await self.letters(subject)
+            return len(found) >= count
+
+        await until(f"{count} letters about {subject}", are_there)
+        return found
 
     async def leaks(self) -> list[str]:
         """Where anything that was said, or written into the prompt, is to be found and should not be."""
@@ -195,16 +207,18 @@ async def session(world: World) -> AsyncIterator[str]:
         yield talker.session["session"]
 
 
-async def until(world: World, service: Service, metric: str, wanted: int) -> None:
+async def until_counted(world: World, service: Service, metric: str, wanted: int) -> None:
     """Wait until a service has counted so many.
 
     Raises:
-        AssertionError: it never did, or counted more.
+        TimeoutError: it never did.
+        AssertionError: it counted more.
     """
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(10):
-            while await world.counted(service, metric) < wanted:  # noqa: ASYNC110  # counters tell nobody
-                await asyncio.sleep(0.02)
+
+    async def is_counted() -> bool:
+        return await world.counted(service, metric) >= wanted
+
+    await until(f"{service} has counted {wanted} of {metric}", is_counted)
     assert (service, await world.counted(service, metric)) == (service, wanted)
 
 
@@ -220,9 +234,10 @@ async def followed(world: World, session: str) -> None:
 
 
 async def following(world: World, *, utterances: int) -> None:
-    async with asyncio.timeout(10):
-        while (await world.assistant.services["asr"].get("/status"))["utterances"] != utterances:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    async def are_followed() -> bool:
+        return bool((await world.assistant.services["asr"].get("/status"))["utterances"] == utterances)
+
+    await until(f"{utterances} utterances are followed", are_followed)
 
 
 async def asked(world: World, talker: Talker) -> TurnReport:
@@ -261,10 +276,10 @@ async def test_what_cannot_be_read_is_buried_by_whoever_reads_it_and_counted(
     for data in bad:
         await world.strangers[min(right.speakers)].publish(right.subject, data)
     for reader in readers:
-        await until(world, reader, "parley_bus_malformed", before[reader] + len(bad))
-
-    letters = await world.letters(right.subject)
+        await until_counted(world, reader, "parley_bus_malformed", before[reader] + len(bad))
     hashes = Counter(hashlib.sha256(data).hexdigest() for data in bad for _ in readers)
+    letters = await world.until_letters(right.subject, buried.total() + hashes.total())
+
     assert Counter(letter.sha256 for letter in letters) - buried == hashes
     assert {letter.service for letter in letters} == readers
     assert all(letter.path.startswith("$") for letter in letters)
@@ -282,7 +297,7 @@ async def test_what_a_newer_version_says_is_counted_and_not_buried(world: World,
 
     await world.strangers[min(right.speakers)].publish(right.subject, UNKNOWN)
     for reader in readers:
-        await until(world, reader, "parley_bus_unknown", before[reader] + 1)
+        await until_counted(world, reader, "parley_bus_unknown", before[reader] + 1)
 
     sha256 = hashlib.sha256(UNKNOWN).hexdigest()
     assert sha256 not in {letter.sha256 for letter in await world.letters(right.subject)}
@@ -291,9 +306,10 @@ async def test_what_a_newer_version_says_is_counted_and_not_buried(world: World,
 async def test_nothing_that_cannot_be_read_stays_in_the_work_queue(world: World) -> None:
     jetstream = world.strangers["agent"].jetstream()
 
-    async with asyncio.timeout(30):
-        while (await jetstream.stream_info(world.nats.layout.work.name)).state.messages:  # noqa: ASYNC110  # as above
-            await asyncio.sleep(0.1)
+    async def is_empty() -> bool:
+        return not (await jetstream.stream_info(world.nats.layout.work.name)).state.messages
+
+    await until("the work queue is empty", is_empty)
 
     for durable in world.nats.layout.durables:
         info = await jetstream.consumer_info(durable.stream, durable.name)
@@ -320,7 +336,7 @@ async def test_more_than_the_broker_takes_costs_its_sender_the_connection_and_no
             await client.publish(subject, CANARY.encode() * 500_000)
             await client.flush(timeout=1)
 
-    assert "maximum payload exceeded" in world.nats.log.lower()
+    await until("the broker says so", lambda: "maximum payload exceeded" in world.nats.log.lower())
     assert await world.all_are_well()
 
 
@@ -335,14 +351,15 @@ async def test_bad_frames_among_the_stored_ones_do_not_keep_an_utterance_from_it
     asked = TranscribeUtterance(session="stored", epoch=1, turn=1, utterance="1-0", speaker="user")
 
     await gateway.publish(subjects.utterance_work("stored", "1-0"), encode(asked))
-    finals: list[FinalTranscript] = []
-    async with asyncio.timeout(20):
-        while not finals:
-            stored = await world.agent.stored_messages(layout.events, subjects.transcript("stored", "1-0"))
-            finals = [each.message for each in stored if isinstance(each.message, FinalTranscript)]
 
-    assert finals[0].outcome == "silence"
-    assert len(await world.letters(subject)) == len(BAD_FRAMES)
+    async def finals() -> list[FinalTranscript]:
+        stored = await world.agent.stored_messages(layout.events, subjects.transcript("stored", "1-0"))
+        return [each.message for each in stored if isinstance(each.message, FinalTranscript)]
+
+    [final] = await until("there is an outcome", finals)
+
+    assert final.outcome == "silence"
+    assert len(await world.until_letters(subject, len(BAD_FRAMES))) == len(BAD_FRAMES)
 
 
 async def test_an_agent_starts_on_events_that_cannot_be_read(world: World, tmp_path: Path) -> None:
@@ -369,7 +386,7 @@ async def test_a_session_whose_record_cannot_be_read_is_one_that_has_ended(world
         await again.send(event="bye")
 
     assert resumed is False
-    assert await world.letters(f"session record {name}")
+    assert await world.until_letters(f"session record {name}", 1)
 
 
 async def test_a_token_that_is_no_ascii_breaks_nobody(world: World) -> None:
@@ -409,9 +426,8 @@ async def test_what_was_said_stands_in_no_log_metric_span_or_dead_letter_however
         await talker.send(event="bye")
 
     is_well_again = await answered(world)
-    async with asyncio.timeout(10):
-        while not world.exported.trace(reports["nothing that can be spoken"].trace_id):  # noqa: ASYNC110  # as above
-            await asyncio.sleep(0.1)
+    trace_id = reports["nothing that can be spoken"].trace_id
+    await until("its spans are exported", lambda: world.exported.trace(trace_id))
 
     assert {breakdown: report.outcome for breakdown, report in reports.items()} == {
         breakdown: outcome for breakdown, (_, _, outcome) in BREAKDOWNS.items()

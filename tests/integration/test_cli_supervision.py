@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -21,6 +20,8 @@ from parley_cli.places import Place
 from parley_cli.ports import free_port
 from parley_cli.supervisor import Prepare, StartError, Supervisor, supervised
 from parley_contract.components import ComponentName
+from parley_testkit.local_assistant import are_gone
+from parley_testkit.waiting import PATIENCE_S, until
 
 SERVER = """
     import http.server, json, os, signal, subprocess, sys, threading
@@ -68,9 +69,7 @@ class Told(list[Happened]):
     """What happened, and a way to wait for it."""
 
     async def until(self, found: Callable[[Happened], bool], *, times: int = 1) -> None:
-        async with asyncio.timeout(20):
-            while sum(map(found, self)) < times:  # noqa: ASYNC110  # other processes' doing
-                await asyncio.sleep(0.02)
+        await until(f"it happens {times} times", lambda: sum(map(found, self)) >= times)
 
 
 @contextlib.asynccontextmanager
@@ -84,14 +83,6 @@ async def keeping(
             launches, place, prepare=preparations, tell=told.append, hurry=hurry or asyncio.Event()
         ) as supervisor:
             yield supervisor, told
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits for a parent to notice does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 async def test_the_ready_end_in_the_reverse_of_their_order() -> None:
@@ -123,7 +114,7 @@ async def test_what_a_dead_process_had_started_is_swept_up(home: Path) -> None:
         os.kill(supervisor.pids["asr"], signal.SIGKILL)
         await told.until(lambda event: isinstance(event, Died))
 
-        assert not is_alive(grandchild)
+        await until("it is swept up", lambda: are_gone([grandchild]))
 
 
 async def test_what_is_missing_is_told_while_a_process_lives(home: Path) -> None:
@@ -144,20 +135,21 @@ async def test_who_does_not_end_when_asked_is_killed_after_a_bound() -> None:
 
     (stopped,) = [event for event in told if isinstance(event, Stopped)]
     assert stopped.was_killed
-    assert 0.5 <= stopped.after_s < 3
-    assert not is_alive(pid)
+    assert stopped.after_s >= 0.5
+    assert are_gone([pid])
 
 
 async def test_in_a_hurry_nobody_is_waited_for() -> None:
     hurry = asyncio.Event()
-    stubborn = launch(SERVER, STUBBORN, SERVE, stop_s=60)
+    stubborn = launch(SERVER, STUBBORN, SERVE, stop_s=PATIENCE_S)
 
     async with keeping(stubborn, hurry=hurry) as (supervisor, told):
         await supervisor.ready()
         asyncio.get_running_loop().call_later(0.2, hurry.set)
 
     (stopped,) = [event for event in told if isinstance(event, Stopped)]
-    assert stopped.after_s < 5
+    assert stopped.was_killed
+    assert stopped.after_s < stubborn.stop_s
 
 
 async def test_what_never_comes_up_is_given_up_with_its_last_words() -> None:
@@ -218,11 +210,9 @@ async def test_ending_during_the_start_leaves_nothing_behind(home: Path) -> None
     waiting = launch(SERVER, SERVE, name="agent", after=("asr",))
 
     async with keeping(slow, waiting):
-        async with asyncio.timeout(10):
-            while not (home / "pid").exists() or not (home / "pid").read_text():  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await until("it runs", lambda: (home / "pid").exists() and (home / "pid").read_text())
 
-    assert not is_alive(int((home / "pid").read_text()))
+    assert are_gone([int((home / "pid").read_text())])
 
 
 KEEPER = """
@@ -239,7 +229,6 @@ KEEPER = """
 """
 
 
-@pytest.mark.timeout(60)
 async def test_ending_during_a_preparation_is_no_failure_of_that() -> None:
     server, begun = launch(SERVER, SERVE), asyncio.Event()
 
@@ -281,8 +270,5 @@ async def test_a_keeper_that_is_killed_takes_everything_with_it() -> None:
 
         keeper.kill()
 
-    deadline = time.monotonic() + 30
-    while any(map(is_alive, pids)) and time.monotonic() < deadline:  # noqa: ASYNC110  # other processes' doing
-        await asyncio.sleep(0.1)
     assert len(pids) == 3
-    assert [pid for pid in pids if is_alive(pid)] == []
+    await until("all are gone", lambda: are_gone(pids))

@@ -15,15 +15,15 @@ import pytest_asyncio
 from parley_testkit.blows import MOMENTS, Blow, plan
 from parley_testkit.local_assistant import LocalAssistant, local_assistant, terse_manifest
 from parley_testkit.persons import Person, Struck, judge, meeting
+from parley_testkit.waiting import PATIENCE_S
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 SHORT: Final = 2
 BLOWS: Final = int(os.environ.get("PARLEY_BLOWS") or SHORT)
 SEED: Final = int(os.environ["PARLEY_SEED"])
 STOPS_S: Final = 5.0
 """Longer than a lease and than any redelivery: by then another has taken the work over."""
-REMEMBERED_S: Final = 5.0
 STOPPED: Final = (Blow("asr", "deciding", STOPS_S), Blow("agent", "thinking", STOPS_S), Blow("tts", "writing", STOPS_S))
 KILLED: Final = (Blow("asr", "deciding"), Blow("agent", "replying"), Blow("tts", "replying"))
 ALONE: Final = (
@@ -58,7 +58,7 @@ async def person(assistant: LocalAssistant) -> AsyncIterator[Person]:
 async def until_remembered(assistant: LocalAssistant, person: Person, struck: Struck) -> None:
     """The answered ones of the two questions are the last that the assistant remembers, each once."""
     asked = [heard.transcript for heard in (struck.hit, struck.after) if heard.outcome == "answered"]
-    deadline = time.monotonic() + REMEMBERED_S
+    deadline = time.monotonic() + PATIENCE_S
     while (remembered := await assistant.remembered(person.talker.session["session"]))[-len(asked) :] != asked:
         assert time.monotonic() < deadline, (remembered, struck)
         await asyncio.sleep(0.1)

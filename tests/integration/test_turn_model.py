@@ -14,6 +14,7 @@ from parley_gateway.turn_model import HEARD_BYTES, SmartTurnModel, features
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_testkit.asr_process import sample
+from parley_testkit.waiting import PATIENCE_S
 
 RECORDINGS = [
     "en/counting",
@@ -121,7 +122,7 @@ async def test_a_judge_that_has_had_its_share_of_a_core_is_asked_nothing_until_i
         assert first is not None
         await first
         right_after = judge.ask(bytes(HEARD_BYTES), told.append)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while (rested := judge.ask(bytes(HEARD_BYTES), told.append)) is None:  # noqa: ASYNC110  # it tells nobody
                 await asyncio.sleep(0.02)
         await rested

@@ -14,6 +14,7 @@ from parley_testkit.nats_server import NatsServer
 from parley_testkit.neighbours import Neighbours, tone
 from parley_testkit.service_process import ServiceProcess, running_service
 from parley_testkit.talker import Talker, talking
+from parley_testkit.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -35,7 +36,7 @@ async def bystander(gateway: ServiceProcess) -> AsyncIterator[Talker]:
     before = resident_kib(gateway)
     async with talking(gateway.url) as talker:
         yield talker
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE_S):
             await (await talker.socket.ping())
         assert talker.of("error") == []
     assert (await gateway.get("/readyz"))["ready"]
@@ -65,12 +66,14 @@ def open_files(process: ServiceProcess) -> int:
 
 async def largest_until_left(gateway: ServiceProcess) -> int:
     """Wait until the gateway's only session has ended, and return how large the process was in the meantime."""
-    largest_kib = 0
-    async with asyncio.timeout(25):
-        while (await gateway.get("/status"))["sessions"]:
-            largest_kib = max(largest_kib, resident_kib(gateway))
-            await asyncio.sleep(0.02)
-    return largest_kib
+    sizes_kib: list[int] = []
+
+    async def is_left() -> bool:
+        sizes_kib.append(resident_kib(gateway))
+        return not (await gateway.get("/status"))["sessions"]
+
+    await until("the session has ended", is_left)
+    return max(sizes_kib)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ async def test_ten_seconds_of_sound_that_a_stall_held_back_are_heard(
     async with talking(gateway.url) as talker:
         for frame in [*tone(50), *[SILENCE] * 400]:
             await talker.socket.send(frame)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await (await talker.socket.ping())
 
     assert talker.of("error") == []
@@ -134,17 +137,15 @@ async def test_ten_seconds_of_sound_that_a_stall_held_back_are_heard(
 async def test_a_flood_is_stopped_and_others_are_answered_during_it(
     gateway: ServiceProcess, bystander: Talker, message: str | bytes
 ) -> None:
-    slowest_s = 0.0
     async with talking(gateway.url) as talker, asyncio.TaskGroup() as tasks:
         flooding = tasks.create_task(flood(talker, message, count=200_000))
         while not flooding.done():
-            sent_at = asyncio.get_running_loop().time()
-            await (await bystander.socket.ping())
-            slowest_s = max(slowest_s, asyncio.get_running_loop().time() - sent_at)
+            # However late that is: the flood comes from this very process.
+            async with asyncio.timeout(PATIENCE_S):
+                await (await bystander.socket.ping())
             await asyncio.sleep(0.01)
 
     assert (await talker.until("error"))["code"] == "too_fast"
-    assert slowest_s < 1
 
 
 async def test_a_client_that_stops_reading_gives_its_place_back(
@@ -158,9 +159,9 @@ async def test_a_client_that_stops_reading_gives_its_place_back(
             await talker.until("delta")
             talker.socket.transport.pause_reading()
             largest_kib = await largest_until_left(gateway)
-            async with asyncio.timeout(10):
-                while open_files(gateway) > connections:  # noqa: ASYNC110  # nobody tells
-                    await asyncio.sleep(0.05)
+            await until("its connection is closed", lambda: open_files(gateway) <= connections)
+            # Or the client would wait for an answer to its farewell.
+            talker.socket.transport.abort()
         metrics = await gateway.text("/metrics")
 
     assert 'parley_frames_dropped_total{reason="slow client"}' in metrics
@@ -221,7 +222,7 @@ async def test_a_connection_that_asks_for_nothing_is_hung_up_on(gateway: Service
     reader, writer = await asyncio.open_connection(host, int(port))
 
     writer.write(HELLO)
-    async with asyncio.timeout(HEAD_S + 2):
+    async with asyncio.timeout(HEAD_S + PATIENCE_S):
         with contextlib.suppress(ConnectionResetError):
             answer = await reader.read()
             assert answer == b""

@@ -22,6 +22,7 @@ from parley_testkit.ollama_server import running_ollama
 from parley_testkit.otlp_receiver import OtlpReceiver, running_otlp_receiver
 from parley_testkit.service_process import ServiceProcess
 from parley_testkit.talker import Talker, talking
+from parley_testkit.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -54,7 +55,9 @@ async def assistant(
 ) -> AsyncIterator[Assistant]:
     folder = tmp_path_factory.mktemp("assistant")
     manifest = (ROOT / "docs/samples/laptop.yaml").read_text()
-    settings = {"OLLAMA_URL": ollama_url, "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url}
+    # What is heard is the reply, the same each time, however long a busy machine takes.
+    patient = {"TEMPERATURE": "0", "HOLD_AFTER_S": "30", "FAIL_AFTER_S": "40"}
+    settings = {"OLLAMA_URL": ollama_url, "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url, **patient}
     async with running_assistant(folder, manifest, settings) as running:
         yield Assistant(running.services, traces)
 
@@ -131,7 +134,7 @@ async def test_one_trace_has_every_hop_of_the_turn_and_no_text(assistant: Assist
         words.PLAYBACK,
     }
 
-    spans = await asyncio.to_thread(assistant.traces.until, str(report["trace_id"]), names, 15)
+    spans = await asyncio.to_thread(assistant.traces.until, str(report["trace_id"]), names, PATIENCE_S)
 
     known = {span.span_id for span in spans}
     roots = [span.name for span in spans if span.parent_id not in known]

@@ -10,6 +10,7 @@ from ours. Used by `preparing`, `lone_asr` and the testkit.
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
 import socket
 from pathlib import Path
@@ -54,7 +55,7 @@ def free_port() -> int:
         last.seek(0)
         said = last.read()
         start = (int(said) + 1 if said.isdecimal() else os.getpid()) % len(_OURS)
-        for place in (*range(start, len(_OURS)), *range(start)):
+        for place in itertools.chain(range(start, len(_OURS)), range(start)):
             if _is_free(port := _OURS[place], LOOPBACK):
                 last.truncate(0)
                 last.write(str(place))

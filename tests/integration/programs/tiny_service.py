@@ -1,6 +1,7 @@
 """The smallest service there can be, for test_lifecycle: it serves HTTP, gets ready, waits, and ends as it is told."""
 
 import asyncio
+from pathlib import Path
 
 import structlog
 
@@ -15,8 +16,8 @@ THOUGHT = "nobody thought of this"
 class TinySettings(ServiceSettings, frozen=True, kw_only=True, rename="upper"):
     """What the test tells it."""
 
-    finish_s: float = 0.0
-    """How long it still has to do when it is asked to end."""
+    finish_file: str = ""
+    """Asked to end, it still has to do until this file is there; empty for nothing to do."""
     fail: str = ""
     """Once ready, it fails with this: `ours` with an error of the tree, `bug` with any other."""
 
@@ -35,7 +36,8 @@ async def main(runtime: Runtime[TinySettings]) -> None:
             case "bug":
                 raise RuntimeError(THOUGHT)
         await runtime.stopping.wait()
-        await asyncio.sleep(runtime.settings.finish_s)
+        while (file := runtime.settings.finish_file) and not Path(file).exists():  # noqa: ASYNC110, ASYNC240  # a test
+            await asyncio.sleep(0.01)
         log.info("finished")
 
 

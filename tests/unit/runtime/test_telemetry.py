@@ -126,7 +126,7 @@ def test_a_span_may_have_begun_before_it_was_known() -> None:
     span = gateway.spans[words.USER_SPEAKING]
     assert span.start_time is not None
     assert span.end_time is not None
-    assert span.end_time - span.start_time == pytest.approx(3e9, rel=0.1)
+    assert span.end_time - span.start_time == pytest.approx(3e9, abs=1e9)
     assert span.end_time == pytest.approx(time.time_ns(), abs=1e9)
 
 

@@ -27,6 +27,7 @@ from parley_runtime.pulls import pull
 from parley_testkit.microphone import Microphone
 from parley_testkit.nats_server import NatsServer
 from parley_testkit.service_process import ServiceProcess, running_service
+from parley_testkit.waiting import until
 
 LAPTOP: Final = {
     "MODEL_NAME": "tiny.en",
@@ -36,7 +37,6 @@ LAPTOP: Final = {
     "CPU_THREADS": "1",
     "LANGUAGE": "en",
 }
-_OUTCOME_S: Final = 20.0
 _SESSIONS: Final = itertools.count(1)
 
 
@@ -98,13 +98,13 @@ class Session:
         Raises:
             TimeoutError: there were fewer.
         """
-        async with asyncio.timeout(_OUTCOME_S):
-            while True:
-                messages = [received.message for received in await self.recorded()]
-                found = [message for message in messages if isinstance(message, FinalTranscript)]
-                if len(found) >= count:
-                    return found
-                await asyncio.sleep(0.02)
+
+        async def found() -> list[FinalTranscript]:
+            messages = [received.message for received in await self.recorded()]
+            finals = [message for message in messages if isinstance(message, FinalTranscript)]
+            return finals if len(finals) >= count else []
+
+        return await until(f"{count} outcomes", found)
 
     async def final(self) -> FinalTranscript:
         """Wait for the one outcome."""

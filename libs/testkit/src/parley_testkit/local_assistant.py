@@ -28,10 +28,11 @@ from parley_contract.streams import layout
 from parley_runtime.nats_bus import NatsBus
 from parley_runtime.telemetry import Telemetry
 from parley_testkit.ollama_server import MODEL
+from parley_testkit.waiting import PATIENCE_S
 
 PARLEY: Final = (sys.executable, "-m", "parley_cli")
-_READY_S: Final = 60.0
-_END_S: Final = 60.0
+_READY_S: Final = 2 * PATIENCE_S
+_END_S: Final = PATIENCE_S
 _POLL_S: Final = 0.05
 _SIGNS_OF_WORK: Final = {"asr": "utterances", "tts": "busy", "agent": "owned_sessions"}
 """What on a service's status page says that it has something to do."""

@@ -37,6 +37,8 @@ class ModelHub:
         """Some mirrors give the whole file to whoever asks for its rest."""
         self.cut_after: int | None = None
         """Bytes of a file after which the connection breaks off; None for whole files."""
+        self.cuts: int | None = None
+        """How often it does so; None for always."""
         self.held_after: int | None = None
         """Bytes of a file after which nothing comes until `go_on` is set; None for whole files."""
         self.is_held: Final = threading.Event()
@@ -83,7 +85,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.send(body, start)
 
     def send(self, body: bytes, start: int) -> None:
-        end = min(len(body), self.hub.cut_after if self.hub.cut_after is not None else len(body))
+        end = self.end_of(body)
         held_at = self.hub.held_after
         for at in range(start, end, _BLOCK_BYTES):
             if held_at is not None and at >= held_at:
@@ -91,6 +93,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.hub.go_on.wait()
                 held_at = None
             self.wfile.write(body[at : min(at + _BLOCK_BYTES, end)])
+
+    def end_of(self, body: bytes) -> int:
+        """Return how much of a file is sent this time."""
+        if self.hub.cut_after is None or self.hub.cuts == 0:
+            return len(body)
+        if self.hub.cuts is not None:
+            self.hub.cuts -= 1
+        return min(len(body), self.hub.cut_after)
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""

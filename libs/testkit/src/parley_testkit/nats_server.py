@@ -15,6 +15,7 @@ from parley_runtime.broker import write_broker_files
 from parley_runtime.nats_bus import NatsBus
 from parley_runtime.telemetry import Telemetry
 from parley_runtime.tools import find_tool
+from parley_testkit.waiting import PATIENCE_S
 
 ASSISTANT: Final = "test_libra"
 
@@ -27,7 +28,7 @@ async def start_nats(config: Path, port: int, log: Path) -> asyncio.subprocess.P
     """
     with log.open("ab") as file:
         process = await asyncio.create_subprocess_exec(find_tool("nats-server"), "-c", config, stdout=file, stderr=file)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -36,7 +37,7 @@ async def start_nats(config: Path, port: int, log: Path) -> asyncio.subprocess.P
         await asyncio.sleep(0.02)
     process.kill()
     await process.wait()
-    raise TimeoutError(f"nats-server did not listen within 10 s; its log is {log}")
+    raise TimeoutError(f"nats-server did not listen within {PATIENCE_S:.0f} s; its log is {log}")
 
 
 class NatsServer:

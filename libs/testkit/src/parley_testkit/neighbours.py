@@ -7,6 +7,7 @@ thinking or speaking.
 
 import asyncio
 import contextlib
+import functools
 import math
 import secrets
 import struct
@@ -56,9 +57,15 @@ _CLAIM_S: Final = 5.0
 
 def tone(frames: int) -> list[bytes]:
     """A loud 440 Hz tone as PCM frames."""
+    return list(_tone(frames))
+
+
+@functools.cache
+def _tone(frames: int) -> tuple[bytes, ...]:
+    """Made once: fifty listeners to ten seconds each would wait for whoever computes their sines."""
     samples = [round(9000 * math.sin(2 * math.pi * 440 * n / RATE_HZ)) for n in range(frames * FRAME_SAMPLES)]
     step = FRAME_SAMPLES
-    return [struct.pack(f"<{step}h", *samples[n * step : (n + 1) * step]) for n in range(frames)]
+    return tuple(struct.pack(f"<{step}h", *samples[n * step : (n + 1) * step]) for n in range(frames))
 
 
 M = TypeVar("M", bound=Message)

@@ -15,9 +15,9 @@ from parley_contract.catalogue import find_model
 from parley_runtime.models import ModelStore
 from parley_runtime.pulls import pull
 from parley_runtime.tools import cache_dir, find_tool
+from parley_testkit.waiting import PATIENCE_S
 
 MODEL: Final = "smollm2:135m"
-_START_S: Final = 20.0
 
 
 class OllamaServer:
@@ -48,7 +48,7 @@ class OllamaServer:
         }
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([find_tool("ollama"), "serve"], env=environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + _START_S
+        deadline = time.monotonic() + PATIENCE_S
         while asyncio.run(ollama_version(self.url)) is None:
             if time.monotonic() > deadline:
                 raise TimeoutError(self._log.read_text())

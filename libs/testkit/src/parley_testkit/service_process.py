@@ -15,8 +15,9 @@ import httpx
 from parley_cli.ports import free_port
 from parley_contract.services import Service
 from parley_testkit.nats_server import NatsServer
+from parley_testkit.waiting import PATIENCE_S, until
 
-_READY_S: Final = 60.0
+_ANSWER_S: Final = 20.0
 
 
 class ServiceProcess:
@@ -31,12 +32,12 @@ class ServiceProcess:
 
     async def get(self, path: str) -> Any:  # noqa: ANN401  # JSON of any shape
         """Return a page of its HTTP surface as JSON."""
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=_ANSWER_S) as client:
             return (await client.get(f"{self.url}{path}")).json()
 
     async def text(self, path: str) -> str:
         """Return a page of its HTTP surface as it stands."""
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=_ANSWER_S) as client:
             return (await client.get(f"{self.url}{path}")).text
 
     async def until_ready(self) -> None:
@@ -45,7 +46,7 @@ class ServiceProcess:
         Raises:
             TimeoutError: it never did; the message is its log.
         """
-        deadline = time.monotonic() + _READY_S
+        deadline = time.monotonic() + PATIENCE_S
         while self.process.returncode is None and time.monotonic() < deadline:
             with contextlib.suppress(httpx.HTTPError):
                 if (await self.get("/readyz"))["ready"]:
@@ -57,13 +58,41 @@ class ServiceProcess:
         """Return what it has logged so far."""
         return self._log.read_text()
 
+    async def until_logged(self, words: str) -> None:
+        """Wait until it has written this.
+
+        Raises:
+            TimeoutError: it never did.
+        """
+        await until(f"{self.service} logs {words!r}", lambda: words in self.log())
+
+    async def until_draining(self) -> None:
+        """Wait until it says that it has been told to end.
+
+        Raises:
+            TimeoutError, httpx.HTTPError: it did not, or has ended already.
+        """
+
+        async def is_draining() -> bool:
+            return bool((await self.get("/readyz"))["reasons"].get("service") == "draining")
+
+        await until(f"{self.service} drains", is_draining)
+
+    async def ended(self) -> int:
+        """Wait until it has ended and return its exit status.
+
+        Raises:
+            TimeoutError: it goes on.
+        """
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.process.wait()
+
     async def stop(self) -> int:
         """Ask it to end and return its exit status; -9 if it had to be killed."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(20):
-                return await self.process.wait()
+            return await self.ended()
         except TimeoutError:
             await self.kill()
             return -9

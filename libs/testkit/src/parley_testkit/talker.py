@@ -14,9 +14,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from parley_contract.frames import FRAME_BYTES, FRAME_MS
+from parley_testkit.waiting import PATIENCE_S
 
 Event = dict[str, Any]
-_CLOSE_S: Final = 5.0
 _SILENCE: Final = bytes(FRAME_BYTES)
 
 
@@ -68,7 +68,7 @@ class Talker:
         """Send an event."""
         await self.socket.send(json.dumps(event))
 
-    async def until(self, kind: str, *, count: int = 1, timeout_s: float = 15) -> Event:
+    async def until(self, kind: str, *, count: int = 1, timeout_s: float = PATIENCE_S) -> Event:
         """Wait until there are `count` events of a kind, those that came already included, and return that one.
 
         Raises:
@@ -85,7 +85,7 @@ class Talker:
 
     async def closed(self) -> None:
         """Wait until the gateway has closed the connection."""
-        async with asyncio.timeout(_CLOSE_S):
+        async with asyncio.timeout(PATIENCE_S):
             await self.socket.wait_closed()
 
     def of(self, kind: str) -> list[Event]:
@@ -106,7 +106,9 @@ async def talking(
         wait: for the first event.
     """
     address = f"{url.replace('http', 'ws', 1)}/v1/talk?{query}"
-    async with connect(address, additional_headers=headers, proxy=None, max_size=2**20) as socket:
+    async with connect(
+        address, additional_headers=headers, proxy=None, max_size=2**20, open_timeout=PATIENCE_S
+    ) as socket:
         talker = Talker(socket)
         async with asyncio.TaskGroup() as tasks:
             listening = tasks.create_task(talker.listen())

@@ -14,9 +14,9 @@ SPEECH = b"opus\xfa\xfa"
 class Bot:
     """Says frames at the right time, unless it is told otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_stall: bool = False) -> None:
         self.violations = Violations()
-        self.watch = SpeechWatch("Libra", self.violations, 100.0)
+        self.watch = SpeechWatch("Libra", self.violations, 100.0, may_stall=may_stall)
         self.now_s = 50.0
         self.sequence = 65_530
         self.timestamp = 2**32 - 3 * SAMPLES
@@ -171,3 +171,15 @@ def test_a_jump_of_the_clock_between_two_frames_is_noticed(bot: Bot) -> None:
     bot.say(SPEECH)
 
     assert bot.kinds == ["sequence"]
+
+
+@pytest.mark.parametrize("frames, kinds", [(-1, ["sequence"]), (4, []), (5, ["sequence"])])
+def test_whoever_may_stall_lets_the_clock_go_on_for_as_long_as_the_tolerance(frames: int, kinds: list[Kind]) -> None:
+    bot = Bot(may_stall=True)
+
+    bot.watch.speaking(1)
+    bot.say(SPEECH)
+    bot.timestamp += frames * SAMPLES
+    bot.say(SPEECH)
+
+    assert bot.kinds == kinds

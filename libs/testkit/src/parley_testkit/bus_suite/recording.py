@@ -11,6 +11,7 @@ from parley_contract.messages import DeadLetter, OpenSession, encode
 from parley_contract.subjects import ANY, session_events
 from parley_runtime.telemetry import Telemetry
 from parley_testkit.bus_suite.samples import (
+    SOON_S,
     Broker,
     NewerMessage,
     dead_letters,
@@ -157,7 +158,7 @@ class RecordingSuite:
             broker.connect("agent") as agent,
             agent.messages(agent.subjects.open_session()) as questions,
         ):
-            asking = asyncio.ensure_future(gateway.request(gateway.subjects.open_session(), question, timeout_s=2))
+            asking = asyncio.ensure_future(gateway.request(gateway.subjects.open_session(), question, timeout_s=SOON_S))
             [received] = await heard(questions)
             await agent.publish_frame(received.reply, frames(1)[0])
 

@@ -19,11 +19,12 @@ from parley_contract.services import Service
 from parley_contract.streams import Layout, Stream
 from parley_runtime.bus import Bus, Received
 from parley_runtime.telemetry import Telemetry
+from parley_testkit.waiting import until
 
 T = TypeVar("T")
 
-SOON_S: Final = 5.0
-"""Long enough for anything that will happen."""
+SOON_S: Final = 30.0
+"""Long enough for anything that will happen, on a machine as busy as can be."""
 NOTHING_S: Final = 0.3
 """Long enough to believe that nothing will."""
 
@@ -107,7 +108,7 @@ async def heard(arriving: AsyncIterator[T], count: int = 1) -> list[T]:
 
 
 async def rest(arriving: AsyncIterator[T]) -> list[T]:
-    """Take what comes until nothing more does."""
+    """Take what comes until nothing more does: where it is here already, or where nothing is to come."""
     taken: list[T] = []
     with contextlib.suppress(TimeoutError, StopAsyncIteration):
         while True:
@@ -125,22 +126,28 @@ async def dead_letters(agent: Bus, layout: Layout, *, count: int) -> list[Messag
     """Wait for so many dead letters, which nobody announces, and return all there are; 0 waits a moment for none."""
     if count == 0:
         await asyncio.sleep(NOTHING_S)
-    async with asyncio.timeout(SOON_S):
-        while len(found := await agent.stored_messages(layout.dead, layout.dead.subjects[0])) < count:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    found: list[Received] = []
+
+    async def are_there() -> bool:
+        found[:] = await agent.stored_messages(layout.dead, layout.dead.subjects[0])
+        return len(found) >= count
+
+    await until(f"{count} dead letters", are_there)
     return said(found)
 
 
 async def kept_frames(bus: Bus, stream: Stream, subject: str, *, count: int) -> list[Frame]:
     """Wait until a stream has so many frames of a subject, a moment after they were heard, and return all it has."""
-    async with asyncio.timeout(SOON_S):
-        while len(found := await bus.stored_frames(stream, subject)) < count:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    found: list[Frame] = []
+
+    async def are_there() -> bool:
+        found[:] = await bus.stored_frames(stream, subject)
+        return len(found) >= count
+
+    await until(f"{count} frames", are_there)
     return found
 
 
 async def until_away(bus: Bus) -> None:
     """Wait until a bus has noticed that its broker is gone."""
-    async with asyncio.timeout(SOON_S):
-        while bus.connected:  # noqa: ASYNC110  # nothing but asking tells
-            await asyncio.sleep(0.01)
+    await until("the broker is missed", lambda: not bus.connected)

@@ -1,15 +1,18 @@
 """Plain publishes: heard live, in order, by whoever may, and by one member of a queue."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from parley_contract import telemetry as words
 from parley_contract.errors import BusUnavailableError
-from parley_contract.messages import OpenSession, SessionOpened
+from parley_contract.messages import Message, OpenSession, SessionOpened
 from parley_contract.subjects import ANY
+from parley_runtime.bus import Received
 from parley_runtime.telemetry import Telemetry
-from parley_testkit.bus_suite.samples import Broker, final, heard, heartbeat, partial, rest, said, started
+from parley_testkit.bus_suite.samples import SOON_S, Broker, final, heard, heartbeat, partial, rest, said, started
+from parley_testkit.waiting import until
 
 
 class SayingSuite:
@@ -71,7 +74,7 @@ class SayingSuite:
                     pass
                 await gateway.publish(subject, heartbeat())
 
-                received = said(await rest(staying)), said(await rest(leaving))
+                received = said(await heard(staying)), said(await rest(leaving))
 
         assert received == ([heartbeat()], [])
 
@@ -79,10 +82,21 @@ class SayingSuite:
         async with broker.connect("gateway") as gateway, broker.connect("agent") as one, broker.connect("agent") as two:
             subject = one.subjects.heartbeat(ANY)
             async with one.messages(subject, queue="agents") as ones, two.messages(subject, queue="agents") as twos:
-                for number in range(40):
-                    await gateway.publish(gateway.subjects.heartbeat("s1"), heartbeat(f"s{number}"))
+                shares: tuple[list[Message], list[Message]] = ([], [])
 
-                shares = said(await rest(ones)), said(await rest(twos))
+                async def take(messages: AsyncIterator[Received], share: list[Message]) -> None:
+                    async for received in messages:
+                        share.append(received.message)  # noqa: PERF401  # it never ends
+
+                async with asyncio.TaskGroup() as tasks:
+                    taking = [
+                        tasks.create_task(take(each, share)) for each, share in zip((ones, twos), shares, strict=True)
+                    ]
+                    for number in range(40):
+                        await gateway.publish(gateway.subjects.heartbeat("s1"), heartbeat(f"s{number}"))
+                    await until("all are heard", lambda: sum(map(len, shares)) >= 40)
+                    for task in taking:
+                        task.cancel()
 
         assert all(shares)
         assert sorted(map(repr, [*shares[0], *shares[1]])) == sorted(repr(heartbeat(f"s{n}")) for n in range(40))
@@ -123,7 +137,7 @@ class SayingSuite:
                 await gateway.publish(transcript, partial())
                 await gateway.publish(speech, started())
 
-                received = await rest(messages)
+                received = [*await heard(messages), *await rest(messages)]
 
         assert said(received) == [started()]
 
@@ -147,7 +161,7 @@ class SayingSuite:
             broker.connect("agent") as agent,
             agent.messages(agent.subjects.open_session(), queue="agents") as questions,
         ):
-            asking = asyncio.ensure_future(gateway.request(gateway.subjects.open_session(), question, timeout_s=2))
+            asking = asyncio.ensure_future(gateway.request(gateway.subjects.open_session(), question, timeout_s=SOON_S))
             [received] = await heard(questions)
             await agent.answer(received, answer)
 
@@ -169,9 +183,9 @@ class SayingSuite:
     async def test_a_question_that_nobody_hears_ends_in_an_error_before_its_time(self, broker: Broker) -> None:
         question = OpenSession(door="web", channel="c", token_hash="0" * 64)
         async with broker.connect("gateway") as gateway:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(SOON_S):
                 with pytest.raises(BusUnavailableError):
-                    await gateway.request(gateway.subjects.open_session(), question, timeout_s=60)
+                    await gateway.request(gateway.subjects.open_session(), question, timeout_s=2 * SOON_S)
 
     async def test_answering_what_was_no_question_says_nothing(self, broker: Broker) -> None:
         async with broker.connect("gateway") as gateway, broker.connect("agent") as agent:

@@ -79,7 +79,7 @@ class WorkingSuite:
 
             took_s = asyncio.get_running_loop().time() - begun
         assert work is None
-        assert 0.15 < took_s < 2
+        assert 0.15 < took_s < SOON_S
 
     async def test_of_two_workers_each_gets_an_item_of_its_own(self, broker: Broker) -> None:
         async with broker.connect("gateway") as gateway, broker.connect("asr") as one, broker.connect("asr") as two:
@@ -108,8 +108,8 @@ class WorkingSuite:
             waiting = asyncio.ensure_future(
                 other.claim(broker.layout.utterances, TranscribeUtterance, timeout_s=2 * work_s(broker.layout))
             )
-            for _ in range(4):
-                await asyncio.sleep(work_s(broker.layout) / 2)
+            for _ in range(8):
+                await asyncio.sleep(work_s(broker.layout) / 4)
                 await work.in_progress()
             await work.done()
 
@@ -120,9 +120,9 @@ class WorkingSuite:
             await _give_utterance(gateway)
             work = await _claim_utterance(asr, broker.layout)
 
-            await work.retry(0.6)
-            early = await asr.claim(broker.layout.utterances, TranscribeUtterance, timeout_s=0.3)
-            again = await asr.claim(broker.layout.utterances, TranscribeUtterance, timeout_s=1)
+            await work.retry(2)
+            early = await asr.claim(broker.layout.utterances, TranscribeUtterance, timeout_s=NOTHING_S)
+            again = await asr.claim(broker.layout.utterances, TranscribeUtterance, timeout_s=SOON_S)
 
         assert early is None
         assert again is not None
@@ -133,7 +133,7 @@ class WorkingSuite:
             await _give_utterance(gateway)
             work = await _claim_utterance(one, broker.layout)
             waiting = asyncio.ensure_future(
-                two.claim(broker.layout.utterances, TranscribeUtterance, timeout_s=work_s(broker.layout) / 2)
+                two.claim(broker.layout.utterances, TranscribeUtterance, timeout_s=0.9 * work_s(broker.layout))
             )
             await asyncio.sleep(NOTHING_S)
 

@@ -30,7 +30,7 @@ CHILD_KINDS: Final = (
     "batch/v1/jobs",
     "v1/secrets",
 )
-READY_S: Final = 2 * WAIT_S
+READY_S: Final = WAIT_S
 
 
 def define(plane: ControlPlane, crds: Path) -> None:

@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from parley_testkit.waiting import PATIENCE_S
+
 T = TypeVar("T")
 
-WAIT_S: Final = 15.0
-"""Ten times what the controllers take when nothing else runs on two cores."""
+WAIT_S: Final = PATIENCE_S
+"""Forty times what the controllers take when nothing else runs on two cores."""
 _POLL_S: Final = 0.03
 
 

@@ -13,6 +13,17 @@ from parley_testkit.discord.members import Library
 from parley_testkit.discord.people import EmulatedHuman
 from parley_testkit.discord.rest import Fault
 from parley_testkit.discord.rtp import Packet
-from parley_testkit.discord.settings import Settings
+from parley_testkit.discord.settings import BUSY, Settings
 
-__all__ = ["DiscordEmulator", "EmulatedHuman", "Fault", "Interaction", "Library", "Line", "Packet", "Reply", "Settings"]
+__all__ = [
+    "BUSY",
+    "DiscordEmulator",
+    "EmulatedHuman",
+    "Fault",
+    "Interaction",
+    "Library",
+    "Line",
+    "Packet",
+    "Reply",
+    "Settings",
+]

@@ -60,9 +60,9 @@ from parley_testkit.discord.settings import Settings
 from parley_testkit.discord.users import Bot, User
 from parley_testkit.discord.voice_server import LOOPBACK
 from parley_testkit.discord.world import STAGE, TEXT, VOICE, Channel, Guild
+from parley_testkit.waiting import PATIENCE_S, until
 
 _TICK_S: Final = 0.1
-_LOOK_S: Final = 0.01
 _CLOSE_S: Final = 1.0
 
 
@@ -184,24 +184,20 @@ class DiscordEmulator(Parts):
             raise LookupError(f"{wanted.name} never connected to the voice server")
         return link
 
-    async def until(self, what: str, condition: Callable[[], object], *, timeout_s: float = 10.0) -> None:
+    async def until(self, what: str, condition: Callable[[], object], *, timeout_s: float = PATIENCE_S) -> None:
         """Wait until something is so.
 
         Args:
             what: how a test report names it.
-            condition: looked at a hundred times a second.
+            condition: looked at again and again.
             timeout_s: how long to wait.
 
         Raises:
             TimeoutError: it did not become so.
         """
-        deadline_s = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > deadline_s:
-                raise TimeoutError(f"{what}: not within {timeout_s:.1f} s")
-            await asyncio.sleep(_LOOK_S)
+        await until(what, condition, timeout_s=timeout_s)
 
-    async def connected(self, bot: Bot | None = None, *, timeout_s: float = 20.0) -> None:
+    async def connected(self, bot: Bot | None = None, *, timeout_s: float = PATIENCE_S) -> None:
         """Wait until a bot is in a voice channel, and can speak and hear as far as the server knows.
 
         With others in the call that is: one group with everybody in it, whose transition was executed; or none, after a

@@ -11,6 +11,7 @@ from parley_testkit.discord.messages import Message
 from parley_testkit.discord.users import Bot, Json, User, snowflake
 from parley_testkit.discord.violations import Violations
 from parley_testkit.discord.world import Channel, Guild
+from parley_testkit.waiting import PATIENCE_S
 
 _COMMAND = 2
 _MESSAGE, _DEFERRED = 4, 5
@@ -100,7 +101,7 @@ class Interaction:
         """Find one of the answers."""
         return next((m for m in self.messages if message_id in (None, m.id)), None)
 
-    async def reply(self, timeout_s: float = 10.0, *, number: int = 0) -> Reply:
+    async def reply(self, timeout_s: float = PATIENCE_S, *, number: int = 0) -> Reply:
         """Wait for an answer with something in it.
 
         Args:

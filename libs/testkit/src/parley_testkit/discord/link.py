@@ -62,7 +62,9 @@ class Link:
         self.said: Final[list[tuple[VoiceOp, Payload]]] = []
         """What the bot said on its sockets, oldest first, heartbeats left out."""
         self.resumed = 0
-        self.watch: Final = SpeechWatch(state.user.name, violations, settings.pacing_tolerance_ms)
+        self.watch: Final = SpeechWatch(
+            state.user.name, violations, settings.pacing_tolerance_ms, may_stall=settings.may_stall
+        )
         self._settings = settings
         self._violations = violations
         self._transmit = transmit

@@ -14,20 +14,26 @@ from parley_testkit.discord.violations import Kind, Violations
 MARKER: Final = b"\xfa\xfa"
 """How every end-to-end encrypted frame ends (white paper, "Magic Marker")."""
 SPEECH_ENDS_S: Final = 0.5
-"""How long after a frame of speech either the next one or silence has to come."""
+"""How long after a frame of speech either the next one or silence has to come; longer where the tolerance is."""
 GRACE_S: Final = 0.04
-"""How much later than the first sound "speaking 1" may be read: a socket and datagrams keep no common order."""
+"""How much later than the first sound "speaking 1" may be read: a socket and datagrams keep no common order.
+As long as the tolerance, where that is longer."""
 _RATE_HZ: Final = 48_000
 
 
 class SpeechWatch:
     """Watches one connection."""
 
-    def __init__(self, name: str, violations: Violations, pacing_tolerance_ms: float) -> None:
-        """Expect nothing yet of the bot called `name`."""
+    def __init__(
+        self, name: str, violations: Violations, pacing_tolerance_ms: float, *, may_stall: bool = False
+    ) -> None:
+        """Expect nothing yet of the bot called `name`; `may_stall` as `Settings` has it."""
         self._name = name
         self._violations = violations
         self._tolerance_s = pacing_tolerance_ms / 1000
+        self._longest_step = round(self._tolerance_s * _RATE_HZ) if may_stall else SAMPLES
+        self._grace_s = max(GRACE_S, self._tolerance_s)
+        self._speech_ends_s = max(SPEECH_ENDS_S, self._tolerance_s)
         self._is_speaking = False
         self._unannounced_s: float | None = None
         """Since when it has been sending sound before "speaking 1"; infinite once that has been recorded."""
@@ -67,7 +73,7 @@ class SpeechWatch:
     def tick(self, now_s: float) -> None:
         """Notice what did not come."""
         self._look_for_announcement(now_s)
-        if self._last is None or now_s - self._last[0] < SPEECH_ENDS_S:
+        if self._last is None or now_s - self._last[0] < self._speech_ends_s:
             return
         if self._silences < SILENCES:
             self._add("silence", f"stopped after {self._silences} frames of silence instead of {SILENCES}")
@@ -85,7 +91,7 @@ class SpeechWatch:
             self._add("unencrypted", f"sent a frame without end-to-end encryption {case}")
 
     def _look_for_announcement(self, now_s: float) -> None:
-        if self._unannounced_s is not None and now_s - self._unannounced_s > GRACE_S:
+        if self._unannounced_s is not None and now_s - self._unannounced_s > self._grace_s:
             self._add("speaking", "sent sound before 'speaking 1'")
             self._unannounced_s = math.inf
 
@@ -102,7 +108,7 @@ class SpeechWatch:
                 self._add("timestamps", f"let RTP's clock go on by {step / _RATE_HZ:.2f} s in {now_s - last_s:.2f} s")
             self._began = (now_s, header.timestamp)
             return
-        if step != SAMPLES:
+        if not SAMPLES <= step <= self._longest_step:
             self._add("sequence", f"let RTP's clock go on by {step} samples between two frames instead of {SAMPLES}")
         began_s, timestamp = self._began
         late_s = now_s - began_s - (header.timestamp - timestamp) % 2**32 / _RATE_HZ
