@@ -10,6 +10,7 @@ from parley_cli.audio import check_sound, read_frames
 from parley_cli.captions import Captions
 from parley_cli.errors import BadRequestError
 from parley_cli.manifests import UnreadableFileError
+from parley_cli.outputs import prepare_folder
 from parley_cli.places import Running
 from parley_cli.screen import Screen
 from parley_cli.talking import connected
@@ -33,6 +34,7 @@ async def talk(running: Running, sources: Sequence[str], *, replies: Path, scree
         raise DoorClosedError(
             f"{display_name(running)} has no web door: set spec.doors.web.enabled, or talk on Discord"
         )
+    prepare_folder(replies)
     captions = Captions(screen, assistant=display_name(running), replies=replies)
     unheard: list[str] = []
     async with connected(running.door, captions.take, token=read_token(running)) as conversation:

@@ -1,0 +1,136 @@
+"""What commands do when whoever reads them goes, the disk is full, or a terminal hangs up: real processes and pipes."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from parley_testkit.local_assistant import PARLEY, environment
+
+pytestmark = pytest.mark.timeout(60)
+
+_TALKER: Final = """
+import asyncio, sys
+from parley_cli.interrupts import run_until_interrupted
+from parley_cli.screen import Screen
+
+async def talk(hurry):
+    screen = Screen()
+    try:
+        while True:
+            screen.say("a line")
+            await asyncio.sleep(0.01)
+    finally:
+        screen.say("one line more")
+        sys.stderr.write("ended in order")
+
+sys.exit(run_until_interrupted(talk))
+"""
+"""A command that goes on for ever, as `up` and `talk` may."""
+_HUNG_UP: Final = 128 + signal.SIGHUP
+
+
+def parley(home: Path, *arguments: str, stdout: int, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PARLEY, *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=environment(home) | more,
+        cwd=home,
+        timeout=30,
+    )
+
+
+@pytest.fixture
+def unread() -> Iterator[int]:
+    """A pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+@pytest.fixture
+def full() -> Iterator[int]:
+    """A file on a disk without space."""
+    with open("/dev/full", "wb") as file:  # noqa: PTH123
+        yield file.fileno()
+
+
+@pytest.mark.parametrize("command", [["models", "list"], ["models", "list", "--json"], ["nats-roles"]])
+def test_a_reader_who_has_gone_is_no_reason_to_complain(tmp_path: Path, unread: int, command: list[str]) -> None:
+    ended = parley(tmp_path, *command, stdout=unread)
+
+    assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("command", [["models", "list"], ["nats-roles"]])
+def test_a_full_disk_is_one_sentence(tmp_path: Path, full: int, command: list[str]) -> None:
+    ended = parley(tmp_path, *command, stdout=full)
+
+    assert ended.returncode == 1
+    assert ended.stderr == "parley: No space left on device\n"
+
+
+def test_what_an_old_encoding_cannot_show_is_shown_otherwise(tmp_path: Path) -> None:
+    ended = parley(tmp_path, "models", "show", "tiny", stdout=subprocess.PIPE, PYTHONIOENCODING="latin-1")
+
+    assert ended.returncode == 0, ended.stderr
+
+
+@contextlib.contextmanager
+def talker(stdout: int, *wrapper: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [*wrapper, sys.executable, "-c", _TALKER]
+    with subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said_at_the_end(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
+    """Return exit code and standard error of a process that is about to end."""
+    assert process.stderr is not None
+    return process.wait(10), process.stderr.read()
+
+
+def test_a_command_whose_reader_goes_ends_in_order() -> None:
+    with talker(subprocess.PIPE) as command:
+        assert command.stdout is not None
+        command.stdout.readline()
+
+        command.stdout.close()
+
+        assert said_at_the_end(command) == (_HUNG_UP, b"ended in order")
+
+
+def test_a_command_whose_terminal_is_closed_ends_in_order() -> None:
+    terminal, ours = os.openpty()
+    with talker(ours) as command:
+        os.close(ours)
+        os.read(terminal, 10)
+
+        os.close(terminal)
+
+        assert said_at_the_end(command) == (_HUNG_UP, b"ended in order")
+
+
+def test_a_command_that_hangups_are_ignored_for_ignores_them() -> None:
+    with talker(subprocess.PIPE, "nohup") as command:
+        assert command.stdout is not None
+        command.stdout.readline()
+
+        command.send_signal(signal.SIGHUP)
+        for _ in range(20):
+            assert command.stdout.readline() == b"a line\n"
+        command.terminate()
+
+        assert command.wait(10) == 128 + signal.SIGTERM
