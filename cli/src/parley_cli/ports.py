@@ -55,7 +55,8 @@ def free_port() -> int:
         said = last.read()
         start = (int(said) + 1 if said.isdecimal() else os.getpid()) % len(_OURS)
         for place in (*range(start, len(_OURS)), *range(start)):
-            if _is_free(port := _OURS[place], LOOPBACK):
+            port = _OURS[place]
+            if _is_free(port, LOOPBACK):
                 last.truncate(0)
                 last.write(str(place))
                 return port
