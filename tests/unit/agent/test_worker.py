@@ -334,6 +334,37 @@ async def test_thirty_seconds_without_a_heartbeat_end_the_session_and_free_its_l
         assert await stage.leases.get(SESSION) is None
 
 
+@pytest.mark.parametrize("keep_events_s", [0, 86_400])
+async def test_a_broker_that_was_away_for_long_ends_no_session_of_a_gateway_that_lives(keep_events_s: float) -> None:
+    async with scene(ScriptedModel("Still here."), keep_events_s=keep_events_s) as stage:
+        stage.broker.crash()
+        await asyncio.sleep(90)
+        stage.broker.restart()
+        stage.broker.make_streams()
+        await asyncio.sleep(1)
+
+        stage.tell(*question("are you there"))
+        await asyncio.sleep(2)
+
+        assert not stage.running.done()
+        assert [phrase.text for phrase in stage.said(PhraseReady)] == ["Still here."]
+        assert await stage.records.load(SESSION) is not None
+
+
+async def test_a_session_that_is_handed_on_waits_for_no_model_that_hangs() -> None:
+    model = ScriptedModel("Sure.")
+    async with scene(model) as stage:
+        stage.tell(*question("hello"))
+        await asyncio.sleep(1)
+        model.hangs = True
+        stage.tell(*played(0))
+        await asyncio.sleep(0.5)
+
+        stage.worker.stop()
+        async with asyncio.timeout(1):
+            assert await stage.running == "handed on"
+
+
 async def test_a_lease_that_another_agent_took_is_given_up() -> None:
     async with scene(ScriptedModel()) as stage:
         await stage.leases.delete(SESSION)

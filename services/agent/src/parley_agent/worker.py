@@ -92,7 +92,8 @@ class SessionWorker:
             self._tasks,
             self._events.put_nowait,
         )
-        self._heard_from_at = self._clock()
+        self._silent_s = 0.0
+        """How long the gateway was silent, as far as it could be heard: see `_hold_lease`."""
 
     @property
     def is_busy(self) -> bool:
@@ -103,7 +104,7 @@ class SessionWorker:
         """Take a message of this session; never blocks."""
         match received.message:
             case Heartbeat(epoch=self._record.epoch):
-                self._heard_from_at = self._clock()
+                self._silent_s = 0.0
             case CloseSession(epoch=self._record.epoch):
                 self._events.put_nowait(turn_events.SessionEnded())
             case TurnMessage() as message:
@@ -132,6 +133,7 @@ class SessionWorker:
         try:
             ending = await self._work()
         finally:
+            self._generations.end_all()
             self._refuse_moves()
         await self._leave(ending)
         return ending
@@ -191,7 +193,7 @@ class SessionWorker:
         self._record = replace(self._record, epoch=epoch)
         self._state = replace(self._state, epoch=epoch)
         self._parents.clear()
-        self._heard_from_at = self._clock()
+        self._silent_s = 0.0
         await self._until_back(self._save)
         if not move.moved.done():
             move.moved.set_result(self._record)
@@ -209,7 +211,11 @@ class SessionWorker:
             await self._insist(effect)
 
     async def _hold_lease(self) -> None:
-        while self._clock() - self._heard_from_at < ABANDONED_AFTER_S:
+        """Renew it each second; so many with the broker there, and without a word of the gateway, end the session.
+
+        While the broker is away, or this process stopped, nobody could be heard: that says nothing of the gateway.
+        """
+        while self._silent_s < ABANDONED_AFTER_S:
             await asyncio.sleep(RENEW_EVERY_S)
             try:
                 await self._lease.renew()
@@ -218,6 +224,7 @@ class SessionWorker:
             except LeaseLostError:
                 self._ending.put_nowait("lost")
                 return
+            self._silent_s += RENEW_EVERY_S
         self._events.put_nowait(turn_events.GatewayLost())
 
     # Carrying out what the reducer decided.
