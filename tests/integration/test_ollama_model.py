@@ -2,13 +2,14 @@
 
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from parley_agent.engines import ModelMissingError, ModelUnavailableError
-from parley_agent.engines.ollama import OllamaModel
+from parley_agent.engines.ollama import AddressError, OllamaModel
 from parley_agent.settings import AgentSettings
 from parley_cli.ports import free_port
 from parley_testkit.language_model_suite import QUESTION, LanguageModelSuite
@@ -50,6 +51,13 @@ async def test_a_model_that_is_not_there_is_named_with_the_command_that_pulls_it
     async with model_at(ollama.url, "none:1b") as model:
         with pytest.raises(ModelMissingError, match="parley models pull none:1b"):
             await model.warm(QUESTION)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://there:99999", "http://there:ollama"])
+async def test_what_is_no_address_is_refused_at_the_start_by_name(url: str) -> None:
+    with pytest.raises(AddressError, match=f"OLLAMA_URL {re.escape(url)} is no address"):
+        async with model_at(url):
+            pass
 
 
 async def test_a_server_that_is_away_may_come_back() -> None:

@@ -57,7 +57,7 @@ async def ollama_version(url: str) -> tuple[int, ...] | None:
         async with httpx.AsyncClient(trust_env=False, timeout=0.5) as client:
             answer = await client.get(f"{url}/api/version")
         version = msgspec.json.decode(answer.content, type=_Version).version
-    except (httpx.HTTPError, msgspec.DecodeError):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         return None
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3]) or None
 

@@ -55,7 +55,7 @@ def free_port() -> int:
         said = last.read()
         start = (int(said) + 1 if said.isdecimal() else os.getpid()) % len(_OURS)
         for place in (*range(start, len(_OURS)), *range(start)):
-            port = _OURS[place]
+            port: int = _OURS[place]
             if _is_free(port, LOOPBACK):
                 last.truncate(0)
                 last.write(str(place))

@@ -79,8 +79,9 @@ class Llm(Part, frozen=True, kw_only=True):
     keep_alive: Annotated[str, msgspec.Meta(pattern="^(-1|[0-9]+(s|m|h))$", max_length=16)] = "-1"
     """How long the model stays loaded without a question; -1 for ever, because a load costs the next turn seconds."""
     ollama: Ollama = Ollama()
-    external_url: Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$", max_length=2048)] = ""
-    """An Ollama that runs already; empty starts one for the assistant."""
+    external_url: Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s/?#@]+(/[^\s?#@]*)?)?$", max_length=2048)] = ""
+    """An Ollama that runs already; empty starts one for the assistant. No user and password: its client sends none, and
+    everybody who may look at the resource would read them."""
     fallbacks: Annotated[list[Text], msgspec.Meta(max_length=4)] = []
     """Models to take instead where the first does not fit or fails."""
     resources: Resources = Resources()

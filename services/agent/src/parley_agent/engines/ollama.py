@@ -16,6 +16,7 @@ import ollama
 from parley_agent.engines import Chunk, ModelMissingError, ModelUnavailableError, Residency, Usage
 from parley_agent.history import ChatMessage
 from parley_agent.settings import AgentSettings
+from parley_contract.errors import PermanentError
 
 _READ_TIMEOUT_S: Final = 60.0
 """Longest silence of the server: loading a large model from disk fits, a hung server does not last."""
@@ -26,12 +27,24 @@ _NONSENSE: Final = (ValueError, TypeError, AttributeError, RecursionError)
 """What the client raises for an answer that is not as Ollama's: it reads without checking, and quotes what it read."""
 
 
+class AddressError(PermanentError):
+    """What was given as the server's address is none."""
+
+
 class OllamaModel:
     """A LanguageModel on an Ollama server."""
 
     def __init__(self, settings: AgentSettings) -> None:
-        """Connect lazily: the server may start after us."""
-        self._client = ollama.AsyncClient(host=settings.ollama_url, timeout=httpx.Timeout(_READ_TIMEOUT_S, connect=2.0))
+        """Connect lazily: the server may start after us.
+
+        Raises:
+            AddressError: there can be no server at the address.
+        """
+        timeout = httpx.Timeout(_READ_TIMEOUT_S, connect=2.0)
+        try:
+            self._client = ollama.AsyncClient(host=settings.ollama_url, timeout=timeout)
+        except (ValueError, httpx.InvalidURL) as error:
+            raise AddressError(f"OLLAMA_URL {settings.ollama_url} is no address: {error}") from error
         self._name = settings.llm_model
         self._url = settings.ollama_url
         self._num_predict = settings.llm_num_predict
