@@ -80,6 +80,36 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, full: int, command: list[st
     assert ended.stderr == "parley: No space left on device\n"
 
 
+def test_a_removal_that_is_answered_with_the_end_of_input_removes_nothing(tmp_path: Path) -> None:
+    keyboard, theirs = os.openpty()
+    with subprocess.Popen(
+        [*PARLEY, "models", "rm", "tiny"], stdin=theirs, stdout=subprocess.PIPE, env=environment(tmp_path), cwd=tmp_path
+    ) as command:
+        os.write(keyboard, b"\x04")
+
+        said, _ = command.communicate(timeout=30)
+
+    os.close(keyboard)
+    os.close(theirs)
+    assert command.returncode == 1
+    assert said.endswith(b"\nnothing was removed\n")
+
+
+def test_without_standard_input_nobody_is_asked(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *PARLEY, "models", "rm", "tiny"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        timeout=30,
+    )
+
+    assert ended.returncode == 2
+    assert "there is no terminal to ask on" in ended.stderr
+
+
 def test_what_an_old_encoding_cannot_show_is_shown_otherwise(tmp_path: Path) -> None:
     ended = parley(tmp_path, "models", "show", "tiny", stdout=subprocess.PIPE, PYTHONIOENCODING="latin-1")
 

@@ -5,6 +5,7 @@ the command is hung up on (SIGHUP), which ends it in order where it waits (`inte
 """
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -53,6 +54,11 @@ class Screen:
                 raise
             # A terminal that was closed.
             self.console.on_broken_pipe()
+
+
+def has_input() -> bool:
+    """Whether there is a standard input: whoever starts a command may have closed it."""
+    return isinstance(sys.stdin, io.TextIOBase)
 
 
 def let_go_of_output() -> None:

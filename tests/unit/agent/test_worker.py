@@ -388,6 +388,25 @@ async def test_with_nothing_to_keep_a_closed_session_leaves_nothing() -> None:
         assert stage.broker.stored(stage.broker.layout.events, stage.bus.subjects.reply(SESSION, "*")) == []
 
 
+async def test_of_a_session_in_which_nothing_was_said_no_record_stays() -> None:
+    async with scene(ScriptedModel()) as stage:
+        stage.tell(CloseSession(session=SESSION, epoch=1, reason="left"))
+
+        assert await stage.running == "ended"
+
+        assert await stage.records.load(SESSION) is None
+
+
+async def test_the_record_of_a_conversation_outlives_its_session() -> None:
+    async with scene(ScriptedModel("Bye.")) as stage:
+        stage.tell(*question("bye"))
+        await asyncio.sleep(1)
+        stage.tell(*played(0), CloseSession(session=SESSION, epoch=1, reason="left"))
+        await stage.running
+
+        assert await stage.history() == (Exchange("bye", "Bye."),)
+
+
 async def test_a_session_handed_on_keeps_its_record_and_frees_its_lease() -> None:
     async with scene(ScriptedModel("Yes.")) as stage:
         stage.tell(*question("hello"))

@@ -322,12 +322,17 @@ class SessionWorker:
         self._record_revision = await self._tools.records.replace(self._record, self._record_revision)
 
     async def _leave(self, ending: Ending) -> None:
-        """Let go of the lease; of a session that ended, leave nothing that `keepEventsS` does not allow."""
+        """Let go of the lease; of a session that ended, leave nothing that `keepEventsS` does not allow.
+
+        Nor the record of one in which nothing was said: clients that come and go all day would fill the bucket.
+        """
         if ending == "lost":
             return
+        keeps_nothing = self._tools.settings.keep_events_s == 0
         with contextlib.suppress(BusUnavailableError):
-            if ending == "ended" and self._tools.settings.keep_events_s == 0:
+            if ending == "ended" and keeps_nothing:
                 await self._purge_events()
+            if ending == "ended" and (keeps_nothing or not self._state.history.exchanges):
                 await self._tools.records.forget(self._record.session)
             await self._lease.release()
 
