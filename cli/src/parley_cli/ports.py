@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -63,13 +64,27 @@ def free_port() -> int:
     raise OSError(errno.EADDRNOTAVAIL, f"something listens on every port from {_OURS.start} to {_OURS.stop - 1}")
 
 
+def why_not(host: str) -> str:
+    """Say why nobody can listen at an address of whatever port; empty if somebody can."""
+    try:
+        with _bound(0, host):
+            return ""
+    except OSError as error:
+        return str(error.strerror)
+
+
 def _is_free(port: int, host: str) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
+    try:
+        with _bound(port, host):
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _bound(port: int, host: str) -> Iterator[None]:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         # As uvicorn does: connections that linger from the run before are no obstacle, a listener is.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        probe.bind((host, port))
+        yield

@@ -28,6 +28,7 @@ PLAYS: dict[str, tuple[Person | tuple[Person, ...], Misfortune]] = {
     "whoever fails or stays silent": (Person(questions=2, interrupts=1), Misfortune(refusals=2)),
     "however long somebody speaks": (Person(questions=2, breaths=3), Misfortune(repetitions=1)),
     "however often somebody pauses": (Person(questions=2, pauses=3, interrupts=1), Misfortune(losses=2, repetitions=1)),
+    "whatever is refused while somebody pauses": (Person(questions=2, pauses=2, interrupts=1), Misfortune(refusals=3)),
     "whoever dies while somebody pauses": (Person(questions=2, pauses=2), Misfortune(crashes=2, echoes=2, refusals=1)),
     "however often the listener leaves": (Person(questions=2, absences=2, says_goodbye=True), NONE),
     "however two people talk at once": (TWO, NONE),

@@ -150,6 +150,8 @@ class World:
         self._learned: frozenset[TurnMessage] = frozenset()
         """What tts has heard of replies that makes something stale."""
         self.generations: dict[int, tuple[turn_events.Event, ...]] = {}
+        self._guesses: frozenset[int] = frozenset()
+        """Turns whose generation has a place only as long as nobody else needs it."""
         self.agent: turn_state.Conversation | None = turn_state.Conversation(rules=_RULES, epoch=1)
         self._saved = _Saved(1, self.agent)
         self.gateway: gateway_state.Turns | None = _gateway(1, 1)
@@ -182,6 +184,7 @@ class World:
                 self._tts,
                 self._learned,
                 frozenset(self.generations.items()),
+                self._guesses,
             )
         )
 
@@ -292,6 +295,7 @@ class World:
             found += [f"asr finds-nothing-in {utterance}" for utterance in self._heard()]
             running = [turn for turn, events in self.generations.items() if events]
             found += [f"model {how} {turn}" for turn in running for how in ("fails", "hangs", "breaks-off")]
+            found += [f"model refuses {turn}" for turn in self.generations if turn in self._guesses]
             found += ["tts fails", "tts forgets"] if self._tts else []
         return found
 
@@ -549,7 +553,7 @@ class World:
 
     def _kill_agent(self) -> None:
         self.agent = None
-        self.generations = {}
+        self.generations, self._guesses = {}, frozenset()
         self._drop_queues("agent")
 
     def _agent_acts(self, effect: turn_events.Effect) -> None:
@@ -557,14 +561,17 @@ class World:
             return
         match effect:
             case turn_events.Generate():
-                self.generations = {**self.generations, effect.turn: self._reply(effect.turn, effect.revision)}
+                self.generations = {**self.generations, effect.turn: self._reply(effect)}
+                self._guesses = self._guesses - {effect.turn} | ({effect.turn} if effect.is_speculative else set())
             case turn_events.CancelGeneration():
                 self._stop_generation(effect.turn)
             case turn_events.KeepHistory():
                 self._saved = _Saved(self.agent.epoch, self.agent)
             case turn_events.DropPhrases():
                 self._purge(effect.turn)
-            case turn_events.Commit() | turn_events.Warm():
+            case turn_events.Commit():
+                self._guesses -= {effect.turn}
+            case turn_events.Warm():
                 pass
             case _:
                 speaker = Speaker(Subjects("w"), SESSION, self.agent.epoch, "en", "scripted")
@@ -582,12 +589,23 @@ class World:
     def _stop_generation(self, turn: int) -> None:
         self.generations = {other: events for other, events in self.generations.items() if other != turn}
 
-    def _reply(self, turn: int, revision: int) -> tuple[turn_events.Event, ...]:
-        texts = PHRASES[: self._phrases]
+    def _reply(self, asked: turn_events.Generate) -> tuple[turn_events.Event, ...]:
+        turn, revision, texts = asked.turn, asked.revision, PHRASES[: self._phrases]
         tokens = [turn_events.Tokens(turn=turn, revision=revision, text=f"{text} ") for text in texts]
         return (*tokens, turn_events.GenerationEnded(turn=turn, revision=revision, outcome="stop"))
 
+    def _refuse(self, turn: int) -> None:
+        """Somebody else needs the place of a guess; it may be certain by the time at which the agent learns of that."""
+        assert self.agent is not None  # noqa: S101  # for the type checker
+        asked = self.agent.find(turn)
+        refused = turn_events.GenerationEnded(turn=turn, revision=asked.revision if asked else 0, outcome="refused")
+        self._spend(refusals=1)
+        self.generations, self._guesses = {**self.generations, turn: (refused,)}, self._guesses - {turn}
+
     def _model_does(self, verb: str, turn: int, fatal: str) -> None:
+        if verb == "refuses":
+            self._refuse(turn)
+            return
         event, *rest = self.generations[turn]
         assert isinstance(event, turn_events.Tokens | turn_events.GenerationEnded)  # noqa: S101  # for the type checker
         ended = turn_events.GenerationEnded(turn=turn, revision=event.revision, outcome="length")

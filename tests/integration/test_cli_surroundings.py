@@ -1,10 +1,11 @@
-"""What commands do when whoever reads them goes, the disk is full, or a terminal hangs up: real processes and pipes."""
+"""What commands do when whoever reads them goes, the disk is full, a terminal hangs up, or an address is not ours."""
 
 import contextlib
 import os
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -78,6 +79,15 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, full: int, command: list[st
 
     assert ended.returncode == 1
     assert ended.stderr == "parley: No space left on device\n"
+
+
+@pytest.mark.parametrize("option", [[], ["--any-port"]])
+def test_an_address_that_this_machine_does_not_have_is_refused_by_name(tmp_path: Path, option: list[str]) -> None:
+    ended = parley(tmp_path, "up", "--host", "203.0.113.1", *option, stdout=subprocess.DEVNULL)
+
+    assert ended.returncode == 2
+    assert "--host 203.0.113.1: nobody can listen there" in ended.stderr
+    assert "is taken" not in ended.stderr
 
 
 def test_a_removal_that_is_answered_with_the_end_of_input_removes_nothing(tmp_path: Path) -> None:
@@ -164,3 +174,32 @@ def test_a_command_that_hangups_are_ignored_for_ignores_them() -> None:
         command.terminate()
 
         assert command.wait(10) == 128 + signal.SIGTERM
+
+
+@pytest.fixture
+def kubectl(tmp_path: Path) -> str:
+    """A PATH whose kubectl answers everything with an empty list."""
+    program = tmp_path / "bin/kubectl"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho '{\"items\": []}'\n")
+    program.chmod(0o755)
+    return f"{program.parent}:{os.environ['PATH']}"
+
+
+def test_a_report_is_written_whole(tmp_path: Path, kubectl: str) -> None:
+    ended = parley(tmp_path, "report", "libra", stdout=subprocess.DEVNULL, PATH=kubectl)
+
+    assert ended.returncode == 0, ended.stderr
+    with zipfile.ZipFile(tmp_path / "libra-report.zip") as bundle:
+        assert "assistant.json" in bundle.namelist()
+
+
+def test_of_a_report_that_cannot_be_written_nothing_is_left(tmp_path: Path, kubectl: str) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+
+    ended = parley(tmp_path, "report", "libra", "--out", str(folder), stdout=subprocess.DEVNULL, PATH=kubectl)
+
+    assert ended.returncode == 2
+    assert ended.stderr == f"parley: cannot write {folder}: Is a directory\n"
+    assert [path.name for path in tmp_path.iterdir() if "reports" in path.name] == ["reports"]
