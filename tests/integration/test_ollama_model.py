@@ -78,8 +78,9 @@ SECRET = "my pin is 4711"
         json.dumps({"error": SECRET}).encode(),
         SECRET.encode() + b"\xff",
         b"[" * 100_000,
+        json.dumps({"message": {"role": "assistant", "content": SECRET * 10_000}, "done": False}).encode(),
     ],
-    ids=["text", "a list", "a wrong content", "an error", "no UTF-8", "deep"],
+    ids=["text", "a list", "a wrong content", "an error", "no UTF-8", "deep", "more than a message holds"],
 )
 async def test_an_answer_that_cannot_be_read_is_one_error_that_repeats_nothing(line: bytes) -> None:
     with running_scripted_ollama() as server:

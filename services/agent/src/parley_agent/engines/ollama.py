@@ -22,6 +22,8 @@ _READ_TIMEOUT_S: Final = 60.0
 """Longest silence of the server: loading a large model from disk fits, a hung server does not last."""
 _PS_TIMEOUT_S: Final = 5.0
 """What is loaded is told at once, also while a reply is generated."""
+_LONGEST_CHUNK: Final = 100_000
+"""Characters. A token has a few, and what is said on the bus has to fit into a message of it (1 MiB)."""
 _NOT_FOUND: Final = 404
 _NONSENSE: Final = (ValueError, TypeError, AttributeError, RecursionError)
 """What the client raises for an answer that is not as Ollama's: it reads without checking, and quotes what it read."""
@@ -128,6 +130,8 @@ class OllamaModel:
 
 def _chunk(part: ollama.ChatResponse) -> Chunk:
     text = part.message.content or ""
+    if len(text) > _LONGEST_CHUNK:
+        raise ValueError("too long")
     if not part.done:
         return Chunk(text)
     ended: Literal["stop", "length"] = "length" if part.done_reason == "length" else "stop"
