@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from parley_agent.history import Exchange
+from parley_agent.history import Exchange, History
 from parley_agent.places import Places
 from parley_agent.sessions import Lease, Records, SessionRecord
 from parley_agent.settings import AgentSettings
@@ -329,9 +329,30 @@ async def test_thirty_seconds_without_a_heartbeat_end_the_session_and_free_its_l
         await asyncio.sleep(25)
         assert not stage.running.done()
 
-        assert await stage.running == "ended"
+        assert await stage.running == "abandoned"
 
         assert await stage.leases.get(SESSION) is None
+
+
+async def test_a_gateway_that_was_cut_off_finds_its_session_again_though_nothing_was_said_in_it() -> None:
+    async with scene(ScriptedModel()) as stage:
+        assert await stage.running == "abandoned"
+
+        assert await stage.records.load(SESSION) is not None
+
+
+async def test_with_nothing_to_keep_an_abandoned_session_leaves_a_record_without_words() -> None:
+    async with scene(ScriptedModel("Bye."), keep_events_s=0) as stage:
+        stage.tell(*question("bye"))
+        await asyncio.sleep(1)
+        stage.tell(*played(0))
+
+        assert await stage.running == "abandoned"
+
+        found = await stage.records.load(SESSION)
+        assert found is not None
+        assert (found[0].history, found[0].latest_replies, found[0].next_turn) == (History(), (), 2)
+        assert stage.broker.stored(stage.broker.layout.events, stage.bus.subjects.reply(SESSION, "*")) == []
 
 
 @pytest.mark.parametrize("keep_events_s", [0, 86_400])

@@ -16,6 +16,7 @@ from parley_agent import takeover, turn_events, turn_state, turns
 from parley_agent.announcements import Speaker, announce
 from parley_agent.engines import LanguageModel, Usage
 from parley_agent.generations import Generations, Surroundings
+from parley_agent.history import History
 from parley_agent.places import Places
 from parley_agent.sessions import ABANDONED_AFTER_S, RENEW_EVERY_S, Lease, Records, SessionRecord
 from parley_agent.settings import AgentSettings
@@ -33,7 +34,7 @@ log: Final = structlog.get_logger()
 
 T = TypeVar("T")
 
-Ending = Literal["ended", "handed on", "lost"]
+Ending = Literal["ended", "abandoned", "handed on", "lost"]
 _RETRY_S: Final = 0.25
 
 
@@ -158,8 +159,13 @@ class SessionWorker:
                     await self._move(event)
                     continue
                 await self._decide(event)
-                if isinstance(event, turn_events.SessionEnded | turn_events.GatewayLost):
-                    self._ending.put_nowait("ended")
+                match event:
+                    case turn_events.SessionEnded():
+                        self._ending.put_nowait("ended")
+                    case turn_events.GatewayLost():
+                        self._ending.put_nowait("abandoned")
+                    case _:
+                        pass
         except LeaseLostError:
             self._ending.put_nowait("lost")
 
@@ -322,19 +328,22 @@ class SessionWorker:
         self._record_revision = await self._tools.records.replace(self._record, self._record_revision)
 
     async def _leave(self, ending: Ending) -> None:
-        """Let go of the lease; of a session that ended, leave nothing that `keepEventsS` does not allow.
+        """Let go of the lease; of a session that is over, leave nothing that `keepEventsS` does not allow.
 
-        Nor the record of one in which nothing was said: clients that come and go all day would fill the bucket.
+        Nor the record of one in which nothing was said: clients that come and go all day would fill the bucket. Of one
+        that was abandoned a record stays, without words if need be: its gateway may have been cut off, and come back.
         """
-        if ending == "lost":
-            return
         keeps_nothing = self._tools.settings.keep_events_s == 0
-        with contextlib.suppress(BusUnavailableError):
-            if ending == "ended" and keeps_nothing:
+        with contextlib.suppress(BusUnavailableError, LeaseLostError):
+            if ending in {"ended", "abandoned"} and keeps_nothing:
                 await self._purge_events()
             if ending == "ended" and (keeps_nothing or not self._state.history.exchanges):
                 await self._tools.records.forget(self._record.session)
-            await self._lease.release()
+            if ending == "abandoned" and keeps_nothing:
+                self._state = replace(self._state, history=History(), latest_replies=())
+                await self._save()
+            if ending != "lost":
+                await self._lease.release()
 
     async def _purge_events(self) -> None:
         bus, session = self._tools.bus, self._record.session
