@@ -31,6 +31,8 @@ def phrases(text: str, *, is_first: bool = True, language: str = "en") -> list[s
         ("Come at 10 a.m. Then we eat. ", ["Come at 10 a.m.", "Then we eat."]),
         ("Born on Jan. 5, 1990. Yes ", ["Born on Jan. 5, 1990."]),
         ("See Fig. 2 and No. 5. Yes ", ["See Fig. 2 and No. 5."]),
+        ("A 10-15 min. walk from here. Yes ", ["A 10-15 min. walk from here."]),
+        ("It takes 10 min. Then we eat. ", ["It takes 10 min.", "Then we eat."]),
         ("The answer is 42. Anything else? ", ["The answer is 42.", "Anything else?"]),
         ("Mix it. 2. Add water. ", ["Mix it.", "2. Add water."]),
         ("Do this: 1. Mix it. 2. Add water. ", ["Do this: 1. Mix it.", "2. Add water."]),

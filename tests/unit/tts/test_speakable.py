@@ -76,6 +76,12 @@ NUMBERS = [
     ("I am 5'10\" tall", "I am five foot ten tall"),
     ("2 tbsp, 3 oz and 45 min", "two tablespoons, three ounces and forty-five minutes"),
     ("v2.0 is ~5 times 2^10", "version two point zero is about five times two to the power of ten"),
+    (
+        "½ tsp. vanilla, 1½ cups and 2½ oz. of it",
+        "one half teaspoon vanilla, one and one half cups and two and one half ounces of it",
+    ),
+    ("1 tbsp. of salt (3.4 mi.) away", "one tablespoon of salt three point four miles away"),
+    ("It took 10 min. Then we left.", "It took ten minutes. Then we left."),
     ("World War II and Henry VIII in Chapter XIV", "World War two and Henry the eighth in Chapter fourteen"),
     ("+1 555-123-4567", "one, five five five, one two three, four five six seven"),
     ("version 1.2.3", "version one point two point three"),
@@ -91,6 +97,7 @@ ABBREVIATIONS = [
     ("Mt. Everest, Gen. Lee and Sen. Smith", "Mount Everest, General Lee and Senator Smith"),
     ("W. B. Yeats and John F. Kennedy", "W B Yeats and John F Kennedy"),
     ("It has vitamin C. Bananas do not.", "It has vitamin C. Bananas do not."),
+    ("Martin Luther King Jr. spoke", "Martin Luther King Junior spoke"),
     ("a Ph.D. in the U.S. of A.", "a P H D in the U S of A."),
 ]
 

@@ -40,6 +40,7 @@ _ABBREVIATION: Final = re.compile(
 )
 """Something always follows it."""
 _LAST_PERHAPS: Final = re.compile(
+    r"\d\s?(?:tbsp|tsp|oz|lbs?|hrs?|mins?|secs?|ft|mi|qt|gal)\.$|"
     r"(?:^|[\s(\"'“])(?:Sr|Jr|etc|Inc|Ltd|Corp|Ph\.D|(?:[A-Za-z]\.)*[A-Z]|(?:[a-z]\.)+[a-z])\.[\"'”’)\]]*$"
 )
 """Abbreviations and initials that a sentence may end with: whether it does, the next word says."""

@@ -86,8 +86,12 @@ def _power(match: re.Match[str]) -> str:
 
 
 def _measure(match: re.Match[str]) -> str:
-    one, many = UNITS[match[2]]
-    return f"{cardinal(match[1])} {one if match[1] == '1' else many}"
+    """Read `1½ tsp.`, `½ tsp` and `2 tsp`; without an amount it is a word like others."""
+    number, part, (one, many) = match[1], match[2], UNITS[match[3]]
+    if number is None and part is None:
+        return match[0]
+    amount = " and ".join([*([cardinal(number)] if number else []), *([SYMBOLS[part]] if part else [])])
+    return f"{amount} {one if (number, part) == ('1', None) or number is None else many}"
 
 
 def _digits_apart(match: re.Match[str]) -> str:
@@ -175,7 +179,11 @@ _RULES: Final[tuple[_Rule, ...]] = (
         _money,
     ),
     (re.compile(r"(?<=\d):(?=\d)"), " to "),
-    (re.compile(rf"({NUMBER})\s?({_any_of(UNITS)})(?![\w²³])"), _measure),
+    (
+        re.compile(rf"(?:({NUMBER})\s?)?([½¼¾])?\s?({_any_of(UNITS)})(?![\w²³])(?:\.(?=\s+[a-z(]|\)))?"),
+        _measure,
+    ),
+    (re.compile(rf"({NUMBER})\s?([½¼¾])"), lambda m: f"{cardinal(m[1])} and {SYMBOLS[m[2]]}"),
     (re.compile(r"\d+(?:\.\d+){2,}"), _points),
     (re.compile(r"(\d+)(?:st|nd|rd|th)\b"), lambda m: ordinal(m[1])),
     (re.compile(rf"\b({_MONTH})\s+(\d{{1,2}})(?![\d:])(?!,\d{{3}})"), lambda m: f"{m[1]} {ordinal(m[2])}"),

@@ -21,6 +21,8 @@ UNITS: Final = {
     "mi": ("mile", "miles"),
     "ft": ("foot", "feet"),
     "oz": ("ounce", "ounces"),
+    "qt": ("quart", "quarts"),
+    "gal": ("gallon", "gallons"),
     "tbsp": ("tablespoon", "tablespoons"),
     "tsp": ("teaspoon", "teaspoons"),
     "hrs": ("hour", "hours"),
@@ -66,6 +68,8 @@ ABBREVIATIONS: Final = {
     "Dr.": "Doctor",
     "Prof.": "Professor",
     "Ph.D.": "P H D",
+    "Jr.": "Junior",
+    "Sr.": "Senior",
 }
 BEFORE_NUMBERS: Final = {
     "No.": "number",
