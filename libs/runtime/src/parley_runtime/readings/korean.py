@@ -280,6 +280,7 @@ _COUNTED: Final[tuple[_Rule, ...]] = (
     _rule(rf"(?<![\d.,])(\d+)(\s?)번(?=\s?(?:{_NUMBERED}))", lambda m: f"{sino(m[1])}{m[2]}번"),
     _rule(r"((?:정답|답|기호|등번호|버스)(?:은|는)?\s)(\d+)번", lambda m: f"{m[1]}{sino(m[2])}번"),
     _rule(rf"(?<![\d.,])(\d+)대(?=\s(?:{_GREAT}))", lambda m: f"{sino(m[1])}대"),
+    _rule(r"(?<![\d.,])(\d)대(양|주)(?![가-힣]{2})", lambda m: f"{sino(m[1])}대{m[2]}"),
     _rule(rf"((?:{_MACHINES})[가는를]?\s)(\d+)대", lambda m: m[1] + counted(m[2], "대")),
     _rule(r"(?<![\d.,])([1-9]0)대(?![가-힣]*당)", lambda m: f"{sino(m[1])}대"),
     _rule(rf"(?<![\d.,])({NUMBER})\s?({COUNTER})", lambda m: counted(m[1].replace(",", ""), m[2])),
