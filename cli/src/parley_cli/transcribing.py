@@ -139,7 +139,7 @@ async def connected(url: str, secret: str) -> AsyncIterator[Service]:
     Raises:
         NoAddressError: it cannot be one.
     """
-    headers = {"Authorization": f"Bearer {secret}".encode()} if secret else {}
+    headers = {b"Authorization": f"Bearer {secret}".encode()} if secret else {}
     timeout = httpx.Timeout(_ANSWER_S, connect=_CONNECT_S)
     # Proxies of the environment are for the world outside; an asr service is near.
     try:
