@@ -271,13 +271,13 @@ async def test_a_live_connection_that_cannot_work_is_told_why(
 
 
 async def test_the_secret_is_asked_for_and_health_is_not_guarded(fox: bytes, tmp_path: Path) -> None:
-    async with asr_alone(tmp_path, WORKER_SHARED_SECRET="open sesame") as asr:
+    async with asr_alone(tmp_path, WORKER_SHARED_SECRET="열려라 참깨") as asr:
         async with httpx.AsyncClient(base_url=asr.url, trust_env=False, timeout=30) as nobody:
             bearers = [
                 await nobody.post(
                     "/transcribe", files={"audio_file": fox}, headers={b"Authorization": f"Bearer {secret}".encode()}
                 )
-                for secret in ("open sesame", "wrong", "öpen")
+                for secret in ("열려라 참깨", "wrong", "öpen")
             ]
             refused = await nobody.post("/transcribe", files={"audio_file": fox})
             statuses = [(await nobody.get(path)).status_code for path in ("/health", "/readyz", "/metrics")]

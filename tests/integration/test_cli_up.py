@@ -153,6 +153,18 @@ def test_a_part_that_dies_comes_back_and_answers(lasting: LocalAssistant) -> Non
     assert "capital of France" in talk.stdout, talk.stdout + talk.stderr
 
 
+def test_where_its_own_state_cannot_be_written_an_assistant_goes_on(lasting: LocalAssistant) -> None:
+    draft = Path(lasting.state.logs).parent / "state.json.new"
+    draft.mkdir()
+
+    os.kill(lasting.pids["tts"], signal.SIGKILL)
+    lasting.until_said("cannot write down where everything is")
+    lasting.until_said("tts is ready again")
+
+    draft.rmdir()
+    assert lasting.process.poll() is None
+
+
 def test_ctrl_c_ends_everything_in_order(up: LocalAssistant) -> None:
     up.until_said("ready after")
     pids = list(up.pids.values())

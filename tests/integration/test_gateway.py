@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -428,13 +429,15 @@ class TestRefusing:
         assert await refusal(gateway.url) == ("agent_unavailable", 1013)
 
     async def test_who_does_not_know_the_secret(self, nats: NatsServer, others: Neighbours, tmp_path: Path) -> None:
-        settings = {"WORKER_SHARED_SECRET": "open sesame"}
+        settings = {"WORKER_SHARED_SECRET": "열려라 참깨"}
         async with running_service("gateway", nats, tmp_path, settings) as gateway:
             without = await refusal(gateway.url)
             wrong = await refusal(gateway.url, query="token=open")
-            async with talking(gateway.url, query="token=open%20sesame") as by_query:
+            async with talking(gateway.url, query=f"token={quote('열려라 참깨')}") as by_query:
                 pass
-            async with talking(gateway.url, headers={"Authorization": "Bearer open sesame"}) as by_header:
+            async with talking(
+                gateway.url, headers={"Authorization": "Bearer 열려라 참깨".encode().decode("latin-1")}
+            ) as by_header:
                 pass
 
         assert without == wrong == ("unauthorized", 1008)

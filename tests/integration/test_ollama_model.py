@@ -2,13 +2,14 @@
 
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from parley_agent.engines import ModelMissingError, ModelUnavailableError
-from parley_agent.engines.ollama import OllamaModel
+from parley_agent.engines.ollama import AddressError, OllamaModel
 from parley_agent.settings import AgentSettings
 from parley_cli.ports import free_port
 from parley_testkit.language_model_suite import QUESTION, LanguageModelSuite
@@ -52,6 +53,13 @@ async def test_a_model_that_is_not_there_is_named_with_the_command_that_pulls_it
             await model.warm(QUESTION)
 
 
+@pytest.mark.parametrize("url", ["http://[::1", "http://there:99999", "http://there:ollama"])
+async def test_what_is_no_address_is_refused_at_the_start_by_name(url: str) -> None:
+    with pytest.raises(AddressError, match=f"OLLAMA_URL {re.escape(url)} is no address"):
+        async with model_at(url):
+            pass
+
+
 async def test_a_server_that_is_away_may_come_back() -> None:
     async with model_at(f"http://127.0.0.1:{free_port()}") as model:
         with pytest.raises(ModelUnavailableError, match="does not answer"):
@@ -70,8 +78,9 @@ SECRET = "my pin is 4711"
         json.dumps({"error": SECRET}).encode(),
         SECRET.encode() + b"\xff",
         b"[" * 100_000,
+        json.dumps({"message": {"role": "assistant", "content": SECRET * 10_000}, "done": False}).encode(),
     ],
-    ids=["text", "a list", "a wrong content", "an error", "no UTF-8", "deep"],
+    ids=["text", "a list", "a wrong content", "an error", "no UTF-8", "deep", "more than a message holds"],
 )
 async def test_an_answer_that_cannot_be_read_is_one_error_that_repeats_nothing(line: bytes) -> None:
     with running_scripted_ollama() as server:

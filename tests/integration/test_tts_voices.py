@@ -23,7 +23,16 @@ from parley_runtime.models import ModelStore
 from parley_runtime.piper_voices import VoiceUnusableError, derived, read_voice
 from parley_runtime.pulls import pull
 from parley_testkit.synthesizer_suite import LONG, SynthesizerSuite, spoken
-from parley_tts.engines import CannotSpeakError, EngineUnusableError, Samples, Speech, Synthesizer, espeak
+from parley_tts.engines import (
+    CannotSpeakError,
+    EngineUnusableError,
+    Samples,
+    Speech,
+    SynthesisFailedError,
+    Synthesizer,
+    Voice,
+    espeak,
+)
 from parley_tts.engines.piper import Latent, PiperModel, PiperSynthesizer
 from parley_tts.engines.piper import load as load_piper
 from parley_tts.pieces import FIRST_FRAMES, LARGEST_FRAMES, phoneme_ids
@@ -184,6 +193,20 @@ def test_espeak_speaks_korean() -> None:
 
     assert 1 < len(korean) / voice.voice.rate_hz < 5
     assert len(korean) != len(spelled)
+
+
+@pytest.mark.parametrize("first", ["", "head -c 20 /dev/zero;", "head -c 5001 /dev/zero;"])
+def test_an_espeak_that_hangs_is_given_up_and_killed(tmp_path: Path, first: str) -> None:
+    program = tmp_path / "espeak-ng"
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\n{first} exec sleep 60\n")
+    program.chmod(0o755)
+    hanging = espeak.EspeakSynthesizer(str(program), Voice(engine="espeak", name="en", rate_hz=22_050), patience_s=0.3)
+
+    with pytest.raises(SynthesisFailedError, match=r"no sound for 0\.3 s"):
+        hanging.speak(Speech(text="Hello.", language="en"), lambda _: True)
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_a_region_without_a_voice_takes_the_languages_voice() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from parley_cli import (
     catalogue_commands,
@@ -54,7 +55,7 @@ def run(arguments: list[str]) -> int:
     code = FAILED
     try:
         return int(app(arguments, result_action="return_value") or 0)
-    except* ParleyError as group:
+    except* (ParleyError, OSError) as group:
         code = tell(group)
     return code
 
@@ -186,7 +187,12 @@ def status(*, assistant: Assistant = "") -> int:
 def trace(
     *,
     number: Annotated[
-        int, Parameter(name=["--number", "-n"], help="How many turns, the latest ones (at most 20).")
+        int,
+        Parameter(
+            name=["--number", "-n"],
+            help="How many turns, the latest ones (at most 20).",
+            validator=Number(gte=1, lte=20),
+        ),
     ] = 5,
     assistant: Assistant = "",
 ) -> int:
@@ -236,7 +242,8 @@ def print_nats_roles(*, file: Manifest = None) -> int:
 
     Example: `parley nats-roles --file assistant.yaml > roles.sh`.
     """
-    print(nats_roles.script(read_manifest(file)), end="")  # noqa: T201  # for a file or a shell: no console to wrap it
+    # For a file or a shell: no console to wrap it.
+    print(nats_roles.script(read_manifest(file)), end="", flush=True)  # noqa: T201
     return 0
 
 

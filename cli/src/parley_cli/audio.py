@@ -3,6 +3,7 @@
 Pacing is `talking`'s: these frames come as fast as they are asked for.
 """
 
+import contextlib
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,8 @@ def read_frames(source: Path | Readable, name: str) -> Iterator[bytes]:
     """Decode sound, frame by frame; the last one is filled up with silence.
 
     Args:
-        source: a file, or a stream that may be endless and need not seek.
+        source: a file, or a stream that may be endless and need not seek; so may a file that is a pipe
+            (`<(arecord …)` in a shell).
         name: what to call it in an error.
 
     Yields:
@@ -46,11 +48,13 @@ def read_frames(source: Path | Readable, name: str) -> Iterator[bytes]:
 
 
 def check_sound(path: Path) -> None:
-    """Decode the beginning of a file.
+    """Decode the beginning of a file; not that of a pipe, which would be gone then.
 
     Raises:
         UnreadableAudioError: it is no sound.
     """
+    if path.is_fifo():
+        return
     frames = read_frames(path, str(path))
     if next(frames, None) is None:
         raise UnreadableAudioError(f"{path} holds a sound track with no sound in it")
@@ -67,10 +71,12 @@ def write_wav(path: Path, pcm: bytes) -> None:
 
 
 def _pcm(source: Path | Readable, name: str) -> Iterator[bytes]:
-    if isinstance(source, Path):
-        return read_pcm(source, name)
-    stream = Rewound(source)
-    return read_pcm(stream, name, plain=skip_header(stream))
+    if isinstance(source, Path) and not source.is_fifo():
+        yield from read_pcm(source, name)
+        return
+    with contextlib.ExitStack() as opened:
+        stream = Rewound(opened.enter_context(source.open("rb", buffering=0)) if isinstance(source, Path) else source)
+        yield from read_pcm(stream, name, plain=skip_header(stream))
 
 
 def _cut(pcm: bytes) -> Iterator[bytes]:

@@ -29,6 +29,8 @@ _TAIL: Final = "--tail=2000"
 _OPERATOR: Final = "--selector=app.kubernetes.io/name=parley-operator"
 _PRIVATE: Final = re.compile(r"systemPrompt|.*PROMPT|.*(TOKEN|SECRET|PASSWORD|PASSWD|_KEY)", re.IGNORECASE)
 """Fields, and environment variables, whose text is left out. What names a Secret is an object, and stays."""
+_USER: Final = re.compile(r"(?<=:)//[^\s/@]+@")
+"""Whom an address names for its server to let in, mostly with a password."""
 _NOISE: Final = frozenset({"managedFields", "kubectl.kubernetes.io/last-applied-configuration"})
 """Who wrote what, and a copy of the manifest as text, in which nothing could be left out."""
 
@@ -69,9 +71,9 @@ def kept(file: str, said: str, name: str, namespace: str) -> str:
         namespace: the assistant's.
     """
     if file == "operator.log":
-        return "".join(line for line in said.splitlines(keepends=True) if not _is_anothers(line, name, namespace))
+        said = "".join(line for line in said.splitlines(keepends=True) if not _is_anothers(line, name, namespace))
     if not file.endswith(".json"):
-        return said
+        return _USER.sub("//(left out)@", said)
     try:
         found = msgspec.json.decode(said)
     except msgspec.DecodeError:
@@ -92,7 +94,9 @@ def without_private(value: Any) -> Any:  # noqa: ANN401  # JSON
             for key, each in value.items()
             if key not in _NOISE
         }
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, str):
+        return _USER.sub("//(left out)@", value)
+    if isinstance(value, Sequence):
         return [without_private(each) for each in value]
     return value
 

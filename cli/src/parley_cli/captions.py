@@ -3,6 +3,7 @@
 `talk` and `demo` pass it on to `talking` as the listener. What it prints is for people; `reports` is for scripts.
 """
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ from parley_contract.messages import Endpoint, TurnReport
 from parley_contract.reasons import sentence
 
 _NAME_WIDTH: Final = 9
+_LONGEST_STEM_BYTES: Final = 200
+"""A file system takes names of 255 bytes, and a reply's is longer than its question's."""
 _COMPLETE: Final = 0.8
 _UNFINISHED: Final = 0.2
 _WORDS: Final = {
@@ -63,9 +66,9 @@ class Captions:
     def _say(self, number: int, text: str) -> None:
         if self._speaking != number:
             self._end_line()
-            self._screen.console.print(_label(self._assistant), end="", soft_wrap=True)
+            self._screen.say(_label(self._assistant), end="")
             self._speaking = number
-        self._screen.console.print(Text(f"{text} "), end="", soft_wrap=True)
+        self._screen.say(f"{text} ", end="")
 
     def _over(self, turn: Turn, report: TurnReport) -> None:
         if report.outcome != "answered":
@@ -78,7 +81,7 @@ class Captions:
         self._screen.show(Waterfall(report))
 
     def _line(self, who: str, text: str) -> None:
-        self._screen.console.print(_label(who) + Text(text), soft_wrap=True)
+        self._screen.say(_label(who) + Text(text))
 
     def _end_line(self) -> None:
         if self._speaking is not None:
@@ -128,6 +131,8 @@ def anticipation(report: TurnReport) -> str:
 def reply_name(source: str, taken: set[str]) -> str:
     """Return a file name for a reply to `source`: `hello.reply.wav`, then `hello.reply-2.wav`."""
     stem = "stdin" if source == "-" else Path(source).stem
+    while len(os.fsencode(stem)) > _LONGEST_STEM_BYTES:
+        stem = stem[:-1]
     name, number = f"{stem}.reply.wav", 1
     while name in taken:
         number += 1

@@ -14,7 +14,7 @@ from parley_cli.language_models import LanguageModels, ollama_version
 from parley_cli.places import all_running
 from parley_cli.preparing import USUAL_OLLAMA
 from parley_cli.pulling import Pulling, pull_all
-from parley_cli.screen import Screen
+from parley_cli.screen import Screen, has_input
 from parley_contract.catalogue import Model, catalogue, find_model
 from parley_contract.errors import PermanentError
 from parley_runtime import pulls
@@ -90,7 +90,7 @@ async def remove(store: ModelStore, names: Sequence[str], screen: Screen, *, yes
     wanted = _chosen(names)
     for model in wanted:
         _refuse_in_use(store.folder(model))
-    if not yes and not await _agreed(wanted, store):
+    if not yes and not await _agreed(wanted, store, screen):
         screen.say("nothing was removed")
         return 1
     for model in wanted:
@@ -185,13 +185,19 @@ def _refuse_in_use(folder: Path) -> None:
             )
 
 
-async def _agreed(models: Sequence[Model], store: ModelStore) -> bool:
+async def _agreed(models: Sequence[Model], store: ModelStore, screen: Screen) -> bool:
     """Ask whether to go on.
 
     Raises:
         UnconfirmedError: there is nobody to ask.
     """
     question = f"Remove {', '.join(model.name for model in models)} from {store.root}? [y/N] "
-    if not sys.stdin.isatty():
+    if not has_input() or not sys.stdin.isatty():
         raise UnconfirmedError("there is no terminal to ask on: say --yes to remove without being asked")
-    return (await in_thread_of_its_own(functools.partial(input, question))).strip().lower() in {"y", "yes"}
+    try:
+        answer = await in_thread_of_its_own(functools.partial(input, question))
+    except EOFError:
+        # Ctrl-D is no answer.
+        screen.say("")
+        return False
+    return answer.strip().lower() in {"y", "yes"}

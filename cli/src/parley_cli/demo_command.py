@@ -10,8 +10,8 @@ from rich.table import Table
 
 from parley_cli.audio import check_sound
 from parley_cli.captions import Captions
-from parley_cli.errors import BadRequestError
 from parley_cli.narration import duration
+from parley_cli.outputs import prepare_file, prepare_folder
 from parley_cli.places import Running
 from parley_cli.preparing import Wish
 from parley_cli.questions import Question
@@ -21,10 +21,6 @@ from parley_cli.starting import running
 from parley_cli.talk_command import PATIENCE_S, display_name, frames_of, read_token
 from parley_cli.talking import connected
 from parley_contract.resource import VoiceAssistant
-
-
-class UnwritableFileError(BadRequestError):
-    """A file that a command shall write cannot be written."""
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,14 +38,15 @@ async def demo(assistant: VoiceAssistant, wish: Wish, errand: Errand, screen: Sc
     began_at = time.monotonic()
     for question in errand.questions:
         check_sound(question.wav)
+    prepare_folder(errand.replies)
     if errand.json:
-        prepare_record(errand.json)
+        prepare_file(errand.json)
     async with running(assistant, wish, screen, hurry) as state:
         screen.say(f"the first question after {duration(time.monotonic() - began_at)}")
         record = demo_record(await ask(state, errand, screen), errand.replies)
+    screen.show(_drawn(record.summary))
     if errand.json:
         errand.json.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
-    screen.show(_drawn(record.summary))
     return 0 if all_answered(record) else 1
 
 
@@ -75,19 +72,6 @@ async def ask(state: Running, errand: Errand, screen: Screen) -> list[TurnRecord
 def all_answered(record: DemoRecord) -> bool:
     """Whether every file got a spoken answer, be it to one of several turns."""
     return {turn.wav for turn in record.turns} == {turn.wav for turn in record.turns if turn.reply_wav}
-
-
-def prepare_record(path: Path) -> None:
-    """Make sure that the record can be written, before minutes are spent on it.
-
-    Raises:
-        UnwritableFileError: it cannot.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    except OSError as error:
-        raise UnwritableFileError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _drawn(summary: Summary) -> Table:

@@ -14,7 +14,6 @@ from typing import Final
 import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from parley_cli.demo_command import prepare_record
 from parley_cli.errors import BadRequestError
 from parley_cli.evaluations import (
     Evaluation,
@@ -27,9 +26,11 @@ from parley_cli.evaluations import (
 )
 from parley_cli.launches import DOOR_TOKEN
 from parley_cli.lone_asr import lone_asr
+from parley_cli.outputs import prepare_file
 from parley_cli.places import find_running
 from parley_cli.pulling import pull_all
 from parley_cli.questions import Question
+from parley_cli.reports import legible
 from parley_cli.scoring import scored
 from parley_cli.screen import Screen
 from parley_cli.talk_command import read_token
@@ -73,7 +74,7 @@ async def evaluate(errand: Errand, screen: Screen, hurry: asyncio.Event) -> int:
     _check(errand)
     pairs = _pairs(errand.folder, screen)
     if errand.json:
-        prepare_record(errand.json)
+        prepare_file(errand.json)
     results: list[SystemResult] = []
     try:
         if errand.models:
@@ -164,11 +165,11 @@ async def _file(service: Service, pair: Question, language: str) -> FileResult:
     try:
         heard = await service.transcribe(pair.wav, language)
     except NotTranscribedError as error:
-        return FileResult(file=pair.wav.name, reference=reference, error=str(error))
+        return FileResult(file=legible(pair.wav.name), reference=reference, error=legible(str(error)))
     took_s = time.monotonic() - began_at
     scored_in = language or heard.language
     return FileResult(
-        file=pair.wav.name,
+        file=legible(pair.wav.name),
         reference=reference,
         hypothesis=heard.text,
         language=scored_in,

@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM and a closed terminal, once for all commands: the first ends a command in order, the second at once.
 
-Every command that waits runs in `run_until_interrupted`. Blocking calls that know nothing of cancelling go into
+Every command that waits runs in `run_until_interrupted`. What whoever started it had ignored, as `nohup` does with a
+closed terminal, stays ignored. Blocking calls that know nothing of cancelling go into
 `in_thread_of_its_own`.
 """
 
@@ -43,7 +44,9 @@ async def _run(command: Command, when_interrupted: int | None) -> int:
             running.cancel()
         received.append(number)
 
-    for number in _SIGNALS:
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in heeded:
         loop.add_signal_handler(number, interrupt, number)
     try:
         return await running
@@ -52,8 +55,10 @@ async def _run(command: Command, when_interrupted: int | None) -> int:
             raise
         return _EXIT_OF_SIGNAL + received[0] if when_interrupted is None else when_interrupted
     finally:
-        for number in _SIGNALS:
+        for number in heeded:
             loop.remove_signal_handler(number)
+            # asyncio would leave Python's own, which tells where in Python a Ctrl-C was.
+            signal.signal(number, before[number])
 
 
 async def in_thread_of_its_own(call: Callable[[], T]) -> T:

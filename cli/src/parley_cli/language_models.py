@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -54,10 +55,11 @@ class _Line(msgspec.Struct):
 async def ollama_version(url: str) -> tuple[int, ...] | None:
     """Return the version of the Ollama that answers at `url`; None if none does within half a second."""
     try:
+        _ = urlsplit(url).port  # which httpx would not look at before it connects
         async with httpx.AsyncClient(trust_env=False, timeout=0.5) as client:
             answer = await client.get(f"{url}/api/version")
         version = msgspec.json.decode(answer.content, type=_Version).version
-    except (httpx.HTTPError, msgspec.DecodeError):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         return None
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3]) or None
 

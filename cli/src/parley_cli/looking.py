@@ -56,7 +56,7 @@ async def show_status(running: Running, screen: Screen) -> int:
         )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("part", "process", "state", "address"):
-        table.add_column(column, no_wrap=column != "state")
+        table.add_column(column, no_wrap=column in {"part", "process"}, overflow="fold")
     for part, missing in zip(running.parts, lacking, strict=True):
         state = Text(f"waits for {reasons(missing)}" if missing is not None else _silent(part, running), style="red")
         if missing is not None and not missing:

@@ -26,7 +26,7 @@ def read_manifest(path: Path | None) -> VoiceAssistant:
         raise UnreadableFileError("name a manifest with --file: the samples are not part of this installation")
     path = path or LAPTOP
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UnreadableFileError(f"cannot read the manifest {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

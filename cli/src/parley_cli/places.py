@@ -21,6 +21,7 @@ import msgspec
 from parley_cli import locks
 from parley_contract.components import ComponentName
 from parley_contract.errors import PermanentError
+from parley_runtime.tools import home_dir
 
 _STATE: Final = "state.json"
 _LOCK: Final = "lock"
@@ -69,7 +70,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
 
 def state_dir() -> Path:
     """Return the folder of all local assistants: `$XDG_STATE_HOME/parley`, or `~/.local/state/parley`."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "parley"
+    return Path(os.environ.get("XDG_STATE_HOME") or home_dir() / ".local" / "state") / "parley"
 
 
 class Place:

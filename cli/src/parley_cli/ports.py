@@ -10,9 +10,9 @@ from ours. Used by `preparing`, `lone_asr` and the testkit.
 import contextlib
 import errno
 import fcntl
-import itertools
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -55,21 +55,36 @@ def free_port() -> int:
         last.seek(0)
         said = last.read()
         start = (int(said) + 1 if said.isdecimal() else os.getpid()) % len(_OURS)
-        for place in itertools.chain(range(start, len(_OURS)), range(start)):
-            if _is_free(port := _OURS[place], LOOPBACK):
+        for place in (*range(start, len(_OURS)), *range(start)):
+            port: int = _OURS[place]
+            if _is_free(port, LOOPBACK):
                 last.truncate(0)
                 last.write(str(place))
                 return port
     raise OSError(errno.EADDRNOTAVAIL, f"something listens on every port from {_OURS.start} to {_OURS.stop - 1}")
 
 
+def why_not(host: str) -> str:
+    """Say why nobody can listen at an address of whatever port; empty if somebody can."""
+    try:
+        with _bound(0, host):
+            return ""
+    except OSError as error:
+        return str(error.strerror)
+
+
 def _is_free(port: int, host: str) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
+    try:
+        with _bound(port, host):
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _bound(port: int, host: str) -> Iterator[None]:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         # As uvicorn does: connections that linger from the run before are no obstacle, a listener is.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        probe.bind((host, port))
+        yield

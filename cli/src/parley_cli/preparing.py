@@ -18,7 +18,7 @@ from parley_cli import locks, refusals
 from parley_cli.language_models import LanguageModels, ollama_version
 from parley_cli.launches import DOOR_TOKEN, LOOPBACK, Machine
 from parley_cli.places import Place
-from parley_cli.ports import claim, free_port, lock_of
+from parley_cli.ports import claim, free_port, lock_of, why_not
 from parley_cli.refusals import RefusedError
 from parley_contract.catalogue import Model, UnknownModelError, find_model
 from parley_contract.components import Component, ComponentName, components
@@ -72,7 +72,7 @@ async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish, claims: c
     problems = [
         *refusals.of_spec(assistant),
         *refusals.of_bot(assistant, os.environ),
-        *refusals.of_host(wish.host),
+        *(refusals.of_host(wish.host) or _of_address(wish.host)),
     ]
     if problems:
         raise RefusedError(assistant.metadata.name, problems)
@@ -112,6 +112,12 @@ async def prepare(assistant: VoiceAssistant, place: Place, wish: Wish, claims: c
         language_model=assistant.spec.llm.model,
         token_file=str(place.token) if needs_token else "",
     )
+
+
+def _of_address(host: str) -> list[str]:
+    """Return what is wrong with an address of another machine, which would look as if its ports were taken."""
+    why = why_not(host)
+    return [f"--host {host}: nobody can listen there on this machine ({why})"] if why else []
 
 
 def _ports(

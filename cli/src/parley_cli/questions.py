@@ -42,7 +42,7 @@ def sample_questions() -> list[Question]:
 
 def question(wav: Path) -> Question:
     """Return a file with its words: from a `.txt` of the same name, or the folder's `questions.toml`."""
-    beside = wav.with_suffix(".txt")
+    beside = wav.parent / f"{wav.stem}.txt"
     if beside.is_file() and beside != wav:
         return Question(wav, beside.read_text(errors="replace").strip() or None)
     return Question(wav, next((entry.text for entry in _entries(wav.parent) if entry.wav == wav.name), None))

@@ -4,6 +4,7 @@ It asks by kubectl, as whoever runs it: nothing is installed, and nothing is rea
 """
 
 import asyncio
+import contextlib
 import shutil
 import zipfile
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Final
 import msgspec
 
 from parley_cli.bundles import Question, kept, questions
-from parley_cli.demo_command import UnwritableFileError
 from parley_cli.errors import BadRequestError
+from parley_cli.outputs import UnwritableFileError
 from parley_cli.screen import Screen
 from parley_contract.errors import PermanentError
 
@@ -96,11 +97,16 @@ async def _ask(kubectl: str, question: Question, gate: asyncio.Semaphore) -> _An
 
 
 def _write(errand: Errand, answers: dict[str, _Answer], problems: dict[str, str]) -> None:
+    """Write the bundle, whole or not at all: half of one looks like one."""
+    draft = errand.out.with_name(f"{errand.out.name}.part")
     try:
-        with zipfile.ZipFile(errand.out, "w", zipfile.ZIP_DEFLATED) as bundle:
+        with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as bundle:
             for file, answer in answers.items():
                 if answer.said or file not in problems:
                     bundle.writestr(file, kept(file, answer.said, errand.name, errand.namespace))
             bundle.writestr("problems.txt", "".join(f"{file}: {text}\n" for file, text in problems.items()))
+        draft.replace(errand.out)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise UnwritableFileError(f"cannot write {errand.out}: {error.strerror}") from error

@@ -64,11 +64,11 @@ def turn_record(turn: Turn, *, wav: str, expected: str | None, reply_wav: Path |
     """Account for one turn."""
     stages = turn.report.stages if turn.report else Stages()
     return TurnRecord(
-        wav=wav,
+        wav=legible(wav),
         expected=expected,
         transcript=turn.transcript,
         reply=turn.reply,
-        reply_wav=str(reply_wav) if reply_wav else None,
+        reply_wav=legible(str(reply_wav)) if reply_wav else None,
         e2ft_ms=_rounded(turn.report.e2ft_ms if turn.report else None),
         e2fa_ms=_rounded(turn.report.e2fa_ms if turn.report else None),
         stages=StageTimes(**{name: _rounded(getattr(stages, name)) for name in StageTimes.__struct_fields__}),
@@ -78,7 +78,7 @@ def turn_record(turn: Turn, *, wav: str, expected: str | None, reply_wav: Path |
 def unheard_record(*, wav: str, expected: str | None) -> TurnRecord:
     """Account for a file in which nobody was heard to speak."""
     return TurnRecord(
-        wav=wav,
+        wav=legible(wav),
         expected=expected,
         transcript="",
         reply="",
@@ -100,9 +100,14 @@ def demo_record(turns: Sequence[TurnRecord], replies: Path) -> DemoRecord:
             e2ft_p95_ms=percentile((turn.e2ft_ms for turn in turns), 0.95),
             e2fa_p50_ms=percentile((turn.e2fa_ms for turn in turns), 0.5),
             e2fa_p95_ms=percentile((turn.e2fa_ms for turn in turns), 0.95),
-            replies=str(replies),
+            replies=legible(str(replies)),
         ),
     )
+
+
+def legible(name: str) -> str:
+    """Return a file's name as text that JSON can hold: bytes in it that are no UTF-8 are written as escapes."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def percentile(values: Iterable[float | None], share: float) -> float | None:

@@ -100,11 +100,19 @@ class _Session:
                 await models.make(model, store.folder(model), pulling.bar(name))
 
     def tell(self, event: Happened) -> None:
-        """Say what happened, and keep the state file true."""
-        if line := self.story.line(event):
-            self._screen.say(line)
-        if self.supervisor is not None:
+        """Say what happened, and keep the state file true. On a full disk neither: better than an end for everybody."""
+        line = self.story.line(event)
+        with contextlib.suppress(OSError):
+            if line:
+                self._screen.say(line)
+            if self.supervisor is not None:
+                self._keep_state()
+
+    def _keep_state(self) -> None:
+        try:
             self.write_state()
+        except OSError as error:
+            self._screen.say(f"  cannot write down where everything is: {error.strerror}")
 
     async def until_ready(self, supervisor: Supervisor) -> None:
         """Wait until every part is ready, saying what for if it takes long."""

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from parley_cli.audio import check_sound, read_frames
+from parley_cli.audio import UnreadableAudioError, check_sound, read_frames
 from parley_cli.captions import Captions
 from parley_cli.errors import BadRequestError
 from parley_cli.manifests import UnreadableFileError
+from parley_cli.outputs import prepare_folder
 from parley_cli.places import Running
-from parley_cli.screen import Screen
+from parley_cli.screen import Screen, has_input
 from parley_cli.talking import connected
 
 
@@ -29,10 +30,15 @@ async def talk(running: Running, sources: Sequence[str], *, replies: Path, scree
     for source in sources:
         if source != STDIN:
             check_sound(Path(source))
+        elif not has_input() or sys.stdin.isatty():
+            raise UnreadableAudioError(
+                "there is no sound on standard input: name a file, or pipe into it, as in `arecord … | parley talk`"
+            )
     if not running.door:
         raise DoorClosedError(
             f"{display_name(running)} has no web door: set spec.doors.web.enabled, or talk on Discord"
         )
+    prepare_folder(replies)
     captions = Captions(screen, assistant=display_name(running), replies=replies)
     unheard: list[str] = []
     async with connected(running.door, captions.take, token=read_token(running)) as conversation:

@@ -173,7 +173,8 @@ async def connected(door: str, tell: Tell, *, token: str = "") -> AsyncIterator[
         RefusedByDoorError: a wrong token, no place left, or, in a group, something that ended the conversation early.
         DisconnectedError: the conversation broke off; in a group.
     """
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    # websockets writes headers as Latin-1; what is meant are these bytes.
+    headers = {"Authorization": f"Bearer {token}".encode().decode("latin-1")} if token else {}
     with _translated():
         try:
             # No proxy: it would be for the world outside, and sound wants no detour.

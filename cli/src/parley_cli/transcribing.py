@@ -10,10 +10,13 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
+from parley_cli.errors import BadRequestError
+from parley_cli.reports import legible
 from parley_contract.errors import PermanentError, RetryableError
 
 _CONNECT_S: Final = 5.0
@@ -23,6 +26,10 @@ _BUSY_S: Final = 60.0
 """How long a service that says it is busy or loading is asked again."""
 _AGAIN_S: Final = 2.0
 _ABOUT_THE_FILE: Final = frozenset({"unreadable", "too_large", "too_long", "decode_failed"})
+
+
+class NoAddressError(BadRequestError):
+    """What was given as an address is none."""
 
 
 class UnreachableError(RetryableError):
@@ -109,7 +116,7 @@ class Service:
         try:
             with sound.open("rb") as file:
                 return await self._client.post(
-                    "/transcribe", files={"audio_file": (sound.name, file)}, data={"language": language}
+                    "/transcribe", files={"audio_file": (legible(sound.name), file)}, data={"language": language}
                 )
         except OSError as error:
             raise NotTranscribedError(f"{sound} cannot be read: {error.strerror}") from error
@@ -128,11 +135,19 @@ async def connected(url: str, secret: str) -> AsyncIterator[Service]:
     Args:
         url: as `http://host:5005`.
         secret: its WORKER_SHARED_SECRET; empty for none.
+
+    Raises:
+        NoAddressError: it cannot be one.
     """
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    headers = {b"Authorization": f"Bearer {secret}".encode()} if secret else {}
     timeout = httpx.Timeout(_ANSWER_S, connect=_CONNECT_S)
     # Proxies of the environment are for the world outside; an asr service is near.
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=timeout, trust_env=False) as client:
+    try:
+        _ = urlsplit(url).port  # which httpx would not look at before it connects
+        client = httpx.AsyncClient(base_url=url, headers=headers, timeout=timeout, trust_env=False)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise NoAddressError(f"{url} is no address of a service: {error}") from error
+    async with client:
         yield Service(client, url)
 
 

@@ -20,6 +20,7 @@ STAGES: Final = (
 _BLOCKS: Final = " ▏▎▍▌▋▊▉█"
 _LABEL_WIDTH: Final = 13
 _BESIDE_THE_BARS: Final = 2 + _LABEL_WIDTH + len(" 123456 ms  E2FT 123456 ms")
+_BESIDE_BARS_ALONE: Final = 2 + _LABEL_WIDTH + len(" 123456 ms")
 _WIDEST: Final = 60
 _NARROWEST: Final = 10
 
@@ -55,12 +56,18 @@ class Waterfall:
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
         """Give rich a row per stage."""
-        width = max(_NARROWEST, min(_WIDEST, options.max_width - _BESIDE_THE_BARS))
-        yield from rows(self._report, width)
+        width = min(_WIDEST, options.max_width - _BESIDE_THE_BARS)
+        if width >= _NARROWEST:
+            yield from rows(self._report, width)
+            return
+        width = max(_NARROWEST, min(_WIDEST, options.max_width - _BESIDE_BARS_ALONE))
+        yield from rows(self._report, width, has_sums=False)
+        if sums := _sums(self._report):
+            yield Text(f"  {sums}", style="bold")
 
 
-def rows(report: TurnReport, width: int) -> Iterator[Text]:
-    """Draw a turn with bars that are at most `width` columns long."""
+def rows(report: TurnReport, width: int, *, has_sums: bool = True) -> Iterator[Text]:
+    """Draw a turn with bars that are at most `width` columns long; beside two of them, the sums up to there."""
     drawn = bars(report.stages)
     end_ms = max((bar.begin_ms + bar.length_ms for bar in drawn), default=0.0)
     if not end_ms:
@@ -70,11 +77,17 @@ def rows(report: TurnReport, width: int) -> Iterator[Text]:
         row = Text(f"  {bar.label:<{_LABEL_WIDTH}}", style="dim", no_wrap=True)
         row.append(_bar(bar.begin_ms * columns_per_ms, bar.length_ms * columns_per_ms, width), style=bar.colour)
         row.append(f" {bar.length_ms:6.0f} ms", style="not dim")
-        if bar.field == "llm_ttft_ms" and report.e2ft_ms is not None:
+        if has_sums and bar.field == "llm_ttft_ms" and report.e2ft_ms is not None:
             row.append(f"  E2FT {report.e2ft_ms:.0f} ms", style="not dim bold")
-        if bar is drawn[-1] and report.e2fa_ms is not None:
+        if has_sums and bar is drawn[-1] and report.e2fa_ms is not None:
             row.append(f"  E2FA {report.e2fa_ms:.0f} ms", style="not dim bold")
         yield row
+
+
+def _sums(report: TurnReport) -> str:
+    """Say what the bars come to, for where there is no place beside them."""
+    sums = (("E2FT", report.e2ft_ms), ("E2FA", report.e2fa_ms))
+    return ", ".join(f"{name} {value_ms:.0f} ms" for name, value_ms in sums if value_ms is not None)
 
 
 def _bar(begin: float, length: float, width: int) -> str:

@@ -1,6 +1,8 @@
 """History: trimmed in blocks, cut to what was heard, and a prompt that only grows at its end."""
 
-from parley_agent.history import Exchange, History, heard_part, prompt
+import msgspec
+
+from parley_agent.history import Exchange, History, heard_part, max_history_chars, prompt
 
 
 def grown(turns: int, *, max_turns: int = 6, max_chars: int = 10_000) -> History:
@@ -43,3 +45,13 @@ def test_only_whole_words_were_heard() -> None:
     assert heard_part(text, 1.0) == text
     assert heard_part(text, 0.0) == ""
     assert heard_part("Hello", 0.4) == ""
+
+
+def test_a_history_of_the_largest_context_fits_into_a_message_of_the_broker() -> None:
+    history = History()
+    for _ in range(300):
+        history = history.add(
+            Exchange("물" * 500, "론" * 3000), max_turns=100, max_chars=max_history_chars(262_144, 2048, "")
+        )
+
+    assert len(msgspec.msgpack.encode(history)) < 512 * 1024

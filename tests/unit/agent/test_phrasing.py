@@ -25,6 +25,17 @@ def phrases(text: str, *, is_first: bool = True, language: str = "en") -> list[s
         ("Really?! Yes. ", ["Really?!", "Yes."]),
         ("1. Open the box\n2. Close the box\n", ["1. Open the box", "2. Close the box"]),
         ("Wait... what? ", ["Wait...", "what?"]),
+        ("The U.S. is big. Yes ", ["The U.S. is big."]),
+        ("We live in the U.S. It is big. ", ["We live in the U.S.", "It is big."]),
+        ("Come at 10 a.m. Tomorrow is fine. ", ["Come at 10 a.m. Tomorrow is fine."]),
+        ("Come at 10 a.m. Then we eat. ", ["Come at 10 a.m.", "Then we eat."]),
+        ("Born on Jan. 5, 1990. Yes ", ["Born on Jan. 5, 1990."]),
+        ("See Fig. 2 and No. 5. Yes ", ["See Fig. 2 and No. 5."]),
+        ("A 10-15 min. walk from here. Yes ", ["A 10-15 min. walk from here."]),
+        ("It takes 10 min. Then we eat. ", ["It takes 10 min.", "Then we eat."]),
+        ("The answer is 42. Anything else? ", ["The answer is 42.", "Anything else?"]),
+        ("Mix it. 2. Add water. ", ["Mix it.", "2. Add water."]),
+        ("Do this: 1. Mix it. 2. Add water. ", ["Do this: 1. Mix it.", "2. Add water."]),
     ],
 )
 def test_english_is_cut_where_a_speaker_would_breathe(text: str, expected: list[str]) -> None:
@@ -69,7 +80,17 @@ def test_nothing_is_lost_or_changed(text: str, is_first: bool, language: str) ->
     assert "".join(phrase.text for phrase in done.phrases) + done.rest == text
 
 
-@given(st.text(alphabet="ab .,?!\n1", max_size=120), st.data())
+@pytest.mark.parametrize("text", ["Am 5. Mai war es warm. ", "Der 21. Juli. "])
+def test_other_languages_may_number_with_a_dot(text: str) -> None:
+    assert phrases(text, is_first=False, language="de") == [text.strip()]
+
+
+WORDS = st.sampled_from(
+    ["U.S. ", "The ", "Then, ", "a.m. ", "5. ", "1990. ", "I. ", "etc. ", "Dr. ", "word ", "It ", "\n"]
+)
+
+
+@given(st.lists(WORDS, max_size=12).map("".join) | st.text(alphabet="ab .,?!\n1", max_size=120), st.data())
 def test_what_was_cut_does_not_depend_on_how_the_text_arrived(text: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(text)))
     whole = cut(text, is_first=False, language="en")

@@ -101,3 +101,16 @@ class TestALease:
         await lease.renew()
 
         assert (await Lease.take(store, "s1", "another", lambda: clock[0])) is None
+
+    async def test_one_that_is_anothers_by_now_is_not_released(self) -> None:
+        store, clock = MemoryStore(BUCKET, lambda: True), [100.0]
+        lease = await Lease.take(store, "s1", "me", lambda: clock[0])
+        assert lease is not None
+        await store.delete("s1")
+        await store.create("s1", b"another")
+
+        await lease.release()
+
+        entry = await store.get("s1")
+        assert entry is not None
+        assert entry.value == b"another"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from parley_agent.history import Exchange
+from parley_agent.history import Exchange, History
 from parley_agent.places import Places
 from parley_agent.sessions import Lease, Records, SessionRecord
 from parley_agent.settings import AgentSettings
@@ -329,9 +329,61 @@ async def test_thirty_seconds_without_a_heartbeat_end_the_session_and_free_its_l
         await asyncio.sleep(25)
         assert not stage.running.done()
 
-        assert await stage.running == "ended"
+        assert await stage.running == "abandoned"
 
         assert await stage.leases.get(SESSION) is None
+
+
+async def test_a_gateway_that_was_cut_off_finds_its_session_again_though_nothing_was_said_in_it() -> None:
+    async with scene(ScriptedModel()) as stage:
+        assert await stage.running == "abandoned"
+
+        assert await stage.records.load(SESSION) is not None
+
+
+async def test_with_nothing_to_keep_an_abandoned_session_leaves_a_record_without_words() -> None:
+    async with scene(ScriptedModel("Bye."), keep_events_s=0) as stage:
+        stage.tell(*question("bye"))
+        await asyncio.sleep(1)
+        stage.tell(*played(0))
+
+        assert await stage.running == "abandoned"
+
+        found = await stage.records.load(SESSION)
+        assert found is not None
+        assert (found[0].history, found[0].latest_replies, found[0].next_turn) == (History(), (), 2)
+        assert stage.broker.stored(stage.broker.layout.events, stage.bus.subjects.reply(SESSION, "*")) == []
+
+
+@pytest.mark.parametrize("keep_events_s", [0, 86_400])
+async def test_a_broker_that_was_away_for_long_ends_no_session_of_a_gateway_that_lives(keep_events_s: float) -> None:
+    async with scene(ScriptedModel("Still here."), keep_events_s=keep_events_s) as stage:
+        stage.broker.crash()
+        await asyncio.sleep(90)
+        stage.broker.restart()
+        stage.broker.make_streams()
+        await asyncio.sleep(1)
+
+        stage.tell(*question("are you there"))
+        await asyncio.sleep(2)
+
+        assert not stage.running.done()
+        assert [phrase.text for phrase in stage.said(PhraseReady)] == ["Still here."]
+        assert await stage.records.load(SESSION) is not None
+
+
+async def test_a_session_that_is_handed_on_waits_for_no_model_that_hangs() -> None:
+    model = ScriptedModel("Sure.")
+    async with scene(model) as stage:
+        stage.tell(*question("hello"))
+        await asyncio.sleep(1)
+        model.hangs = True
+        stage.tell(*played(0))
+        await asyncio.sleep(0.5)
+
+        stage.worker.stop()
+        async with asyncio.timeout(1):
+            assert await stage.running == "handed on"
 
 
 async def test_a_lease_that_another_agent_took_is_given_up() -> None:
@@ -355,6 +407,25 @@ async def test_with_nothing_to_keep_a_closed_session_leaves_nothing() -> None:
 
         assert await stage.records.load(SESSION) is None
         assert stage.broker.stored(stage.broker.layout.events, stage.bus.subjects.reply(SESSION, "*")) == []
+
+
+async def test_of_a_session_in_which_nothing_was_said_no_record_stays() -> None:
+    async with scene(ScriptedModel()) as stage:
+        stage.tell(CloseSession(session=SESSION, epoch=1, reason="left"))
+
+        assert await stage.running == "ended"
+
+        assert await stage.records.load(SESSION) is None
+
+
+async def test_the_record_of_a_conversation_outlives_its_session() -> None:
+    async with scene(ScriptedModel("Bye.")) as stage:
+        stage.tell(*question("bye"))
+        await asyncio.sleep(1)
+        stage.tell(*played(0), CloseSession(session=SESSION, epoch=1, reason="left"))
+        await stage.running
+
+        assert await stage.history() == (Exchange("bye", "Bye."),)
 
 
 async def test_a_session_handed_on_keeps_its_record_and_frees_its_lease() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 import wave
 from pathlib import Path
 
@@ -107,3 +108,17 @@ def test_a_reply_is_written_as_a_plain_wav_into_a_new_folder(tmp_path: Path) -> 
     with wave.open(str(tmp_path / "replies" / "a.wav")) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE_HZ, 1, 2)
         assert file.getnframes() == RATE_HZ
+
+
+def test_a_pipe_by_its_name_is_read_once_and_from_its_beginning(tmp_path: Path) -> None:
+    pipe = tmp_path / "microphone"
+    os.mkfifo(pipe)
+    sound = write(tmp_path / "tone.wav", codec="pcm_s16le", rate_hz=RATE_HZ, channels=1)
+    speaking = threading.Thread(target=lambda: pipe.write_bytes(sound.read_bytes()))
+    speaking.start()
+
+    check_sound(pipe)
+    frames = list(read_frames(pipe, "microphone"))
+
+    speaking.join()
+    assert frames == list(read_frames(sound, "tone"))

@@ -35,6 +35,11 @@ def test_every_file_is_asked_for_once() -> None:
             },
         ),
         ([{"name": "HF_TOKEN", "value": "hf_1"}], [{"name": "HF_TOKEN", "value": "(4 characters left out)"}]),
+        (
+            {"llm": {"externalUrl": "https://me:secret@ollama.example/v1"}},
+            {"llm": {"externalUrl": "https://(left out)@ollama.example/v1"}},
+        ),
+        ({"image": "registry.example/parley@sha256:ab"}, {"image": "registry.example/parley@sha256:ab"}),
         ({"API_KEY": "abc"}, {"API_KEY": "(3 characters left out)"}),
         (
             {"name": "DISCORD_TOKEN", "valueFrom": {"secretKeyRef": {"name": "bot", "key": "token"}}},

@@ -1,5 +1,6 @@
 """The record that `demo --json` writes."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -99,3 +100,12 @@ def test_percentiles_are_values_that_were_measured(
     values: list[float | None], share: float, expected: float | None
 ) -> None:
     assert percentile(values, share) == expected
+
+
+def test_a_file_whose_name_is_no_text_has_a_place_in_the_record() -> None:
+    name = os.fsdecode(b"caf\xe9.wav")
+
+    record = turn_record(answered(), wav=name, expected=None, reply_wav=Path(name))
+
+    written = msgspec.json.decode(msgspec.json.encode(record))
+    assert (written["wav"], written["reply_wav"]) == (r"caf\xe9.wav", r"caf\xe9.wav")

@@ -1,11 +1,21 @@
 """The client of the asr service: what it sends, and what it makes of every answer."""
 
+import os
+import re
 from pathlib import Path
 
 import httpx
 import pytest
 
-from parley_cli.transcribing import Heard, NotTranscribedError, Service, TurnedAwayError, UnreachableError
+from parley_cli.transcribing import (
+    Heard,
+    NoAddressError,
+    NotTranscribedError,
+    Service,
+    TurnedAwayError,
+    UnreachableError,
+    connected,
+)
 
 HEARD = {"text": "안녕하세요.", "language": "ko", "duration_s": 1.2, "segments": []}
 
@@ -52,6 +62,29 @@ async def test_a_file_and_its_language_go_to_the_guides_route(sound: Path) -> No
     assert (request.method, request.url.path) == ("POST", "/transcribe")
     assert b'name="audio_file"; filename="hello.wav"' in request.content
     assert b'name="language"\r\n\r\nko\r\n' in request.content
+
+
+async def test_a_file_whose_name_is_no_text_is_sent_by_another_name(tmp_path: Path) -> None:
+    sound = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    sound.write_bytes(b"RIFF....")
+    asr = ScriptedAsr(httpx.Response(200, json=HEARD))
+
+    await service_of(asr).transcribe(sound, "")
+
+    [request] = asr.asked
+    assert rb'filename="caf\\xe9.wav"' in request.content
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://asr:99999", "http://asr:port"])
+async def test_what_is_no_address_is_refused_by_name(url: str) -> None:
+    with pytest.raises(NoAddressError, match=f"{re.escape(url)} is no address"):
+        async with connected(url, ""):
+            pass
+
+
+async def test_a_secret_of_any_letters_can_be_sent() -> None:
+    async with connected("http://asr:5005", "비밀") as service:
+        assert isinstance(service, Service)
 
 
 @pytest.mark.parametrize("code, status", [("unreadable", 415), ("too_long", 413), ("decode_failed", 503)])

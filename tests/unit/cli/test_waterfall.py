@@ -70,3 +70,16 @@ def test_a_row_fits_the_terminal(columns: int) -> None:
     lines = page.getvalue().splitlines()
     assert len(lines) == 6
     assert max(map(len, lines)) <= columns
+
+
+@pytest.mark.parametrize("columns", [40, 48, 60, 80])
+def test_the_headline_figures_fit_into_any_terminal(columns: int) -> None:
+    console = Console(file=io.StringIO(), width=columns)
+
+    console.print(Waterfall(report(STAGES)))
+
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= columns
+    assert "E2FT 650 ms" in "\n".join(lines)
+    assert "E2FA 800 ms" in "\n".join(lines)

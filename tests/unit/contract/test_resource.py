@@ -24,6 +24,12 @@ def test_a_minimal_manifest_is_enough() -> None:
     assert loaded.key == "default_libra"
 
 
+ADDRESS = (
+    "spec.llm.externalUrl: expected `str` matching regex "
+    r"'^(https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/[^\\s?#]*)?)?$'"
+)
+
+
 @pytest.mark.parametrize(
     "spec, expected",
     [
@@ -74,6 +80,10 @@ def test_a_minimal_manifest_is_enough() -> None:
         ("{tts: {fallbacks: [espeak, festival]}}", "spec.tts.fallbacks[1]: 'festival' is not one of piper, espeak"),
         ("{llm: {model: a, fallbacks: [a]}}", "spec.llm: fallbacks must not name the main model again"),
         ("{llm: {keepAlive: forever}}", "spec.llm.keepAlive: expected `str` matching regex '^(-1|[0-9]+(s|m|h))$'"),
+        *(
+            (f"{{llm: {{externalUrl: '{url}'}}}}", ADDRESS)
+            for url in ("https://me:secret@there", "http://", "http:// there", "http://there?a=b", "ollama.far")
+        ),
         ("{turnTaking: {watchdog: {holdAfterS: 12}}}", "spec: turnTaking.watchdog.failAfterS must be above holdAfterS"),
         (
             "{nats: {url: 'nats://there:4222'}}",

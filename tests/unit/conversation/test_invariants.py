@@ -29,6 +29,7 @@ PLAYS: dict[str, tuple[Person | tuple[Person, ...], Misfortune]] = {
     "whoever fails or stays silent": (Person(questions=2, interrupts=1), Misfortune(refusals=2)),
     "however long somebody speaks": (Person(questions=2, breaths=3), Misfortune(repetitions=1)),
     "however often somebody pauses": (Person(questions=2, pauses=3, interrupts=1), Misfortune(losses=2, repetitions=1)),
+    "whatever is refused while somebody pauses": (Person(questions=2, pauses=2, interrupts=1), Misfortune(refusals=3)),
     "whoever dies while somebody pauses": (Person(questions=2, pauses=2), Misfortune(crashes=2, echoes=2, refusals=1)),
     "however often the listener leaves": (Person(questions=2, absences=2, says_goodbye=True), NONE),
     "however two people talk at once": (TWO, NONE),
@@ -92,6 +93,24 @@ def test_who_goes_on_and_on_holds_up_the_reply_to_somebody_else_for_no_more_than
 
     assert world.listener.sounds[0].turn == 2
     assert world.listener.sounds[0].at - finished_at <= GATEWAY_RULES.take_up_after_s + 0.01
+
+
+def test_a_guess_that_loses_its_place_while_it_becomes_certain_costs_nobody_the_reply() -> None:
+    world = World(Person(pauses=1), may=Misfortune(refusals=1))
+    for move in ("person speaks", "person pauses"):
+        world.make(move)
+    while "model refuses 1" not in world.moves():
+        world.make(next(move for move in world.moves() if not move.startswith("person")))
+    for move in ("model refuses 1", "person stops speaking"):
+        world.make(move)
+    while world.agent is not None and not any(turn.is_committed for turn in world.agent.turns):
+        world.make(next(move for move in world.moves() if not move.startswith(("person", "model"))))
+
+    world.settle()
+
+    assert broken(world) == []
+    [report] = [event for event in world.record.events if isinstance(event, TurnReport)]
+    assert (report.outcome, report.reason) == ("answered", "")
 
 
 SMALL = {

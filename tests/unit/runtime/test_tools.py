@@ -1,10 +1,11 @@
 """Finding nats-server and Ollama: on PATH in the supported range, else the newest that was built."""
 
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from parley_runtime.tools import Tool, ToolMissingError, cache_dir, find_tool, is_supported, tool_version
+from parley_runtime.tools import HomelessError, Tool, ToolMissingError, cache_dir, find_tool, is_supported, tool_version
 
 OLLAMA_WITHOUT_SERVER = "Warning: could not connect to a running Ollama instance\nWarning: client version is 0.34.2"
 OLLAMA_WITH_OLDER_SERVER = "ollama version is 0.29.1\nWarning: client version is 0.34.2"
@@ -113,3 +114,15 @@ def test_without_a_cache_of_the_systems_it_is_in_the_home(monkeypatch: pytest.Mo
     monkeypatch.setenv("HOME", str(tmp_path))
 
     assert cache_dir() == tmp_path / ".cache" / "parley"
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_: int) -> NoReturn:
+        raise KeyError
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+
+    with pytest.raises(HomelessError, match="set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME"):
+        cache_dir()

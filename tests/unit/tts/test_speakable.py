@@ -56,11 +56,49 @@ NUMBERS = [
     ("5-10 people", "five to ten people"),
     ("5 - 3", "five minus three"),
     ("2*3*4 = 24", "two times three times four equals twenty-four"),
-    ("1/2", "one over two"),
+    ("1/2 cup, 5 1/2 and 3/4", "one half cup, five and one half and three quarters"),
+    ("7/13", "seven over thirteen"),
+    ("open 24/7", "open twenty-four seven"),
+    (
+        "on 11/29/2026 or 29/11/2026",
+        "on November twenty-ninth, twenty twenty-six or November twenty-ninth, twenty twenty-six",
+    ),
+    ("13/32/2026", "thirteen over thirty-two over two thousand and twenty-six"),
+    ("born Jan. 5, 1990 in Feb 1991", "born January fifth, nineteen ninety in February nineteen ninety-one"),
+    ("Einstein (1879-1955)", "Einstein eighteen seventy-nine to nineteen fifty-five"),
+    ("the 1990s, the '60s and the 2010s", "the nineteen nineties, the sixties and the twenty tens"),
+    ("from 10:30-11:45 or 9am-5pm", "from ten thirty to eleven forty-five or nine A M to five P M"),
+    ("at 10 a.m. and 12:00 p.m. sharp", "at ten A M and twelve P M sharp"),
+    ("$5M, $1.5B and 50¢", "five million dollars, one point five billion dollars and fifty cents"),
+    ("1,000,000,000,000 stars", "one trillion stars"),
+    ("(555) 123-4567", "five five five, one two three, four five six seven"),
+    ("call 911", "call nine one one"),
+    ("I am 5'10\" tall", "I am five foot ten tall"),
+    ("2 tbsp, 3 oz and 45 min", "two tablespoons, three ounces and forty-five minutes"),
+    ("v2.0 is ~5 times 2^10", "version two point zero is about five times two to the power of ten"),
+    (
+        "½ tsp. vanilla, 1½ cups and 2½ oz. of it",
+        "one half teaspoon vanilla, one and one half cups and two and one half ounces of it",
+    ),
+    ("1 tbsp. of salt (3.4 mi.) away", "one tablespoon of salt three point four miles away"),
+    ("It took 10 min. Then we left.", "It took ten minutes. Then we left."),
+    ("World War II and Henry VIII in Chapter XIV", "World War two and Henry the eighth in Chapter fourteen"),
     ("+1 555-123-4567", "one, five five five, one two three, four five six seven"),
     ("version 1.2.3", "version one point two point three"),
     ("GPT-4 is B12", "GPT-four is B twelve"),
     ("№ 1234567890123456", "No one two three four five six seven eight nine zero one two three four five six"),
+]
+
+ABBREVIATIONS = [
+    ("No. 5, Fig. 2 and pp. 3-5", "number five, figure two and pages three to five"),
+    ("No. I did not.", "No. I did not."),
+    ("5 St. James St. in St. Louis", "five Saint James Street in Saint Louis"),
+    ("On Main St. The shop", "On Main Street The shop"),
+    ("Mt. Everest, Gen. Lee and Sen. Smith", "Mount Everest, General Lee and Senator Smith"),
+    ("W. B. Yeats and John F. Kennedy", "W B Yeats and John F Kennedy"),
+    ("It has vitamin C. Bananas do not.", "It has vitamin C. Bananas do not."),
+    ("Martin Luther King Jr. spoke", "Martin Luther King Junior spoke"),
+    ("a Ph.D. in the U.S. of A.", "a P H D in the U S of A."),
 ]
 
 KOREAN = [
@@ -83,6 +121,13 @@ KOREAN = [
     ("5~10분", "오에서 십분"),
     ("https://naver.com/x 보세요", "네이버 점 컴 보세요"),
     ("- 사과\n- 배", "사과. 배"),
+    ("'hello'를 '안녕하세요'라고 합니다.", "hello를 안녕하세요라고 합니다."),
+    ('그는 "안녕."이라고 했어요.', "그는 안녕이라고 했어요."),
+    ("ㅋㅋㅋ 재밌어요 ㅠㅠ", "재밌어요"),
+    ("C++와 C#, A+ 학점", "씨 플러스플러스와 씨 샵, 에이 플러스 학점"),
+    ("소금 1큰술과 2작은술, 3개 국어, 5대양 6대주", "소금 한 큰술과 두 작은술, 삼개 국어, 오대양 육대주"),
+    ("No.1 vs. No.2", "넘버 일 대 넘버 이"),
+    ("√2와 π", "루트 이와 파이"),
     ("12345678", "천이백삼십사만 오천육백칠십팔"),
 ]
 
@@ -102,12 +147,17 @@ def test_numbers_become_english_words(written: str, spoken: str) -> None:
     assert speakable(written, "en-US") == spoken
 
 
+@pytest.mark.parametrize("written, spoken", ABBREVIATIONS)
+def test_abbreviations_become_what_they_stand_for_and_end_no_sentence(written: str, spoken: str) -> None:
+    assert speakable(written, "en") == spoken
+
+
 @pytest.mark.parametrize("written, spoken", KOREAN)
 def test_korean_numbers_take_the_set_that_fits_what_is_counted(written: str, spoken: str) -> None:
     assert speakable(written, "ko") == spoken
 
 
-@pytest.mark.parametrize("nothing", ["", " \n", "🎉", "---", "...", "**", "```", "🇫🇷 ™"])
+@pytest.mark.parametrize("nothing", ["", " \n", "🎉", "---", "...", "**", "```", "🇫🇷 ™", "ㅎㅎ"])
 def test_what_has_no_letter_and_no_digit_says_nothing(nothing: str) -> None:
     assert speakable(nothing, "en") == ""
 

@@ -99,8 +99,8 @@ class Store(Protocol):
         """Replace the value if it is still of `revision`; return the new one, or None if somebody was faster."""
         ...
 
-    async def delete(self, key: str) -> None:
-        """Remove the key; nothing happens if there is none."""
+    async def delete(self, key: str, *, revision: int | None = None) -> None:
+        """Remove the key, or only what is still of `revision`; nothing happens if there is none."""
         ...
 
 

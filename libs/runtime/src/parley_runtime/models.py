@@ -48,7 +48,7 @@ class ModelStore:
     @classmethod
     def at(cls, folder: str = "") -> "ModelStore":
         """Open the store that a setting names; empty for the one in the user's cache."""
-        return cls(Path(folder).expanduser() if folder else cache_dir() / "models")
+        return cls(_path(folder) if folder else cache_dir() / "models")
 
     def folder(self, model: Model) -> Path:
         """Return where a model's files belong, there or not."""
@@ -75,7 +75,7 @@ class ModelStore:
             ModelDamagedError: some files are missing or have the wrong size.
         """
         if os.sep in name:
-            return _own_folder(Path(name).expanduser(), kind)
+            return _own_folder(_path(name), kind)
         model = find_model(name, kind)
         match self.state(model):
             case "present":
@@ -98,6 +98,11 @@ class ModelStore:
         if not folder.is_dir():
             return [f"{model.name}: is not here"]
         return folder_problems(folder, model, count, known=recorded(folder)) or piper_voices.problems(folder)
+
+
+def _path(name: str) -> Path:
+    """Return what a setting names, `~` read as a shell does: that of nobody known stands for itself."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111  # pathlib's raises for an unknown user
 
 
 def _own_folder(folder: Path, kind: Kind) -> Path:

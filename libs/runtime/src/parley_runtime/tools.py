@@ -28,9 +28,25 @@ class ToolMissingError(PermanentError):
     """A tool is neither on PATH nor in the cache."""
 
 
+class HomelessError(PermanentError):
+    """There is no place that is the user's own."""
+
+
 def cache_dir() -> Path:
     """Return the user's cache of Parley: `$XDG_CACHE_HOME/parley`, or `~/.cache/parley`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "parley"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home_dir() / ".cache") / "parley"
+
+
+def home_dir() -> Path:
+    """Return the user's home.
+
+    Raises:
+        HomelessError: the environment names none, and neither does the list of users, as in a container.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise HomelessError("this user has no home directory: set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME") from None
 
 
 def find_tool(tool: Tool) -> Path:

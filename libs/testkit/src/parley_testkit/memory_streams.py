@@ -118,9 +118,10 @@ class MemoryStore:
         entry = await self.get(key)
         return self._put(key, value) if entry and entry.revision == revision else None
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, *, revision: int | None = None) -> None:
         """See Store."""
-        if await self.get(key):
+        entry = await self.get(key)
+        if entry and revision in {None, entry.revision}:
             del self._values[key]
 
     def _put(self, key: str, value: bytes) -> int:

@@ -21,6 +21,8 @@ class ScriptedModel:
         self.cancelled = 0
         self.fails_after: int | None = None
         """Words after which the server goes away; None for a server that stays."""
+        self.hangs = False
+        """Whether the server takes what is asked from now on, and says nothing to it."""
         self._scripts = list(scripts) or ["Yes."]
         self._token_s = token_s
         self._ends = ends
@@ -34,11 +36,15 @@ class ScriptedModel:
     async def warm(self, messages: Sequence[ChatMessage]) -> None:
         """See LanguageModel."""
         self.warmed.append(tuple(messages))
+        if self.hangs:
+            await asyncio.Future()
         self._is_loaded = True
 
     async def reply(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[Chunk, None]:
         """See LanguageModel."""
         self.prompts.append(tuple(messages))
+        if self.hangs:
+            await asyncio.Future()
         self._is_loaded = True
         script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         words = script.split(" ")

@@ -200,7 +200,9 @@ class Agent:
                     answer = SessionRefused(
                         code="not_ready", sentence="The assistant is not ready yet. Try again soon."
                     )
-                await self._bus.answer(request, answer)
+                # Whoever asked asks again; one who cannot be answered must not end this process.
+                with contextlib.suppress(BusUnavailableError):
+                    await self._bus.answer(request, answer)
 
     async def _grant(self, request: Message) -> Message:
         match request:

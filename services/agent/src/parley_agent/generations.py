@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -169,8 +169,7 @@ class Generations:
         if place is None:
             self._put(refused)
             return
-        if self._warming:
-            self._warming.cancel()
+        self._stop_warming()
         attributes: Attributes = {
             words.SESSION: session,
             words.TURN_NUMBER: effect.turn,
@@ -179,14 +178,15 @@ class Generations:
         }
         span = self._around.telemetry.start(words.AGENT_TURN, parent=parent, attributes=attributes)
         generation = Generation(self._around.model, self._around.telemetry, effect, span)
-        self._asking[effect.turn] = _Asking(generation, self._tasks.create_task(self._run(generation, place)), place)
-
-    async def _run(self, generation: Generation, place: Place) -> None:
         settings = self._around.settings
-        try:
-            await generation.run(settings.system_prompt, self._put, capture_text=settings.capture_text)
-        finally:
-            place.leave()
+        running = generation.run(settings.system_prompt, self._put, capture_text=settings.capture_text)
+        self._asking[effect.turn] = _Asking(generation, self._task(running, place), place)
+
+    def _task(self, running: Coroutine[None, None, None], place: Place) -> "asyncio.Task[None]":
+        """Run something at a place, which is left at the end, also of what is cancelled before it began."""
+        task = self._tasks.create_task(running)
+        task.add_done_callback(lambda _: place.leave())
+        return task
 
     def keep(self, turn: int) -> None:
         """The turn's guess was right."""
@@ -209,12 +209,18 @@ class Generations:
         """Nothing more will be said at all."""
         for turn in self.turns:
             self.end(turn)
+        self._stop_warming()
 
     def warm(self, history: History, user: str) -> None:
-        """Fill the model's prefix cache while nobody waits for it."""
-        if self._around.places.are_free and (self._warming is None or self._warming.done()):
+        """Fill the model's prefix cache while nobody waits for it, in this session or another."""
+        place = self._around.places.take(self._stop_warming, is_warming=True)
+        if place is not None:
             messages = prompt(self._around.settings.system_prompt, history, user)
-            self._warming = self._tasks.create_task(self._warm(messages))
+            self._warming = self._task(self._warm(messages), place)
+
+    def _stop_warming(self) -> None:
+        if self._warming is not None:
+            self._warming.cancel()
 
     async def _warm(self, messages: Sequence[ChatMessage]) -> None:
         with contextlib.suppress(ParleyError):

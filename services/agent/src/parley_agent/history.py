@@ -11,6 +11,9 @@ import msgspec
 
 _CHARS_PER_TOKEN: Final = 2
 """A low estimate for English (about 4) and a fair one for Korean, so that a prompt never overruns the context."""
+_MOST_CHARS: Final = 100_000
+"""However large the context: a session's record has to fit into one message of the broker (1 MiB), and Hangul takes
+three bytes a character."""
 
 
 class ChatMessage(NamedTuple):
@@ -52,8 +55,8 @@ class History(msgspec.Struct, frozen=True):
 
 
 def max_history_chars(num_ctx: int, num_predict: int, system_prompt: str) -> int:
-    """Return how many characters of history fit beside the system prompt, a question and the reply."""
-    return max(0, (num_ctx - 2 * num_predict) * _CHARS_PER_TOKEN - len(system_prompt))
+    """Return how many characters of history fit beside the system prompt, a question and the reply, and are kept."""
+    return min(_MOST_CHARS, max(0, (num_ctx - 2 * num_predict) * _CHARS_PER_TOKEN - len(system_prompt)))
 
 
 def prompt(system_prompt: str, history: History, user: str = "") -> tuple[ChatMessage, ...]:

@@ -102,8 +102,8 @@ class Lease:
         self._revision, self._until = revision, asked_at + LEASE_S
 
     async def release(self) -> None:
-        """Give it up at once, so that nobody waits for it to expire."""
-        await self._store.delete(self._session)
+        """Give it up at once, so that nobody waits for it to expire; one that is another's by now stays theirs."""
+        await self._store.delete(self._session, revision=self._revision)
 
 
 class Records:

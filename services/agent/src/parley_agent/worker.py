@@ -16,6 +16,7 @@ from parley_agent import takeover, turn_events, turn_state, turns
 from parley_agent.announcements import Speaker, announce
 from parley_agent.engines import LanguageModel, Usage
 from parley_agent.generations import Generations, Surroundings
+from parley_agent.history import History
 from parley_agent.places import Places
 from parley_agent.sessions import ABANDONED_AFTER_S, RENEW_EVERY_S, Lease, Records, SessionRecord
 from parley_agent.settings import AgentSettings
@@ -33,7 +34,7 @@ log: Final = structlog.get_logger()
 
 T = TypeVar("T")
 
-Ending = Literal["ended", "handed on", "lost"]
+Ending = Literal["ended", "abandoned", "handed on", "lost"]
 _RETRY_S: Final = 0.25
 
 
@@ -92,7 +93,8 @@ class SessionWorker:
             self._tasks,
             self._events.put_nowait,
         )
-        self._heard_from_at = self._clock()
+        self._silent_s = 0.0
+        """How long the gateway was silent, as far as it could be heard: see `_hold_lease`."""
 
     @property
     def is_busy(self) -> bool:
@@ -103,7 +105,7 @@ class SessionWorker:
         """Take a message of this session; never blocks."""
         match received.message:
             case Heartbeat(epoch=self._record.epoch):
-                self._heard_from_at = self._clock()
+                self._silent_s = 0.0
             case CloseSession(epoch=self._record.epoch):
                 self._events.put_nowait(turn_events.SessionEnded())
             case TurnMessage() as message:
@@ -132,6 +134,7 @@ class SessionWorker:
         try:
             ending = await self._work()
         finally:
+            self._generations.end_all()
             self._refuse_moves()
         await self._leave(ending)
         return ending
@@ -156,8 +159,13 @@ class SessionWorker:
                     await self._move(event)
                     continue
                 await self._decide(event)
-                if isinstance(event, turn_events.SessionEnded | turn_events.GatewayLost):
-                    self._ending.put_nowait("ended")
+                match event:
+                    case turn_events.SessionEnded():
+                        self._ending.put_nowait("ended")
+                    case turn_events.GatewayLost():
+                        self._ending.put_nowait("abandoned")
+                    case _:
+                        pass
         except LeaseLostError:
             self._ending.put_nowait("lost")
 
@@ -191,7 +199,7 @@ class SessionWorker:
         self._record = replace(self._record, epoch=epoch)
         self._state = replace(self._state, epoch=epoch)
         self._parents.clear()
-        self._heard_from_at = self._clock()
+        self._silent_s = 0.0
         await self._until_back(self._save)
         if not move.moved.done():
             move.moved.set_result(self._record)
@@ -209,7 +217,11 @@ class SessionWorker:
             await self._insist(effect)
 
     async def _hold_lease(self) -> None:
-        while self._clock() - self._heard_from_at < ABANDONED_AFTER_S:
+        """Renew it each second; so many with the broker there, and without a word of the gateway, end the session.
+
+        While the broker is away, or this process stopped, nobody could be heard: that says nothing of the gateway.
+        """
+        while self._silent_s < ABANDONED_AFTER_S:
             await asyncio.sleep(RENEW_EVERY_S)
             try:
                 await self._lease.renew()
@@ -218,6 +230,7 @@ class SessionWorker:
             except LeaseLostError:
                 self._ending.put_nowait("lost")
                 return
+            self._silent_s += RENEW_EVERY_S
         self._events.put_nowait(turn_events.GatewayLost())
 
     # Carrying out what the reducer decided.
@@ -315,14 +328,22 @@ class SessionWorker:
         self._record_revision = await self._tools.records.replace(self._record, self._record_revision)
 
     async def _leave(self, ending: Ending) -> None:
-        """Let go of the lease; of a session that ended, leave nothing that `keepEventsS` does not allow."""
-        if ending == "lost":
-            return
-        with contextlib.suppress(BusUnavailableError):
-            if ending == "ended" and self._tools.settings.keep_events_s == 0:
+        """Let go of the lease; of a session that is over, leave nothing that `keepEventsS` does not allow.
+
+        Nor the record of one in which nothing was said: clients that come and go all day would fill the bucket. Of one
+        that was abandoned a record stays, without words if need be: its gateway may have been cut off, and come back.
+        """
+        keeps_nothing = self._tools.settings.keep_events_s == 0
+        with contextlib.suppress(BusUnavailableError, LeaseLostError):
+            if ending in {"ended", "abandoned"} and keeps_nothing:
                 await self._purge_events()
+            if ending == "ended" and (keeps_nothing or not self._state.history.exchanges):
                 await self._tools.records.forget(self._record.session)
-            await self._lease.release()
+            if ending == "abandoned" and keeps_nothing:
+                self._state = replace(self._state, history=History(), latest_replies=())
+                await self._save()
+            if ending != "lost":
+                await self._lease.release()
 
     async def _purge_events(self) -> None:
         bus, session = self._tools.bus, self._record.session

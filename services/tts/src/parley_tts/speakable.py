@@ -25,7 +25,8 @@ _MARKDOWN: Final = (
     .disable(["list", "code", "lheading", "html_block", "reference", "hr"])
 )
 _BULLET: Final = re.compile(r"^\s*(?:[-*+•‣◦▪]\s+|\[[ xX]\]\s+)+")
-_NUMBERED: Final = re.compile(r"^\s*\(?(\d{1,3})[.)]\s+")
+_NUMBERED: Final = re.compile(r"^\s*\(?(\d{1,3})[.)]\s+(?!\d{3}-\d{4})")
+"""The number of an item; (555) 123-4567 is a telephone's."""
 _RULE: Final = re.compile(r"^\s*([-*_=])(?:\s*\1){2,}\s*$")
 _ENDS: Final = re.compile(r"[.!?,;:。！？…]['\"’”)]*$")
 
@@ -59,6 +60,8 @@ _SAME: Final = str.maketrans(
 )
 _READ_AS_THEY_ARE: Final = re.compile("([²³½¼¾]+)")
 """Normalisation would make plain digits of these."""
+_LAUGHTER: Final = re.compile("[ㅋㅎㅠㅜ]{2,}")
+"""Letters that are laughed and cried with in Korean; normalisation would make halves of syllables of them."""
 _TIMES: Final = re.compile(r"(?<=\d)\s?\*\s?(?=\d)")
 """Markdown would take the asterisks of 2*3*4 for emphasis."""
 _MAX_PASSES: Final = 8
@@ -67,7 +70,8 @@ _MAX_PASSES: Final = 8
 def speakable(text: str, language: str) -> str:
     """Return what can be spoken of a text, on one line; empty if there is nothing, as in "🎉" or "---".
 
-    Whatever has a letter or a digit outside of emoji gives something to speak. Speakable text comes back unchanged.
+    Whatever has a letter or a digit, outside of emoji and of ㅋㅋ and ㅠㅠ, gives something to speak. Speakable text
+    comes back unchanged.
 
     Args:
         text: as a language model writes it.
@@ -85,9 +89,10 @@ def speakable(text: str, language: str) -> str:
 
 
 def _pass(text: str, language: str) -> str:
+    text = _LAUGHTER.sub(" ", emoji.replace_emoji(text, " "))
     text = "".join(
         part if _READ_AS_THEY_ARE.fullmatch(part) else unicodedata.normalize("NFKC", part)
-        for part in _READ_AS_THEY_ARE.split(emoji.replace_emoji(text, " "))
+        for part in _READ_AS_THEY_ARE.split(text)
     )
     text = _plain(_TIMES.sub("×", text.translate(_SAME)))
     text = _EMAIL.sub(lambda m: f"{m[1]} {_AT.get(language, '@')} {_host(m[2], language)}", text)
@@ -160,7 +165,7 @@ def _tidy(text: str, language: str) -> str:
         else " "
         for character in text
     )
-    kept = re.sub(r"(?<!\w)'|'(?!\w)", " ", kept)  # quotes, but not apostrophes
+    kept = re.sub(r"(?<!\w)'|'(?!\w)|(?<=[가-힣])'", " ", kept)  # quotes, but not apostrophes
     kept = re.sub(r"(?<=\w) -+ (?=\w)", ", ", kept)  # a dash: a pause
     kept = re.sub(r"(?<!\w)-+(?!\d)|-+(?!\w)", " ", kept)
     kept = re.sub(r"\s+([.,!?;:])", r"\1", kept)

@@ -81,7 +81,8 @@ class Llm(Part, frozen=True, kw_only=True):
     """How long the model stays loaded without a question; -1 for ever, because a load costs the next turn seconds."""
     ollama: Ollama = Ollama()
     external_url: HttpUrl = ""
-    """An Ollama that runs already; empty starts one for the assistant."""
+    """An Ollama that runs already; empty starts one for the assistant. No user and password: its client sends none, and
+    everybody who may look at the resource would read them."""
     fallbacks: Annotated[list[OllamaName], msgspec.Meta(max_length=4)] = []
     """Models to take instead where the first does not fit or fails."""
     resources: Resources = Resources()

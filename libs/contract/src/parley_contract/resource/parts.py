@@ -15,7 +15,7 @@ ObjectNameOrNone = Annotated[str, msgspec.Meta(pattern="^([a-z0-9]([a-z0-9.-]*[a
 DataKey = Annotated[str, msgspec.Meta(pattern="^[.]?[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=253)]
 """Key in a Secret, which may become the name of a file: never `..`."""
 _PLACE: Final = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
-HttpUrl = Annotated[str, msgspec.Meta(pattern=f"^(https?://{_PLACE}(/.*)?)?$", max_length=2048)]
+HttpUrl = Annotated[str, msgspec.Meta(pattern=rf"^(https?://{_PLACE}(/[^\s?#]*)?)?$", max_length=2048)]
 """Where something is found by HTTP, or empty. Who somebody is belongs into a Secret, and no part of it."""
 WebSocketUrl = Annotated[str, msgspec.Meta(pattern=f"^(wss?://{_PLACE}([/?].*)?)?$", max_length=2048)]
 """The same of a WebSocket."""

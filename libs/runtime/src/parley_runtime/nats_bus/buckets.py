@@ -1,12 +1,16 @@
 """A key-value bucket with compare-and-set, on nats-py's."""
 
 from collections.abc import Coroutine
+from typing import Final
 
-from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
 from parley_runtime.bus import Entry
 from parley_runtime.nats_bus.vendor import translated
+
+_WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
+"""nats-server's codes for a compare-and-set that is lost (JSStreamWrongLastSequenceErrF and …ConstantErr)."""
 
 
 class NatsStore:
@@ -33,10 +37,15 @@ class NatsStore:
         """See Store."""
         return await self._write(self._bucket.update(key, value, last=revision), key)
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, *, revision: int | None = None) -> None:
         """See Store."""
         with translated(f"cannot delete {key}"):
-            await self._bucket.delete(key)
+            try:
+                await self._bucket.delete(key, last=revision)
+            except APIError as error:
+                # nats-py translates this for writes alone.
+                if error.err_code not in _WRONG_LAST_SEQUENCE:
+                    raise
 
     async def _write(self, write: Coroutine[None, None, int], key: str) -> int | None:
         with translated(f"cannot write {key}"):

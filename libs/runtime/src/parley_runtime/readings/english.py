@@ -1,98 +1,40 @@
-"""How English reads numbers and symbols, in text without markup. Pure.
+"""How English reads numbers, symbols and abbreviations, in text without markup. Pure.
 
-Spelled out: whole and decimal numbers, ordinals, years after words that announce one, clock times, ISO dates, money,
-percentages, common units, ranges, telephone numbers digit by digit. Anything else with digits is read as numbers.
+One ordered list of rules, from what is surest to what is left. Spelled out: whole and decimal numbers, ordinals, years
+where something announces one, decades, clock times, dates, money, percentages, common units and fractions, ranges,
+telephone numbers digit by digit. Anything else with digits is read as numbers. How those are said stands in
+`english_numbers`, what is abbreviated in `english_words`.
 """
 
 import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from num2words import num2words
-
-_NUMBER: Final = r"\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?"
-_MOST_DIGITS: Final = 12
-"""Longer ones are names rather than amounts, and are read digit by digit."""
-_MONTHS: Final = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
+from parley_runtime.readings.english_numbers import (
+    CURRENCIES,
+    NUMBER,
+    SHORT_SCALES,
+    cardinal,
+    decade,
+    each_digit,
+    fraction,
+    money,
+    ordinal,
+    roman,
+    year,
 )
-_CURRENCIES: Final = {
-    "$": ("dollar", "dollars", "cent", "cents"),
-    "€": ("euro", "euros", "cent", "cents"),
-    "£": ("pound", "pounds", "penny", "pence"),
-    "¥": ("yen", "yen", "", ""),
-    "₩": ("won", "won", "", ""),
-}
-_UNITS: Final = {
-    "km/h": ("kilometer per hour", "kilometers per hour"),
-    "m/s": ("meter per second", "meters per second"),
-    "mph": ("mile per hour", "miles per hour"),
-    "km²": ("square kilometer", "square kilometers"),
-    "m²": ("square meter", "square meters"),
-    "m³": ("cubic meter", "cubic meters"),
-    "km": ("kilometer", "kilometers"),
-    "cm": ("centimeter", "centimeters"),
-    "mm": ("millimeter", "millimeters"),
-    "m": ("meter", "meters"),
-    "ft": ("foot", "feet"),
-    "kg": ("kilogram", "kilograms"),
-    "mg": ("milligram", "milligrams"),
-    "g": ("gram", "grams"),
-    "lbs": ("pound", "pounds"),
-    "lb": ("pound", "pounds"),
-    "ml": ("milliliter", "milliliters"),
-    "mL": ("milliliter", "milliliters"),
-    "L": ("liter", "liters"),
-    "TB": ("terabyte", "terabytes"),
-    "GB": ("gigabyte", "gigabytes"),
-    "MB": ("megabyte", "megabytes"),
-    "KB": ("kilobyte", "kilobytes"),
-    "kB": ("kilobyte", "kilobytes"),
-    "GHz": ("gigahertz", "gigahertz"),
-    "MHz": ("megahertz", "megahertz"),
-    "kHz": ("kilohertz", "kilohertz"),
-    "Hz": ("hertz", "hertz"),
-    "kW": ("kilowatt", "kilowatts"),
-    "ms": ("millisecond", "milliseconds"),
-    "°C": ("degree Celsius", "degrees Celsius"),
-    "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
-    "°": ("degree", "degrees"),
-    "%": ("percent", "percent"),
-}
-_ABBREVIATIONS: Final = {
-    "e.g.": "for example",
-    "i.e.": "that is",
-    "etc.": "et cetera",
-    "vs.": "versus",
-    "approx.": "approximately",
-    "Mr.": "Mister",
-    "Mrs.": "Missus",
-    "Ms.": "Miz",
-    "Dr.": "Doctor",
-    "Prof.": "Professor",
-}
-_SYMBOLS: Final = {
-    "&": "and",
-    "+": "plus",
-    "=": "equals",
-    "×": "times",
-    "÷": "divided by",
-    "±": "plus or minus",
-    "≈": "about",
-    "≠": "is not",
-    "≤": "at most",
-    "≥": "at least",
-    "→": "to",
-    "@": "at",
-    "%": "percent",
-    "°": "degrees",
-    "²": "squared",
-    "³": "cubed",
-    "½": "one half",
-    "¼": "one quarter",
-    "¾": "three quarters",
-}
+from parley_runtime.readings.english_words import (
+    ABBREVIATIONS,
+    BEFORE_NAMES,
+    BEFORE_NUMBERS,
+    COUNTED,
+    MONTHS,
+    NAME,
+    RULERS,
+    STREETS,
+    SYMBOLS,
+    UNITS,
+)
 
 
 def read(text: str) -> str:
@@ -102,75 +44,72 @@ def read(text: str) -> str:
     return text
 
 
-def _cardinal(digits: str) -> str:
-    """Read `1,234.5`."""
-    whole, _, decimals = digits.replace(",", "").partition(".")
-    if len(whole) > _MOST_DIGITS or (len(whole) > 1 and whole.startswith("0")):
-        words = _each_digit(whole)
-    else:
-        words = num2words(int(whole)).replace(",", "")
-    return f"{words} point {_each_digit(decimals)}" if decimals else words
-
-
-def _each_digit(digits: str) -> str:
-    return " ".join(num2words(int(digit)) for digit in digits)
-
-
-def _year(digits: str) -> str:
-    return str(num2words(int(digits), to="year"))
-
-
-def _ordinal(digits: str) -> str:
-    return str(num2words(int(digits), to="ordinal")).replace(",", "")
-
-
 def _money(match: re.Match[str]) -> str:
-    one, many, one_cent, cents = _CURRENCIES[match["currency"]]
-    amount, scale = match["amount"], match["scale"]
-    if scale:
-        return f" {_cardinal(amount)} {scale} {many} "
-    whole, _, fraction = amount.partition(".")
-    spoken = f" {_cardinal(whole)} {one if whole == '1' else many} "
-    if not fraction.strip("0"):
-        return spoken
-    if not cents or len(fraction) != 2:  # noqa: PLR2004  # cents have two digits
-        return f" {_cardinal(amount)} {many} "
-    return f"{spoken}and {_cardinal(str(int(fraction)))} {one_cent if int(fraction) == 1 else cents} "
+    return f" {money(match['currency'], match['amount'], match['scale'] or match['short'] or '')} "
 
 
 def _clock(match: re.Match[str]) -> str:
     hour, minute = int(match["hour"]), match["minute"]
     half = f" {match['half'][0].upper()} M" if match["half"] else ""
     if minute == "00":
-        return _cardinal(str(hour)) + (half or " o'clock")
-    spoken = f"oh {_cardinal(minute[1])}" if minute.startswith("0") else _cardinal(minute)
-    return f"{_cardinal(str(hour))} {spoken}{half}"
+        return cardinal(str(hour)) + (half or " o'clock")
+    spoken = f"oh {cardinal(minute[1])}" if minute.startswith("0") else cardinal(minute)
+    return f"{cardinal(str(hour))} {spoken}{half}"
 
 
 def _hour(match: re.Match[str]) -> str:
-    return f"{_cardinal(match[1])} {match[2][0].upper()} M"
+    return f"{cardinal(match[1])} {match[2][0].upper()} M"
 
 
-def _iso_date(match: re.Match[str]) -> str:
-    year, month, day = match.groups()
-    return f"{_MONTHS[int(month) - 1]} {_ordinal(day)}, {_year(year)}"
+def _date(match: re.Match[str]) -> str:
+    """Read 2026-11-29 and 11/29/2026; also 29/11/2026, as there are no 29 months."""
+    if match["iso"]:
+        month, day = int(match["month"]), int(match["day"])
+    else:
+        month, day = int(match["first"]), int(match["second"])
+        if month > len(MONTHS) >= day:
+            month, day = day, month
+    if not (1 <= month <= len(MONTHS) and 1 <= day <= 31):  # noqa: PLR2004  # the longest months
+        return match[0]
+    return f"{MONTHS[month - 1]} {ordinal(str(day))}, {year(match['iso'] or match['year'])}"
+
+
+def _fraction(match: re.Match[str]) -> str:
+    words = fraction(match["above"], match["below"])
+    if words is None:
+        return match[0]
+    return f"{cardinal(match['whole'])} and {words}" if match["whole"] else words
+
+
+def _power(match: re.Match[str]) -> str:
+    return {"2": " squared", "3": " cubed"}.get(match[1], f" to the power of {match[1]}")
 
 
 def _measure(match: re.Match[str]) -> str:
-    one, many = _UNITS[match[2]]
-    return f"{_cardinal(match[1])} {one if match[1] == '1' else many}"
+    """Read `1½ tsp.`, `½ tsp` and `2 tsp`; without an amount it is a word like others."""
+    number, part, (one, many) = match[1], match[2], UNITS[match[3]]
+    if number is None and part is None:
+        return match[0]
+    amount = " and ".join([*([cardinal(number)] if number else []), *([SYMBOLS[part]] if part else [])])
+    return f"{amount} {one if (number, part) == ('1', None) or number is None else many}"
 
 
 def _digits_apart(match: re.Match[str]) -> str:
-    return ", ".join(_each_digit(group) for group in re.findall(r"\d+", match[0]))
+    return ", ".join(each_digit(group) for group in re.findall(r"\d+", match[0]))
 
 
 def _points(match: re.Match[str]) -> str:
-    return " point ".join(_cardinal(part) for part in match[0].split("."))
+    return " point ".join(cardinal(part) for part in match[0].split("."))
 
 
 def _initials(match: re.Match[str]) -> str:
     return " ".join(match[0].replace(".", " ").split()) + ("." if match.end() == len(match.string) else "")
+
+
+def _initial(match: re.Match[str]) -> str:
+    """Drop the dot of John F. Kennedy, which would be the end of a sentence."""
+    before = match.string[: match.start()].split()
+    return "" if len(before) < 2 or before[-2][:1].isupper() or before[-2].endswith((",", ".")) else "."  # noqa: PLR2004
 
 
 def _any_of(words: Iterable[str]) -> str:
@@ -178,23 +117,16 @@ def _any_of(words: Iterable[str]) -> str:
 
 
 _Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
-_MONTH: Final = _any_of(_MONTHS)
+_MONTH: Final = _any_of(MONTHS)
+_ANY_YEAR: Final = r"1[1-9]\d\d|20\d\d"
+_YEAR: Final = rf"(?:{_ANY_YEAR})(?![\d,.]*\d)"
+_ANNOUNCED: Final = (
+    r"[Ii]n|[Ss]ince|[Uu]ntil|[Tt]ill|[Bb]y|[Ff]rom|[Bb]efore|[Aa]fter|[Bb]etween|[Dd]uring|[Yy]ear|[Ee]arly|[Ll]ate|"
+    r"[Ss]pring|[Ss]ummer|[Ff]all|[Aa]utumn|[Ww]inter"
+)
+"""Words before a year."""
 _RULES: Final[tuple[_Rule, ...]] = (
-    (re.compile(rf"(?<!\w)(?:{_any_of(_ABBREVIATIONS)})"), lambda m: _ABBREVIATIONS[m[0]]),
-    (re.compile(r"(?<![\w.])(?:[A-Za-z]\.){2,}"), _initials),
-    (re.compile(r"\b([CF])#"), r"\1 sharp"),
-    (re.compile(r"#(?=\d)"), "number "),
-    (re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b"), _iso_date),
-    (re.compile(r"(?<![\d-])(?:\+?\d{1,3}[- ])?\(?\d{3}\)?[- ]\d{3}-\d{4}(?![\d-])"), _digits_apart),
-    (re.compile(r"(?<=\d)-(?=\d)"), " to "),
-    (re.compile(r"(?<=\d) - (?=\d)|(?<![\w.])-(?=[$€£¥₩]?\d)"), " minus "),
-    (
-        re.compile(
-            rf"(?P<currency>[{''.join(_CURRENCIES)}])\s?(?P<amount>{_NUMBER})"
-            r"(?:\s(?P<scale>thousand|million|billion|trillion)\b)?"
-        ),
-        _money,
-    ),
+    (re.compile(r"(?<=[\dmM.])\s?-\s?(?=\d{1,2}(?::\d\d|\s?[AaPp]\.?[Mm]\b))"), " to "),
     (
         re.compile(
             r"(?<![\d:.,])(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(?![\d:])(?:\s?(?P<half>[AaPp])\.?[Mm]\b\.?)?"
@@ -202,21 +134,66 @@ _RULES: Final[tuple[_Rule, ...]] = (
         _clock,
     ),
     (re.compile(r"(?<![\d:.,])(1[0-2]|[1-9])\s?([AaPp]\.?[Mm])\b\.?"), _hour),
-    (re.compile(r"(?<=\d):(?=\d)"), " to "),
-    (re.compile(rf"({_NUMBER})\s?({_any_of(_UNITS)})(?![\w²³])"), _measure),
-    (re.compile(r"\d+(?:\.\d+){2,}"), _points),
-    (re.compile(r"(\d+)(?:st|nd|rd|th)\b"), lambda m: _ordinal(m[1])),
-    (re.compile(rf"\b({_MONTH})\s+(\d{{1,2}})(?![\d:])(?!,\d{{3}})"), lambda m: f"{m[1]} {_ordinal(m[2])}"),
+    (re.compile(rf"\b({COUNTED}) ([IVX]+)\b"), lambda m: f"{m[1]} {roman(m[2])}"),
+    (re.compile(rf"\b({RULERS}) ([IVX]{{2,}}|V|X)\b"), lambda m: f"{m[1]} the {ordinal(roman(m[2]))}"),
+    (
+        re.compile(rf"(?<![\w.])(?:{_any_of(BEFORE_NUMBERS)})\s?(?=#?\d)"),
+        lambda m: f"{BEFORE_NUMBERS[m[0].strip()]} ",
+    ),
+    (re.compile(rf"(?<![\w.])(?:{_any_of(BEFORE_NAMES)})(?=\s+{NAME})"), lambda m: BEFORE_NAMES[m[0]]),
+    (re.compile(r"(?<=\w )(?:St|Ave|Blvd|Rd)\."), lambda m: STREETS[m[0]]),
+    (
+        re.compile(rf"\b({'|'.join(month[:3] for month in MONTHS)}|Sept)\.?(?=\s+\d)"),
+        lambda m: next(month for month in MONTHS if month.startswith(m[1][:3])),
+    ),
+    (re.compile(rf"(?<!\w)(?:{_any_of(ABBREVIATIONS)})"), lambda m: ABBREVIATIONS[m[0]]),
+    (re.compile(r"(?<![\w.])(?:[A-Za-z]\.){2,}"), _initials),
+    (re.compile(rf"(?<=\b[A-Z])\.(?=\s+(?:[A-Z]\.\s+)*{NAME}[a-z])"), _initial),
+    (re.compile(r"\b([CF])#"), r"\1 sharp"),
+    (re.compile(r"#(?=\d)"), "number "),
+    (re.compile(r"\b[vV](?=\d+\.\d)"), "version "),
+    (re.compile(r"(?<![\d'])([3-9])'(1[01]|\d)\"?(?!\d)"), r"\1 foot \2"),
     (
         re.compile(
-            rf"((?:\b(?:[Ii]n|[Ss]ince|[Uu]ntil|[Bb]y|[Ff]rom|[Bb]efore|[Aa]fter|[Yy]ear|{_MONTH})|"
-            r"(?:first|second|third|th),?)\s+)(1[1-9]\d\d|20\d\d)(?![\d,.]*\d)"
+            r"(?<![\d/-])(?:(?P<iso>\d{4})-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])|"
+            r"(?P<first>\d{1,2})/(?P<second>\d{1,2})/(?P<year>[12]\d{3}))(?![\d/-])"
         ),
-        lambda m: f"{m[1]}{_year(m[2])}",
+        _date,
+    ),
+    (re.compile(r"(?<![\d-])(?:\+?\d{1,3}[- ])?\(?\d{3}\)?[- ]\d{3}-\d{4}(?![\d-])"), _digits_apart),
+    (re.compile(r"\b([Cc]all|[Dd]ial|[Tt]ext) (\d{3})(?![\d,.-]*\d)"), lambda m: f"{m[1]} {each_digit(m[2])}"),
+    (re.compile(rf"\b({_ANY_YEAR})\s?-\s?({_YEAR})"), lambda m: f"{year(m[1])} to {year(m[2])}"),
+    (re.compile(r"(?<![\w.,])'?(1[1-9]\d0|20\d0|[2-9]0)s\b"), lambda m: decade(m[1])),
+    (re.compile(r"\b24/7\b"), "twenty-four seven"),
+    (re.compile(r"(?<![\d/.,])(?:(?P<whole>\d+)\s)?(?P<above>\d{1,2})/(?P<below>\d{1,2})(?![\d/])"), _fraction),
+    (re.compile(r"\^(\d+)"), _power),
+    (re.compile(r"(?<=\d)\s?~\s?(?=\d)"), " to "),
+    (re.compile(rf"~\s?(?=[{CURRENCIES}]?\d)"), "about "),
+    (re.compile(r"(?<=\d)-(?=\d)"), " to "),
+    (re.compile(r"(?<=\d) - (?=\d)|(?<![\w.])-(?=[$€£¥₩]?\d)"), " minus "),
+    (
+        re.compile(
+            rf"(?P<currency>[{CURRENCIES}])\s?(?P<amount>{NUMBER})"
+            rf"(?:\s(?P<scale>thousand|million|billion|trillion)\b|(?P<short>{_any_of(SHORT_SCALES)})\b)?"
+        ),
+        _money,
+    ),
+    (re.compile(r"(?<=\d):(?=\d)"), " to "),
+    (
+        re.compile(rf"(?:({NUMBER})\s?)?([½¼¾])?\s?({_any_of(UNITS)})(?![\w²³])(?:\.(?=\s+[a-z(]|\)))?"),
+        _measure,
+    ),
+    (re.compile(rf"({NUMBER})\s?([½¼¾])"), lambda m: f"{cardinal(m[1])} and {SYMBOLS[m[2]]}"),
+    (re.compile(r"\d+(?:\.\d+){2,}"), _points),
+    (re.compile(r"(\d+)(?:st|nd|rd|th)\b"), lambda m: ordinal(m[1])),
+    (re.compile(rf"\b({_MONTH})\s+(\d{{1,2}})(?![\d:])(?!,\d{{3}})"), lambda m: f"{m[1]} {ordinal(m[2])}"),
+    (
+        re.compile(rf"((?:\b(?:{_ANNOUNCED}|{_MONTH})|(?:first|second|third|th),?)\s+|\()({_YEAR})"),
+        lambda m: f"{m[1]}{year(m[2])}",
     ),
     (re.compile(r"(?<=\d)\s?[x×]\s?(?=\d)"), " times "),
     (re.compile(r"(?<=\d)\s?/\s?(?=\d)"), " over "),
     (re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])"), " "),
-    (re.compile(_NUMBER), lambda m: _cardinal(m[0])),
-    (re.compile(f"[{re.escape(''.join(_SYMBOLS))}]"), lambda m: f" {_SYMBOLS[m[0]]} "),
+    (re.compile(NUMBER), lambda m: cardinal(m[0])),
+    (re.compile(f"[{re.escape(''.join(SYMBOLS))}]"), lambda m: f" {SYMBOLS[m[0]]} "),
 )

@@ -94,6 +94,8 @@ _SYMBOLS: Final = {
     "÷": "나누기",
     "±": "플러스마이너스",
     "≈": "약",
+    "√": "루트",
+    "π": "파이",
     "→": "에서",
     "@": "골뱅이",
     "%": "퍼센트",
@@ -120,12 +122,15 @@ _GREAT: Final = (
 """3대 영양소 are three great ones, the 16대 대통령 is the sixteenth: neither are machines."""
 _REMEMBERED: Final = r"절|운동|혁명|전쟁|민주|광복|사변|항쟁|의거|사태"
 _VERSIONED: Final = r"버전|version|Python|파이썬|Ubuntu|우분투|iOS|Android|안드로이드|CUDA|Kubernetes"
+_QUOTED: Final = re.compile(r"""(['"])([^'"]+?)[.,]?\1(?=[가-힣])""")
+"""What a particle follows: '김치'를, "안녕."이라고. A mark in between would be spelled, and a space a pause."""
 _CODES: Final = r"인증\s?번호|비밀\s?번호|우편\s?번호|주문\s?번호|예약\s?번호|암호|코드|PIN"
 
 
 def read(text: str) -> str:
     """Return the text with numbers, symbols and known foreign words in Korean words, all else unchanged."""
-    text = korean_foreign.read_names(text.replace(READ, ""))
+    text = _QUOTED.sub(r" \2", text.replace(READ, ""))
+    text = korean_foreign.read_names(text)
     for pattern, reading in _RULES:
         text = pattern.sub(reading, text)
     return korean_particles.fit(korean_foreign.read_words(text))
@@ -240,6 +245,12 @@ _NAMES: Final[tuple[_Rule, ...]] = (
     _rule(r"(?<![A-Za-z])([A-Z]{2})\s?(\d{2,4})(?=\s?편)", lambda m: f"{m[1]} {each_digit(m[2])}"),
     _rule(r"\d+(?:\.\d+){2,}", lambda m: _points(m[0])),
     _rule(rf"({_VERSIONED})\s?(\d+\.\d+)(?![.\d])", lambda m: f"{m[1]} {_points(m[2])}"),
+    _rule(r"(?<![A-Za-z])[Vv][Ss]\.", "vs"),
+    _rule(r"(?<![A-Za-z])[Nn]o\.\s?(?=\d)", "넘버 "),
+    _rule(r"(?<![A-Za-z])([CF])#", r"\1 샵"),
+    _rule(r"(?<=[A-Za-z])\+\+", " 플러스플러스"),
+    _rule(r"(?<=[A-Za-z])\+(?![A-Za-z\d]|\s?\d)", " 플러스"),
+    _rule(r"(?<=[A-Za-z])\+(?=[A-Za-z])", " "),
     _rule(r"(?<![A-Za-z])[vV](?:er\.?)?\s?(?=\d|[일이삼사오육칠팔구십영]+ 점)", "버전 "),
 )
 _AMOUNTS: Final[tuple[_Rule, ...]] = (
@@ -269,6 +280,7 @@ _COUNTED: Final[tuple[_Rule, ...]] = (
     _rule(rf"(?<![\d.,])(\d+)(\s?)번(?=\s?(?:{_NUMBERED}))", lambda m: f"{sino(m[1])}{m[2]}번"),
     _rule(r"((?:정답|답|기호|등번호|버스)(?:은|는)?\s)(\d+)번", lambda m: f"{m[1]}{sino(m[2])}번"),
     _rule(rf"(?<![\d.,])(\d+)대(?=\s(?:{_GREAT}))", lambda m: f"{sino(m[1])}대"),
+    _rule(r"(?<![\d.,])(\d)대(양|주)(?![가-힣]{2})", lambda m: f"{sino(m[1])}대{m[2]}"),
     _rule(rf"((?:{_MACHINES})[가는를]?\s)(\d+)대", lambda m: m[1] + counted(m[2], "대")),
     _rule(r"(?<![\d.,])([1-9]0)대(?![가-힣]*당)", lambda m: f"{sino(m[1])}대"),
     _rule(rf"(?<![\d.,])({NUMBER})\s?({COUNTER})", lambda m: counted(m[1].replace(",", ""), m[2])),

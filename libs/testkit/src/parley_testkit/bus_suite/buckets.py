@@ -53,6 +53,24 @@ class BucketSuite:
         assert again is not None
         assert again > first
 
+    async def test_of_a_revision_only_what_is_still_of_it_is_deleted(self, broker: Broker) -> None:
+        async with broker.connect("agent") as agent:
+            store = await agent.store(broker.layout.sessions)
+            first = await store.create("s1", b"first")
+            assert first is not None
+            second = await store.update("s1", b"second", revision=first)
+            assert second is not None
+
+            await store.delete("s1", revision=first)
+            kept = await store.get("s1")
+            await store.delete("s1", revision=second)
+            gone = await store.get("s1")
+            await store.delete("s1", revision=second)
+
+        assert kept is not None
+        assert kept.value == b"second"
+        assert gone is None
+
     async def test_deleting_what_is_not_there_is_no_error(self, broker: Broker) -> None:
         async with broker.connect("agent") as agent:
             store = await agent.store(broker.layout.sessions)

@@ -56,7 +56,7 @@ def _carry_out(here: Situation, effects: Sequence[turn_events.Effect], fatal: st
 
 def _kill(here: Situation) -> None:
     here.agent = None
-    here.generations = {}
+    here.generations, here.guesses = {}, frozenset()
     broker.drop_queues(here, "agent")
 
 
@@ -66,13 +66,16 @@ def _act(here: Situation, effect: turn_events.Effect) -> None:
     match effect:
         case turn_events.Generate():
             here.generations = {**here.generations, effect.turn: _reply(here, effect.turn, effect.revision)}
+            here.guesses = here.guesses - {effect.turn} | ({effect.turn} if effect.is_speculative else set())
         case turn_events.CancelGeneration():
             _stop_generation(here, effect.turn)
         case turn_events.KeepHistory():
             here.saved = Saved(here.agent.epoch, here.agent)
         case turn_events.DropPhrases():
             _purge(here, effect.turn)
-        case turn_events.Commit() | turn_events.Warm():
+        case turn_events.Commit():
+            here.guesses -= {effect.turn}
+        case turn_events.Warm():
             pass
         case _:
             speaker = Speaker(Subjects("w"), SESSION, here.agent.epoch, "en", "scripted")
@@ -101,6 +104,9 @@ def _reply(here: Situation, turn: int, revision: int) -> tuple[turn_events.Event
 
 def model_does(here: Situation, verb: str, turn: int, fatal: str) -> None:
     """Let the model say the next thing about a turn, or what else models do."""
+    if verb == "refuses":
+        _refuse(here, turn)
+        return
     event, *rest = here.generations[turn]
     assert isinstance(event, turn_events.Tokens | turn_events.GenerationEnded)  # noqa: S101  # for the type checker
     ended = turn_events.GenerationEnded(turn=turn, revision=event.revision, outcome="length")
@@ -121,3 +127,11 @@ def model_does(here: Situation, verb: str, turn: int, fatal: str) -> None:
     if not rest:
         _stop_generation(here, turn)
     take(here, event, fatal)
+
+
+def _refuse(here: Situation, turn: int) -> None:
+    """Somebody else needs the place of a guess; it may be certain by the time at which the agent learns of that."""
+    asked = here.agent.find(turn) if here.agent else None
+    refused = turn_events.GenerationEnded(turn=turn, revision=asked.revision if asked else 0, outcome="refused")
+    here.spend(refusals=1)
+    here.generations, here.guesses = {**here.generations, turn: (refused,)}, here.guesses - {turn}

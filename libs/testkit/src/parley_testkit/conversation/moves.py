@@ -117,6 +117,7 @@ def misfortunes(here: Situation) -> list[str]:
         found += [f"asr finds-nothing-in {utterance}" for utterance in _heard(here)]
         running = [turn for turn, events in here.generations.items() if events]
         found += [f"model {how} {turn}" for turn in running for how in ("fails", "hangs", "breaks-off")]
+        found += [f"model refuses {turn}" for turn in here.generations if turn in here.guesses]
         found += ["tts fails", "tts forgets"] if here.tts else []
     return found
 

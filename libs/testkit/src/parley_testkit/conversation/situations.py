@@ -99,6 +99,8 @@ class Situation:
         self.learned: frozenset[TurnMessage] = frozenset()
         """What tts has heard of replies that makes something stale."""
         self.generations: dict[int, tuple[turn_events.Event, ...]] = {}
+        self.guesses: frozenset[int] = frozenset()
+        """Turns whose generation has a place only as long as nobody else needs it."""
         """What the model has yet to say, by turn; nothing of one that hangs."""
         self.agent: turn_state.Conversation | None = turn_state.Conversation(rules=AGENT_RULES, epoch=1)
         self.saved = Saved(1, self.agent)
@@ -132,6 +134,7 @@ class Situation:
                 self.tts,
                 self.learned,
                 frozenset(self.generations.items()),
+                self.guesses,
             )
         )
 

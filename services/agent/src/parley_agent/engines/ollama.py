@@ -16,22 +16,37 @@ import ollama
 from parley_agent.engines import Chunk, ModelMissingError, ModelUnavailableError, Residency, Usage
 from parley_agent.history import ChatMessage
 from parley_agent.settings import AgentSettings
+from parley_contract.errors import PermanentError
 
 _READ_TIMEOUT_S: Final = 60.0
 """Longest silence of the server: loading a large model from disk fits, a hung server does not last."""
 _PS_TIMEOUT_S: Final = 5.0
 """What is loaded is told at once, also while a reply is generated."""
+_LONGEST_CHUNK: Final = 100_000
+"""Characters. A token has a few, and what is said on the bus has to fit into a message of it (1 MiB)."""
 _NOT_FOUND: Final = 404
 _NONSENSE: Final = (ValueError, TypeError, AttributeError, RecursionError)
 """What the client raises for an answer that is not as Ollama's: it reads without checking, and quotes what it read."""
+
+
+class AddressError(PermanentError):
+    """What was given as the server's address is none."""
 
 
 class OllamaModel:
     """A LanguageModel on an Ollama server."""
 
     def __init__(self, settings: AgentSettings) -> None:
-        """Connect lazily: the server may start after us."""
-        self._client = ollama.AsyncClient(host=settings.ollama_url, timeout=httpx.Timeout(_READ_TIMEOUT_S, connect=2.0))
+        """Connect lazily: the server may start after us.
+
+        Raises:
+            AddressError: there can be no server at the address.
+        """
+        timeout = httpx.Timeout(_READ_TIMEOUT_S, connect=2.0)
+        try:
+            self._client = ollama.AsyncClient(host=settings.ollama_url, timeout=timeout)
+        except (ValueError, httpx.InvalidURL) as error:
+            raise AddressError(f"OLLAMA_URL {settings.ollama_url} is no address: {error}") from error
         self._name = settings.llm_model
         self._url = settings.ollama_url
         self._num_predict = settings.llm_num_predict
@@ -115,6 +130,8 @@ class OllamaModel:
 
 def _chunk(part: ollama.ChatResponse) -> Chunk:
     text = part.message.content or ""
+    if len(text) > _LONGEST_CHUNK:
+        raise ValueError("too long")
     if not part.done:
         return Chunk(text)
     ended: Literal["stop", "length"] = "length" if part.done_reason == "length" else "stop"

@@ -43,11 +43,15 @@ class Guard:
     def _knows_secret(self, scope: Scope) -> bool:
         if not self._secret:
             return True
-        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+        scheme, _, bearer = Headers(scope=scope).get("authorization", "").partition(" ")
+        # What a header holds are bytes, which Starlette shows as Latin-1.
+        token = bearer.encode("latin-1")
         if scheme.lower() != "bearer":
             # A browser's WebSocket cannot send headers.
-            token = QueryParams(scope["query_string"]).get("token", "") if scope["type"] == "websocket" else ""
-        return secrets.compare_digest(token.encode(), self._secret.encode())
+            token = (
+                QueryParams(scope["query_string"]).get("token", "").encode() if scope["type"] == "websocket" else b""
+            )
+        return secrets.compare_digest(token, self._secret.encode())
 
     async def _turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

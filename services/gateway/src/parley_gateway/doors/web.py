@@ -74,8 +74,10 @@ def _check(socket: WebSocket, settings: GatewaySettings) -> None:
     if not settings.worker_shared_secret:
         return
     scheme, _, bearer = socket.headers.get("authorization", "").partition(" ")
-    token = bearer if scheme.lower() == "bearer" else socket.query_params.get("token", "")
-    if not secrets.compare_digest(token.encode(), settings.worker_shared_secret.encode()):
+    # What a header holds are bytes, which Starlette shows as Latin-1.
+    in_header = scheme.lower() == "bearer"
+    token = bearer.encode("latin-1") if in_header else socket.query_params.get("token", "").encode()
+    if not secrets.compare_digest(token, settings.worker_shared_secret.encode()):
         raise AdmissionError(
             "unauthorized", "Send the assistant's token as `Authorization: Bearer …` or as `?token=…`."
         )

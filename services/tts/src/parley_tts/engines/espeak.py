@@ -6,6 +6,7 @@ phrase. What is said goes through standard input, because arguments can be read 
 
 import contextlib
 import re
+import select
 import shutil
 import subprocess
 import unicodedata
@@ -32,7 +33,9 @@ _SLOWEST_WPM, _FASTEST_WPM = 80, 450
 _WAV_HEADER_BYTES: Final = 44
 _BLOCK_BYTES: Final = 8192
 """0.19 s of sound."""
-_TIMEOUT_S: Final = 10.0
+_TIMEOUT_S: Final = 6.0
+"""It answers in 10 ms. Longer than this process may be stopped for, and another engine can still speak before anybody
+hears an apology (12 s)."""
 _LANGUAGE_SWITCH: Final = re.compile(r"\([a-z-]+\)")
 """espeak-ng's note, among the phonemes, that a word is of another language."""
 
@@ -67,10 +70,11 @@ def load(voice: str = "") -> "EspeakSynthesizer":
 class EspeakSynthesizer:
     """A process per phrase."""
 
-    def __init__(self, program: str, voice: Voice) -> None:
-        """Use what `load` found."""
+    def __init__(self, program: str, voice: Voice, *, patience_s: float = _TIMEOUT_S) -> None:
+        """Use what `load` found; a process that makes no sound for `patience_s` hangs."""
         self._program = program
         self._voice = voice
+        self._patience_s = patience_s
         self._known: dict[str, str] = {}
 
     @property
@@ -86,10 +90,9 @@ class EspeakSynthesizer:
         pace = min(_FASTEST_WPM, max(_SLOWEST_WPM, round(_WORDS_PER_MINUTE * speech.speed)))
         command = [self._program, "--stdin", "--stdout", "-b", "1", "-v", voice, "-s", str(pace)]
         with _fed(command, speech.text) as (process, sound):
-            if len(sound.read(_WAV_HEADER_BYTES)) == _WAV_HEADER_BYTES:
-                for samples in _blocks(sound):
-                    if not take(samples):
-                        return
+            for samples in _samples(_blocks(sound, self._patience_s)):
+                if not take(samples):
+                    return
             _expect_success(process)
 
     def _voice_of(self, language: str) -> str:
@@ -159,10 +162,11 @@ def _one_line(clause: str) -> str:
 
 
 def _knows(program: str, voice: str) -> bool:
-    asked = subprocess.run(
-        [program, "-q", "-v", voice, "--", "a"], capture_output=True, timeout=_TIMEOUT_S, check=False
-    )
-    return asked.returncode == 0
+    command = [program, "-q", "-v", voice, "--", "a"]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SynthesisFailedError(f"espeak-ng does not answer: {type(error).__name__}") from error
 
 
 def _run(command: Sequence[str], text: str) -> bytes:
@@ -220,13 +224,31 @@ def _expect_success(process: subprocess.Popen[bytes]) -> None:
         raise SynthesisFailedError(f"espeak-ng ended with {status}")
 
 
-def _blocks(sound: IO[bytes]) -> Iterator[Samples]:
-    rest = b""
-    while block := sound.read(_BLOCK_BYTES):
-        data = rest + block
+def _blocks(sound: IO[bytes], patience_s: float) -> Iterator[bytes]:
+    """Yield what a process says as it says it.
+
+    Raises:
+        SynthesisFailedError: it said nothing for `patience_s`, and did not end.
+    """
+    news = select.poll()
+    news.register(sound, select.POLLIN)
+    while news.poll(1000 * patience_s):
+        if not (block := sound.read(_BLOCK_BYTES)):
+            return
+        yield block
+    raise SynthesisFailedError(f"espeak-ng hangs: no sound for {patience_s:g} s")
+
+
+def _samples(blocks: Iterator[bytes]) -> Iterator[Samples]:
+    """Yield the samples of a WAV, whose blocks may end anywhere."""
+    left, rest = _WAV_HEADER_BYTES, b""
+    for block in blocks:
+        data = rest + block[left:]
+        left = max(0, left - len(block))
         whole = len(data) - len(data) % 2
         rest = data[whole:]
-        yield np.frombuffer(data[:whole], dtype="<i2").astype(np.float32) / np.float32(32768)
+        if whole:
+            yield np.frombuffer(data[:whole], dtype="<i2").astype(np.float32) / np.float32(32768)
 
 
 def _rate_hz(header: bytes) -> int:
