@@ -128,7 +128,9 @@ def test_what_an_old_encoding_cannot_show_is_shown_otherwise(tmp_path: Path) -> 
 
 @contextlib.contextmanager
 def talker(stdout: int, *wrapper: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [*wrapper, sys.executable, "-c", _TALKER]
+    # The tests themselves may run under nohup.
+    heedful = ["env", "--default-signal=HUP"]
+    command = [*heedful, *wrapper, sys.executable, "-c", _TALKER]
     with subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE) as process:
         try:
             yield process
@@ -139,7 +141,7 @@ def talker(stdout: int, *wrapper: str) -> Iterator[subprocess.Popen[bytes]]:
 def said_at_the_end(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
     """Return exit code and standard error of a process that is about to end."""
     assert process.stderr is not None
-    return process.wait(10), process.stderr.read()
+    return process.wait(50), process.stderr.read()
 
 
 def test_a_command_whose_reader_goes_ends_in_order() -> None:
