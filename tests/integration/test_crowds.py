@@ -20,10 +20,11 @@ SIZE = 50
 KEPT_KIB = 4 * 1024
 SETTINGS = {"MAX_SESSIONS": str(SIZE), "RESUME_GRACE_S": "0.2"} | {
     "STALL_MS": "5000",
+    "ENDPOINT_MS": "1500",
     "HOLD_AFTER_S": "40",
     "FAIL_AFTER_S": "50",
 }
-"""On two cores with other work fifty people may fall behind in the middle of a word, and wait for their replies."""
+"""On two cores with other work fifty people may fall behind in mid-sentence, and wait for their replies."""
 
 
 @pytest_asyncio.fixture(loop_scope="module")
