@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,18 +13,19 @@ from parley_testkit.nats_server import NatsServer
 from parley_testkit.neighbours import Neighbours, neighbours, tone
 from parley_testkit.service_process import ServiceProcess, running_service
 from parley_testkit.talker import Talker, talking
-from parley_testkit.waiting import until
+from parley_testkit.waiting import PATIENCE_S, until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 SIZE = 50
 KEPT_KIB = 4 * 1024
 SETTINGS = {"MAX_SESSIONS": str(SIZE), "RESUME_GRACE_S": "0.2"} | {
     "STALL_MS": "5000",
-    "HOLD_AFTER_S": "40",
-    "FAIL_AFTER_S": "50",
+    "ENDPOINT_MS": "1000",
+    "HOLD_AFTER_S": "30",
+    "FAIL_AFTER_S": "40",
 }
-"""On two cores with other work fifty people may fall behind in the middle of a word, and wait for their replies."""
+"""On two cores with other work fifty people may fall behind in mid-sentence, and wait for their replies."""
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -60,7 +62,8 @@ async def until_empty(gateway: ServiceProcess) -> None:
     async def is_empty() -> bool:
         return not (await gateway.get("/status"))["sessions"]
 
-    await until("nobody is there", is_empty)
+    # A turn that nobody hears any more may have to fail first.
+    await until("nobody is there", is_empty, timeout_s=2 * PATIENCE_S)
 
 
 def resident_kib(process: ServiceProcess) -> int:
@@ -93,7 +96,8 @@ async def test_all_are_heard_and_answered_and_no_frame_is_lost(
         assert [pcm for _, pcm in talker.sound] == [*tone(25), *tone(25)]
     sent = sum(len(talker.spoken) for talker in talkers)
     assert f'parley_frames_total{{direction="in"}} {sent:.1f}' in metrics
-    assert "parley_frames_dropped_total{" not in metrics
+    # What does not fit into the outbox of a gateway that gets too little time is asked for again, and is here then.
+    assert set(re.findall(r'^parley_frames_dropped_total\{reason="(.*)"\}', metrics, re.MULTILINE)) <= {"outbox full"}
     assert "parley_bus_dropped_total{" not in metrics
 
 

@@ -8,7 +8,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -74,14 +74,15 @@ def heard_so_far(others: Neighbours, talker: Talker, kind: type[M]) -> list[M]:
     return [message for message in messages if message.session == talker.session["session"]]
 
 
-async def first_answer(process: ServiceProcess, path: str) -> Any:  # noqa: ANN401  # JSON of any shape
-    """Wait until a process that just started answers at all, and return what."""
+async def until_lacking(process: ServiceProcess, *wanted: str) -> None:
+    """Wait until a process that just started, and may not answer yet, lacks these things and no others."""
 
-    async def answer() -> Any:  # noqa: ANN401  # as above
+    async def is_so() -> bool:
         with contextlib.suppress(httpx.HTTPError):
-            return await process.get(path)
+            return list((await process.get("/readyz"))["reasons"]) == list(wanted)
+        return False
 
-    return await until("it answers", answer)
+    await until(f"it lacks {wanted}", is_so)
 
 
 def frames_of(others: Neighbours, talker: Talker) -> dict[int, Frame]:
@@ -483,11 +484,9 @@ class TestBeingWatched:
     ) -> None:
         others.agent.refuses = True
         async with running_service("gateway", nats, tmp_path, {}, wait=False) as gateway:
-            before = await first_answer(gateway, "/readyz")
+            await until_lacking(gateway, "agent")
             others.agent.refuses = False
             await gateway.until_ready()
-
-        assert list(before["reasons"]) == ["agent"]
 
     async def test_a_turn_is_one_trace_that_all_messages_and_the_report_share(
         self, gateway: ServiceProcess, others: Neighbours, hello: bytes

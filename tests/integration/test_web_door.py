@@ -87,7 +87,8 @@ async def test_a_hundred_megabytes_are_not_taken_in(
             await talker.socket.send(message)
         await talker.closed()
 
-    assert talker.socket.close_code == 1009
+    # Whoever is still sending may be hung up on before it has read why.
+    assert talker.socket.close_code in {1009, 1006}
 
 
 async def test_a_message_that_is_never_finished_is_no_message(gateway: ServiceProcess, bystander: Talker) -> None:
