@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from parley_testkit.local_assistant import PARLEY, environment
+from parley_testkit.local_assistant import HEEDFUL, PARLEY, environment
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -128,9 +128,7 @@ def test_what_an_old_encoding_cannot_show_is_shown_otherwise(tmp_path: Path) -> 
 
 @contextlib.contextmanager
 def talker(stdout: int, *wrapper: str) -> Iterator[subprocess.Popen[bytes]]:
-    # The tests themselves may run under nohup.
-    heedful = ["env", "--default-signal=HUP"]
-    command = [*heedful, *wrapper, sys.executable, "-c", _TALKER]
+    command = [*HEEDFUL, *wrapper, sys.executable, "-c", _TALKER]
     with subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE) as process:
         try:
             yield process

@@ -30,6 +30,7 @@ from parley_testkit.discord.ops import VoiceOp
 from parley_testkit.discord.opus import Decoder
 from parley_testkit.discord.violations import Kind
 from parley_testkit.discord.world import Channel
+from parley_testkit.local_assistant import HEEDFUL
 from parley_testkit.waiting import PATIENCE_S
 
 UNTIDY: tuple[Kind, ...] = ("timestamps", "pacing")
@@ -366,7 +367,7 @@ async def test_what_it_does_wrong_is_recorded(emulator: DiscordEmulator, client:
 async def by_hand(*arguments: str | Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, asyncio.StreamReader]]:
     """Start the command, and see that it ends."""
     program = Path(sys.executable).with_name("parley-discord-emulator")
-    process = await asyncio.create_subprocess_exec(program, *arguments, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(*HEEDFUL, program, *arguments, stdout=asyncio.subprocess.PIPE)
     assert process.stdout
     try:
         yield process, process.stdout

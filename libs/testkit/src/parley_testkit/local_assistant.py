@@ -30,7 +30,10 @@ from parley_runtime.telemetry import Telemetry
 from parley_testkit.ollama_server import MODEL
 from parley_testkit.waiting import PATIENCE_S
 
-PARLEY: Final = (sys.executable, "-m", "parley_cli")
+HEEDFUL: Final = ("env", "--default-signal=INT,HUP")
+"""Before a command: it heeds Ctrl-C and a closed terminal. Whoever runs the tests may have been told to ignore them, by
+nohup or as a script's job in the background, and what a process ignores its children ignore."""
+PARLEY: Final = (*HEEDFUL, sys.executable, "-m", "parley_cli")
 _READY_S: Final = 2 * PATIENCE_S
 _END_S: Final = PATIENCE_S
 _POLL_S: Final = 0.05
